@@ -1,0 +1,140 @@
+//! Why a run cannot start or go on, and its one printer.
+//!
+//! Must not know what failed.
+
+use std::error::Error;
+use std::io::{self, Write};
+
+use crate::inventory::InventoryError;
+use crate::outcome::ExitStatus;
+use crate::render::RenderError;
+use crate::select::SelectError;
+use crate::settings::SettingsError;
+use crate::ssh::config::ConfigError;
+
+/// An error that ends the run: its text, its causes, what to do next, and the exit status.
+#[derive(Debug)]
+pub struct Failure {
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+    status: ExitStatus,
+}
+
+impl Failure {
+    /// A failure of usage, settings or inventory: nothing was contacted.
+    pub fn usage(error: &(dyn Error + 'static)) -> Self {
+        Self::of(error, ExitStatus::Usage)
+    }
+
+    /// The same from a text.
+    pub fn usage_text(message: impl Into<String>) -> Self {
+        Self { message: message.into(), causes: Vec::new(), hint: None, status: ExitStatus::Usage }
+    }
+
+    /// What was said already, and only ends the process.
+    pub(super) fn printed(status: ExitStatus) -> Self {
+        Self { message: String::new(), causes: Vec::new(), hint: None, status }
+    }
+
+    /// A failure of ours.
+    pub fn ours(error: &(dyn Error + 'static)) -> Self {
+        Self::of(error, ExitStatus::OurFailure)
+    }
+
+    /// The same failure with what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What the tool returns.
+    #[must_use]
+    pub fn status(&self) -> ExitStatus {
+        self.status
+    }
+
+    /// Writes `program: error: ...`, a line for each cause, and the hint. A terminal that is gone is no further error.
+    pub fn print(&self, program: &str, mut to: impl Write) {
+        let _ = self.write(program, &mut to);
+    }
+
+    fn write(&self, program: &str, to: &mut impl Write) -> io::Result<()> {
+        if self.message.is_empty() {
+            return Ok(());
+        }
+        writeln!(to, "{program}: error: {}", self.message)?;
+        for cause in &self.causes {
+            writeln!(to, "  caused by: {cause}")?;
+        }
+        if let Some(hint) = &self.hint {
+            writeln!(to, "hint: {hint}")?;
+        }
+        to.flush()
+    }
+
+    fn of(error: &(dyn Error + 'static), status: ExitStatus) -> Self {
+        let mut causes = Vec::new();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            causes.push(error.to_string());
+            cause = error.source();
+        }
+        Self { message: error.to_string(), causes, hint: None, status }
+    }
+
+    fn with_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint;
+        self
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self::usage(&error).with_hint(error.hint())
+    }
+}
+
+impl From<InventoryError> for Failure {
+    fn from(error: InventoryError) -> Self {
+        Self::usage(&error).with_hint(error.hint())
+    }
+}
+
+impl From<SelectError> for Failure {
+    fn from(error: SelectError) -> Self {
+        Self::usage(&error).with_hint(error.hint())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(&error)
+    }
+}
+
+impl From<RenderError> for Failure {
+    fn from(error: RenderError) -> Self {
+        Self::ours(&error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_prints_its_causes_and_what_to_do_next() {
+        let source = io::Error::new(io::ErrorKind::NotFound, "no such file");
+        let error = SettingsError::Read { path: "fleet.toml".into(), source };
+        let mut printed = Vec::new();
+        Failure::from(error).print("psh", &mut printed);
+        let printed = String::from_utf8(printed).unwrap();
+        assert_eq!(
+            printed,
+            "psh: error: cannot read the settings file fleet.toml\n  caused by: no such file\n\
+             hint: check the path; FLEET_CONFIG names the file to use\n"
+        );
+    }
+}

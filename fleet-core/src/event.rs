@@ -1,0 +1,52 @@
+//! What a running host says while it runs.
+//!
+//! Values only: made by tasks, read by the fan-out and the renderers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::outcome::{Outcome, Stage};
+
+/// The place of a host in the run: 0 for the first. What events are attributed by; a name may occur twice.
+pub type HostIndex = usize;
+
+/// Which of a command's two outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Something that happened on one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Its turn has come.
+    Started,
+    /// It has entered a stage.
+    Stage(Stage),
+    /// It sent bytes: any number, split anywhere, never changed.
+    Output {
+        /// By which output.
+        stream: Stream,
+        /// What it sent.
+        bytes: Bytes,
+    },
+    /// A remark of ours about this host, such as a second try.
+    Note(String),
+    /// It has ended. The last event of a host.
+    Finished(Outcome),
+}
+
+/// An event and the host it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostEvent {
+    /// Which host.
+    pub index: HostIndex,
+    /// When, counted from the start of the run. The only time that renderers know.
+    pub at: Duration,
+    /// What happened.
+    pub event: Event,
+}

@@ -1,0 +1,164 @@
+//! The renderer on a thread of its own, so that a terminal that is paused stops the output and nothing else.
+//!
+//! Signals are still seen and connections still kept alive while a write to the terminal blocks. Must not know what
+//! the renderer shows.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+
+use crate::event::HostEvent;
+use crate::outcome::Report;
+use crate::render::{Ending, RenderError, Renderer};
+
+/// Events that may wait for the thread before the loop takes no more from the hosts.
+const QUEUE_LIMIT: usize = 256;
+
+/// A handle to the thread.
+#[derive(Debug)]
+pub(super) struct RendererThread {
+    shared: Arc<Shared>,
+    told_of_failure: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    filled: Condvar,
+    emptied: Notify,
+    failed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    work: VecDeque<Work>,
+    errors: Vec<RenderError>,
+    failed: bool,
+}
+
+#[derive(Debug)]
+enum Work {
+    Event(HostEvent),
+    Tick(Duration),
+    Finish { report: Report, ending: Ending, done: oneshot::Sender<()> },
+}
+
+impl RendererThread {
+    /// Moves `renderer` to a new thread.
+    pub(super) fn start(renderer: Box<dyn Renderer>) -> Self {
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        thread::spawn(move || theirs.render(renderer));
+        Self { shared, told_of_failure: AtomicBool::new(false) }
+    }
+
+    /// Hands over an event. Never waits: ask [`Self::has_room`] before taking more from the hosts.
+    pub(super) fn event(&self, event: HostEvent) {
+        self.shared.push(Work::Event(event));
+    }
+
+    /// Lets the progress line show the time `elapsed` since the start.
+    pub(super) fn tick(&self, elapsed: Duration) {
+        let mut queue = self.shared.lock();
+        if queue.work.is_empty() {
+            queue.work.push_back(Work::Tick(elapsed));
+            self.shared.filled.notify_one();
+        }
+    }
+
+    /// Whether the thread keeps up.
+    pub(super) fn has_room(&self) -> bool {
+        self.shared.lock().work.len() < QUEUE_LIMIT
+    }
+
+    /// Waits until the thread has worked off its queue.
+    pub(super) async fn room(&self) {
+        self.shared.emptied.notified().await;
+    }
+
+    /// Waits until output can no longer be written at all; for ever once that was said. A host's file that cannot be
+    /// written is no such failure: the others go on.
+    pub(super) async fn failed(&self) {
+        if self.told_of_failure.load(Ordering::Relaxed) {
+            return std::future::pending().await;
+        }
+        loop {
+            let told = self.shared.failed.notified();
+            if self.shared.lock().failed {
+                self.told_of_failure.store(true, Ordering::Relaxed);
+                return;
+            }
+            told.await;
+        }
+    }
+
+    /// Shows the end and waits until all is written. Returns everything that could not be written during the run.
+    pub(super) async fn finish(self, report: Report, ending: Ending) -> Vec<RenderError> {
+        let (done, written) = oneshot::channel();
+        self.shared.push(Work::Finish { report, ending, done });
+        let _ = written.await;
+        std::mem::take(&mut self.shared.lock().errors)
+    }
+}
+
+impl Shared {
+    fn render(&self, mut renderer: Box<dyn Renderer>) {
+        loop {
+            let (work, more) = self.take();
+            let result = match work {
+                Work::Event(event) => renderer.event(&event),
+                Work::Tick(elapsed) => renderer.tick(elapsed),
+                Work::Finish { report, ending, done } => {
+                    // Whoever closed the pipe wants to hear no more.
+                    if !self.lock().errors.iter().any(|error| matches!(error, RenderError::BrokenPipe { .. })) {
+                        self.note(renderer.finish(&report, &ending));
+                    }
+                    let _ = done.send(());
+                    return;
+                }
+            };
+            self.note(result);
+            if !more {
+                self.note(renderer.flush());
+            }
+        }
+    }
+
+    fn note(&self, result: Result<(), RenderError>) {
+        let Err(error) = result else { return };
+        let mut queue = self.lock();
+        if !matches!(error, RenderError::File { .. }) {
+            queue.failed = true;
+            self.failed.notify_one();
+        }
+        queue.errors.push(error);
+    }
+
+    /// The next piece of work, and whether more is waiting behind it.
+    fn take(&self) -> (Work, bool) {
+        let mut queue = self.lock();
+        loop {
+            if let Some(work) = queue.work.pop_front() {
+                let more = !queue.work.is_empty();
+                if !more {
+                    self.emptied.notify_one();
+                }
+                return (work, more);
+            }
+            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn push(&self, work: Work) {
+        self.lock().work.push_back(work);
+        self.filled.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

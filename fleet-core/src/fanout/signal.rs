@@ -1,0 +1,66 @@
+//! The one source of signals for a run.
+//!
+//! Must not decide what a signal means (that is `state`).
+
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// A request to stop, from the terminal or from another process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT: Ctrl-C.
+    Interrupt,
+    /// SIGTERM or SIGHUP.
+    Terminate,
+}
+
+/// The signals that have come and not yet been looked at.
+#[derive(Debug)]
+pub struct Signals {
+    receiver: mpsc::Receiver<Signal>,
+    /// Keeps [`Self::next`] pending for ever where nothing else sends.
+    _sender: mpsc::Sender<Signal>,
+}
+
+impl Signals {
+    /// The process's own signals. From now on they no longer end the process by themselves.
+    ///
+    /// # Errors
+    /// When the operating system lets us install no handler.
+    pub fn of_process() -> io::Result<Self> {
+        let (sender, signals) = Self::scripted();
+        for (kind, meaning) in [
+            (SignalKind::interrupt(), Signal::Interrupt),
+            (SignalKind::terminate(), Signal::Terminate),
+            (SignalKind::hangup(), Signal::Terminate),
+        ] {
+            let mut incoming = signal(kind)?;
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                while incoming.recv().await.is_some() {
+                    if sender.send(meaning).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Ok(signals)
+    }
+
+    /// Signals that the caller sends.
+    #[must_use]
+    pub fn scripted() -> (mpsc::Sender<Signal>, Self) {
+        let (sender, receiver) = mpsc::channel(8);
+        (sender.clone(), Self { receiver, _sender: sender })
+    }
+
+    /// The next signal. Safe to cancel.
+    pub async fn next(&mut self) -> Signal {
+        match self.receiver.recv().await {
+            Some(signal) => signal,
+            None => std::future::pending().await,
+        }
+    }
+}

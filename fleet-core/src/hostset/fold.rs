@@ -1,0 +1,271 @@
+//! From names to the host set that stands for them.
+//!
+//! Names are cut at their numbers; names that differ only in numbers share a shape. Within a shape each name is a
+//! point with one number per axis, and the points are merged into blocks axis by axis: two blocks that are equal on
+//! all other axes become one. Each pass is one sorted map, so that ten thousand unlike names cost no more than ten
+//! thousand like ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::expand::fixed_prefix;
+use super::number::{MAX_DIGITS, Number};
+
+/// The shortest host set of `names`, in natural order, each name once; empty for no names.
+///
+/// [`expand`](super::expand) gives the same set back for every `[user@]name[:port]`. Ranges are written without steps.
+#[must_use]
+pub fn fold<S: AsRef<str>>(names: &[S]) -> String {
+    let items: Vec<String> = blocks(names).iter().map(Block::folded).collect();
+    items.join(",")
+}
+
+/// As [`fold`], but no longer than about `max_chars`: `web[01-20],db1, … and 300 more`.
+#[must_use]
+pub fn fold_limited<S: AsRef<str>>(names: &[S], max_chars: usize) -> String {
+    let blocks = blocks(names);
+    let total: usize = blocks.iter().map(Block::len).sum();
+    let mut text = String::new();
+    let mut shown = 0;
+    for block in &blocks {
+        let item = block.folded();
+        let separator = if text.is_empty() { "" } else { "," };
+        if text.chars().count() + item.chars().count() > max_chars {
+            break;
+        }
+        text = text + separator + &item;
+        shown += block.len();
+    }
+    if let (0, Some(block)) = (shown, blocks.first()) {
+        text = block.first_name();
+        shown = 1;
+    }
+    match total - shown {
+        0 => text,
+        hidden => format!("{text}, … and {hidden} more"),
+    }
+}
+
+/// Names of one shape that are all combinations of the numbers on its axes.
+struct Block<'a> {
+    /// The text before the first number, between the numbers, and after the last.
+    texts: Vec<&'a str>,
+    /// The numbers that stand between two texts; sorted, never empty.
+    axes: Vec<Vec<Number>>,
+}
+
+/// What names are ordered by: text before number, numbers by value.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Token<'a> {
+    Number(Number),
+    Text(&'a str),
+}
+
+fn blocks<S: AsRef<str>>(names: &[S]) -> Vec<Block<'_>> {
+    let mut shapes: BTreeMap<Vec<&str>, BTreeSet<Vec<Number>>> = BTreeMap::new();
+    for name in names {
+        let (texts, numbers) = cut(name.as_ref());
+        shapes.entry(texts).or_default().insert(numbers);
+    }
+    let mut blocks = Vec::new();
+    for (texts, points) in shapes {
+        let points = points.into_iter().map(|point| point.into_iter().map(|number| vec![number]).collect());
+        let merged = (0..texts.len() - 1).rev().fold(points.collect(), merge_axis);
+        blocks.extend(merged.into_iter().map(|axes| Block { texts: texts.clone(), axes }));
+    }
+    blocks.sort_by(|a, b| a.order().cmp(b.order()));
+    blocks
+}
+
+/// The texts and numbers of a name: always one text more than numbers.
+fn cut(name: &str) -> (Vec<&str>, Vec<Number>) {
+    let fixed = fixed_prefix(name);
+    let mut texts = Vec::new();
+    let mut numbers = Vec::new();
+    if name[fixed..].matches(':').count() > 1 {
+        return (vec![name], numbers);
+    }
+    let mut start = 0;
+    let mut at = fixed;
+    while let Some(offset) = name[at..].find(|c: char| c.is_ascii_digit()) {
+        let digits = at + offset;
+        let end = name[digits..].find(|c: char| !c.is_ascii_digit()).map_or(name.len(), |length| digits + length);
+        if let Some(number) = Number::parse(&name[digits..end]) {
+            texts.push(&name[start..digits]);
+            numbers.push(number);
+            start = end;
+        } else {
+            debug_assert!(end - digits > MAX_DIGITS, "shorter runs of digits are numbers");
+        }
+        at = end;
+    }
+    texts.push(&name[start..]);
+    (texts, numbers)
+}
+
+/// Merges the blocks that differ on `axis` only.
+fn merge_axis(blocks: Vec<Vec<Vec<Number>>>, axis: usize) -> Vec<Vec<Vec<Number>>> {
+    let mut merged: BTreeMap<Vec<Vec<Number>>, Vec<Number>> = BTreeMap::new();
+    for mut axes in blocks {
+        let mut numbers = std::mem::take(&mut axes[axis]);
+        merged.entry(axes).or_default().append(&mut numbers);
+    }
+    let restore = |(mut axes, mut numbers): (Vec<Vec<Number>>, Vec<Number>)| {
+        numbers.sort_unstable();
+        axes[axis] = numbers;
+        axes
+    };
+    merged.into_iter().map(restore).collect()
+}
+
+impl Block<'_> {
+    fn len(&self) -> usize {
+        self.axes.iter().map(Vec::len).product()
+    }
+
+    fn order(&self) -> impl Iterator<Item = Token<'_>> {
+        let numbers = self.axes.iter().map(|numbers| Token::Number(numbers[0]));
+        let tails = self.texts[1..].iter().copied().map(Token::Text);
+        std::iter::once(Token::Text(self.texts[0])).chain(numbers.zip(tails).flat_map(|(number, text)| [number, text]))
+    }
+
+    fn first_name(&self) -> String {
+        self.write(|numbers| numbers[0].to_string())
+    }
+
+    fn folded(&self) -> String {
+        self.write(|numbers| match numbers {
+            [number] => number.to_string(),
+            several => format!("[{}]", write_runs(several)),
+        })
+    }
+
+    fn write(&self, axis: impl Fn(&[Number]) -> String) -> String {
+        let mut text = self.texts[0].to_owned();
+        for (numbers, tail) in self.axes.iter().zip(&self.texts[1..]) {
+            text += &axis(numbers);
+            text += tail;
+        }
+        text
+    }
+}
+
+/// Sorted numbers as `01-03,05`.
+fn write_runs(numbers: &[Number]) -> String {
+    let mut text = String::new();
+    for (first, last) in runs(numbers) {
+        let separator = if text.is_empty() { "" } else { "," };
+        let last = Number { value: last, width: first.width };
+        let written = match last.value - first.value {
+            0 => write!(text, "{separator}{first}"),
+            _ => write!(text, "{separator}{first}-{last}"),
+        };
+        debug_assert!(written.is_ok(), "writing to a string does not fail");
+    }
+    text
+}
+
+/// The runs of consecutive numbers, each padded as its first number is: (first, value of the last).
+fn runs(numbers: &[Number]) -> Vec<(Number, u64)> {
+    let mut runs: Vec<(Number, u64)> = Vec::new();
+    // For each width, its last run: 7 and 07 may both be there, and each is continued by what is written as it is.
+    let mut open: BTreeMap<usize, usize> = BTreeMap::new();
+    for &number in numbers {
+        let continued = open.values().copied().find(|&run| {
+            let (first, last) = runs[run];
+            last + 1 == number.value && number.fits(first.width)
+        });
+        if let Some(run) = continued {
+            runs[run].1 = number.value;
+        } else {
+            open.insert(number.width, runs.len());
+            runs.push((number, number.value));
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::super::expand;
+    use super::*;
+
+    fn names(text: &str) -> Vec<&str> {
+        text.split_whitespace().collect()
+    }
+
+    #[test]
+    fn folds_to_the_shortest_form_in_natural_order() {
+        for (given, folded) in [
+            ("", ""),
+            ("web1", "web1"),
+            ("web10 web9 web1 web2", "web[1-2,9-10]"),
+            ("web01 web02 web03 web05", "web[01-03,05]"),
+            ("web08 web09 web10 web11", "web[08-11]"),
+            ("web099 web100", "web[099-100]"),
+            ("web1 web01 web2 web02", "web[1-2,01-02]"),
+            ("web9 web09 web10", "web[9-10,09]"),
+            ("web2 web1 web2", "web[1-2]"),
+            ("db web1 alpha", "alpha,db,web1"),
+            ("r1-n1 r1-n2 r2-n1 r2-n2", "r[1-2]-n[1-2]"),
+            ("r1-n1 r1-n2 r2-n1 r2-n2 r3-n1", "r[1-2]-n[1-2],r3-n1"),
+            ("10.0.0.1 10.0.0.2 10.0.1.1 10.0.1.2", "10.0.[0-1].[1-2]"),
+            ("ip-10-1-2-3 ip-10-1-2-4 ip-10-1-9-4", "ip-10-1-2-[3-4],ip-10-1-9-4"),
+            ("u2@web1:22 u2@web2:22 u3@web3:22 web1", "u2@web[1-2]:22,u3@web3:22,web1"),
+            ("localhost:2201 localhost:2202", "localhost:[2201-2202]"),
+            ("::1 ::2 [::1]:22 [::1]:23", "::1,::2,[::1]:[22-23]"),
+            ("x0123456789012345678 x0123456789012345679", "x0123456789012345678,x0123456789012345679"),
+            ("1web 2web", "[1-2]web"),
+        ] {
+            assert_eq!(fold(&names(given)), folded, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_long_set_is_cut_after_a_whole_item() {
+        let all = names("a1 a2 a3 b1 c1 c2");
+        for (max_chars, folded) in [
+            (80, "a[1-3],b1,c[1-2]"),
+            (9, "a[1-3],b1, … and 2 more"),
+            (6, "a[1-3], … and 3 more"),
+            (0, "a1, … and 5 more"),
+        ] {
+            assert_eq!(fold_limited(&all, max_chars), folded, "{max_chars}");
+        }
+        assert_eq!(fold_limited::<&str>(&[], 10), "");
+    }
+
+    #[test]
+    fn ten_thousand_irregular_names_fold_without_trouble() {
+        let scattered = |i: u32| i.wrapping_mul(2_654_435_761).to_be_bytes();
+        let all: Vec<String> = (0..10_000)
+            .map(|i| {
+                let [a, b, c, d] = scattered(i);
+                format!("ip-{a}-{b}-{c}-{d}")
+            })
+            .collect();
+        let back: BTreeSet<String> = expand(&fold(&all)).unwrap().into_iter().collect();
+        assert_eq!(back, all.into_iter().collect());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_folded_expands_back(
+            given in proptest::collection::btree_set(
+                "(u[12]@)?((web|r[01]?[0-2]-n)[0-9]{0,3}(-0?[1-3])?[a-z]?(:[12]?[23])?|\\[(::|a:)[12]\\]:2[12]|::[1-3])",
+                1..30,
+            ),
+        ) {
+            let given: Vec<String> = given.into_iter().collect();
+            let folded = fold(&given);
+            let names = expand(&folded).unwrap();
+            prop_assert_eq!(names.len(), given.len(), "{}", folded);
+            prop_assert_eq!(names.iter().collect::<BTreeSet<_>>(), given.iter().collect::<BTreeSet<_>>());
+            prop_assert_eq!(fold(&names), folded);
+        }
+    }
+}

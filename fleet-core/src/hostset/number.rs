@@ -1,0 +1,40 @@
+//! A number within a host name, with its padding: `7`, `07` and `007` are three.
+//!
+//! Must not know the names around it.
+
+use std::fmt;
+
+/// The longest run of digits that counts as a number: any such number, and its successor, fits in 64 bits.
+pub(super) const MAX_DIGITS: usize = 18;
+
+/// A number and the width it is padded to; orders by value, then by width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Number {
+    pub(super) value: u64,
+    /// Digits with the leading zeros; 0 where there are none.
+    pub(super) width: usize,
+}
+
+impl Number {
+    /// Reads a run of 1 to [`MAX_DIGITS`] ASCII digits.
+    pub(super) fn parse(digits: &str) -> Option<Self> {
+        let valid = (1..=MAX_DIGITS).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        let value = digits.parse().ok().filter(|_| valid)?;
+        let padded = digits.len() > 1 && digits.starts_with('0');
+        Some(Self { value, width: if padded { digits.len() } else { 0 } })
+    }
+
+    /// Whether a series padded to `width` writes this number as it is written here.
+    pub(super) fn fits(self, width: usize) -> bool {
+        match self.width {
+            0 => width == 0 || self.value.checked_ilog10().is_some_and(|log| log as usize + 1 >= width),
+            own => own == width,
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:0width$}", self.value, width = self.width)
+    }
+}

@@ -1,0 +1,140 @@
+//! Host sets with wildcards: `web[01-20]`, `web*`, `web[a-c]?`, matched against hosts.
+//!
+//! Must not know which hosts there are.
+
+use std::collections::HashMap;
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+
+use crate::host::{Host, HostSyntaxError};
+use crate::hostset::{self, HostSetError};
+
+/// Patterns of which any may match.
+#[derive(Debug)]
+pub struct Patterns {
+    /// Hosts without wildcards, by name.
+    hosts: HashMap<String, Vec<Host>>,
+    globs: GlobSet,
+}
+
+/// Why a text is no pattern.
+#[derive(Debug, thiserror::Error)]
+pub enum PatternError {
+    /// Its ranges are malformed.
+    #[error(transparent)]
+    HostSet(#[from] HostSetError),
+    /// It has no wildcard and is no host.
+    #[error(transparent)]
+    Host(#[from] HostSyntaxError),
+    /// Its wildcards are malformed.
+    #[error("{problem} in the pattern \"{pattern}\"; expected *, ? or [a-c]")]
+    Glob {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// Whether `item` has a character that makes it a pattern.
+#[must_use]
+pub fn has_wildcard(item: &str) -> bool {
+    item.contains(['*', '?', '['])
+}
+
+impl Patterns {
+    /// Reads host sets whose names may have wildcards. Brackets with numbers are ranges, others are classes.
+    ///
+    /// # Errors
+    /// When an item is neither a host set nor a glob.
+    pub fn parse<'a>(items: impl IntoIterator<Item = &'a str>) -> Result<Self, PatternError> {
+        let mut hosts: HashMap<String, Vec<Host>> = HashMap::new();
+        let mut globs = GlobSetBuilder::new();
+        for item in items {
+            let expanded = match hostset::expand(item) {
+                Err(HostSetError::NotARange { .. }) => {
+                    globs.add(glob(item)?);
+                    continue;
+                }
+                expanded => expanded?,
+            };
+            for name in expanded {
+                if name.contains(['*', '?']) {
+                    globs.add(glob(&name)?);
+                } else {
+                    let host: Host = name.parse()?;
+                    hosts.entry(host.name().to_owned()).or_default().push(host);
+                }
+            }
+        }
+        let globs = globs.build().map_err(|error| refused(&error, ""))?;
+        Ok(Self { hosts, globs })
+    }
+
+    /// Whether any pattern means `host`: by name alone, or also by the user and port that the pattern has. A glob is
+    /// tried on the name and on the whole `user@name:port`.
+    #[must_use]
+    pub fn matches(&self, host: &Host) -> bool {
+        let means = |pattern: &Host| {
+            (pattern.user().is_none() || pattern.user() == host.user())
+                && (pattern.port().is_none() || pattern.port() == host.port())
+        };
+        self.hosts.get(host.name()).is_some_and(|patterns| patterns.iter().any(means))
+            || self.globs.is_match(host.name())
+            || self.globs.is_match(host.to_string())
+    }
+}
+
+fn glob(pattern: &str) -> Result<Glob, PatternError> {
+    Glob::new(pattern).map_err(|error| refused(&error, pattern))
+}
+
+fn refused(error: &globset::Error, pattern: &str) -> PatternError {
+    let pattern = error.glob().unwrap_or(pattern).to_owned();
+    PatternError::Glob { pattern, problem: error.kind().to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_hosts_by_what_they_name() {
+        for (pattern, matched, others) in [
+            ("web1", "web1 root@web1 web1:22", "web10 db1"),
+            ("web1:22", "web1:22 me@web1:22", "web1 web1:23"),
+            ("me@web1", "me@web1 me@web1:22", "web1 you@web1"),
+            ("web[01-20]", "web01 web20", "web1 web21"),
+            ("web*", "web web1 me@web1:22", "db1 xweb1"),
+            ("web?", "web1", "web web10"),
+            ("web[a-c]", "weba webc", "webd web1"),
+            ("web[!a-c]", "webd", "weba"),
+            ("web[01-12]*", "web01 web12-eth0", "web13 web2"),
+            ("*:22", "a:22 me@b:22", "a a:2222"),
+            ("*", "a 10.0.0.1 [::1]:22", ""),
+            ("::1", "::1 [::1]:22", "::2"),
+        ] {
+            let patterns = Patterns::parse([pattern]).unwrap();
+            for (hosts, expected) in [(matched, true), (others, false)] {
+                for host in hosts.split_whitespace() {
+                    assert_eq!(patterns.matches(&host.parse().unwrap()), expected, "{pattern} on {host}");
+                }
+            }
+        }
+        assert!(!Patterns::parse([]).unwrap().matches(&"web1".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        for (pattern, message) in [
+            ("web[5-1]", "\"5-1\" in \"web[5-1]\" goes down"),
+            ("web[1-", "brackets in \"web[1-\""),
+            ("web[z-a]", "invalid range"),
+            ("we;b", "';' cannot be part of a host name"),
+            ("@web", "names a group"),
+        ] {
+            let error = Patterns::parse([pattern]).unwrap_err().to_string();
+            assert!(error.contains(message), "{pattern}: {error}");
+        }
+    }
+}

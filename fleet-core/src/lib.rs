@@ -1,0 +1,16 @@
+//! The engine that all fleet tools share: find hosts, run bounded sessions on them, report what happened on each.
+
+pub mod broadcast;
+pub mod cli;
+mod descriptors;
+pub mod event;
+pub mod fanout;
+pub mod host;
+pub mod hostset;
+pub mod inventory;
+pub mod outcome;
+pub mod render;
+pub mod run;
+pub mod select;
+pub mod settings;
+pub mod ssh;

@@ -1,0 +1,293 @@
+//! Puts the parts together: one layout, the files, the progress line and the summary behind one `Renderer`.
+//!
+//! Must not know how any of them looks.
+
+use std::io::Write;
+use std::time::Duration;
+
+use super::blocks::Blocks;
+use super::console::Console;
+use super::files::Files;
+use super::json::Json;
+use super::lines::Lines;
+use super::progress::{Progress, StatusLine};
+use super::sanitize::sanitized;
+use super::settings::{Destination, HostLabel, Layout, ProgressLine, RenderSettings};
+use super::summary::{Remarks, Summary};
+use super::{Ending, RenderError, Renderer};
+use crate::event::{Event, HostEvent, HostIndex, Stream};
+use crate::outcome::{Outcome, Report};
+
+/// Makes the renderer of a run over `hosts`, which every [`HostEvent::index`] counts from 0.
+///
+/// # Errors
+/// When a folder for output files cannot be made.
+pub fn build(
+    settings: RenderSettings,
+    hosts: Vec<HostLabel>,
+    stdout: Box<dyn Write + Send>,
+    stderr: Box<dyn Write + Send>,
+) -> Result<Box<dyn Renderer>, RenderError> {
+    let files = Files::new(&settings, &hosts)?;
+    let (progress, status) = match (settings.progress, settings.layout, settings.stderr) {
+        (_, Layout::Json | Layout::Quiet, _) => (None, None),
+        (ProgressLine::Shown, _, Destination::Terminal { columns }) => {
+            (Some(Progress::new(&hosts)), Some(StatusLine::new(columns)))
+        }
+        _ => (None, None),
+    };
+    let mut console = Console::new(&settings, status, stdout, stderr);
+    let body = match settings.layout {
+        Layout::Lines(prefix) => Body::Lines(Lines::new(prefix, &hosts, settings.limits, &console)),
+        Layout::Blocks => Body::Blocks(Blocks::new(&hosts, settings.limits)),
+        Layout::Json => Body::Json(Json::begin(&settings.program, &hosts, settings.limits, &mut console)?),
+        Layout::Quiet => Body::Quiet,
+    };
+    let finished = vec![false; hosts.len()];
+    Ok(Box::new(Display { program: settings.program, hosts, console, files, progress, body, finished }))
+}
+
+struct Display {
+    program: String,
+    hosts: Vec<HostLabel>,
+    console: Console,
+    files: Files,
+    /// Present where there is a progress line.
+    progress: Option<Progress>,
+    body: Body,
+    finished: Vec<bool>,
+}
+
+/// The hosts' output in one of its layouts.
+enum Body {
+    Lines(Lines),
+    Blocks(Blocks),
+    Json(Json),
+    Quiet,
+}
+
+impl Renderer for Display {
+    fn event(&mut self, event: &HostEvent) -> Result<(), RenderError> {
+        if let Some(progress) = &mut self.progress {
+            progress.event(event);
+        }
+        self.finished[event.index] |= matches!(event.event, Event::Finished(_));
+        // A file that cannot be written must not keep the event from the screen.
+        let filed = self.files.event(event);
+        let shown = self.show(event);
+        shown.and(filed)
+    }
+
+    fn tick(&mut self, now: Duration) -> Result<(), RenderError> {
+        match &self.progress {
+            Some(progress) => self.console.show_status(progress.text(now)),
+            None => self.console.flush(),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), RenderError> {
+        self.console.flush()
+    }
+
+    fn finish(&mut self, report: &Report, ending: &Ending) -> Result<(), RenderError> {
+        // Where standard output fails, standard error still gets its summary.
+        let body = self.end_body(report, ending);
+        let summary = self.show_summary(report, ending);
+        body.and(summary)
+    }
+}
+
+impl Display {
+    fn show(&mut self, event: &HostEvent) -> Result<(), RenderError> {
+        match &mut self.body {
+            Body::Json(json) => json.event(event, &mut self.console),
+            Body::Quiet => Ok(()),
+            Body::Lines(lines) => {
+                lines.event(event, &mut self.console)?;
+                self.note(event)
+            }
+            Body::Blocks(blocks) => {
+                blocks.event(event, &mut self.console)?;
+                self.note(event)
+            }
+        }
+    }
+
+    fn note(&mut self, event: &HostEvent) -> Result<(), RenderError> {
+        let Event::Note(text) = &event.event else { return Ok(()) };
+        let name = &self.hosts[event.index].name;
+        for line in sanitized(text).lines() {
+            let line = format!("{}: {name}: {line}\n", self.program);
+            self.console.write(Stream::Stderr, line.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Shows what is held of hosts that never said how they ended.
+    fn end_body(&mut self, report: &Report, ending: &Ending) -> Result<(), RenderError> {
+        for (index, outcome) in report.outcomes().iter().enumerate().take(self.hosts.len()) {
+            if !self.finished[index] {
+                self.end_host(index, outcome, ending)?;
+            }
+        }
+        if let Body::Json(json) = &mut self.body {
+            json.end(report, ending, &mut self.console)?;
+        }
+        self.console.flush()
+    }
+
+    fn end_host(&mut self, index: HostIndex, outcome: &Outcome, ending: &Ending) -> Result<(), RenderError> {
+        match &mut self.body {
+            Body::Lines(lines) => lines.end(index, &mut self.console),
+            Body::Blocks(blocks) if *outcome != Outcome::Skipped => blocks.end(index, outcome, &mut self.console),
+            Body::Json(json) => {
+                let event = Event::Finished(outcome.clone());
+                json.event(&HostEvent { index, at: ending.elapsed, event }, &mut self.console)
+            }
+            Body::Blocks(_) | Body::Quiet => Ok(()),
+        }
+    }
+
+    fn show_summary(&mut self, report: &Report, ending: &Ending) -> Result<(), RenderError> {
+        self.console.end_status()?;
+        let summary = Summary {
+            hosts: &self.hosts,
+            report,
+            ending,
+            remarks: Remarks {
+                incomplete_files: self.files.incomplete(),
+                cut_lines: match &self.body {
+                    Body::Lines(lines) => lines.hosts_with_cut_lines(),
+                    _ => Vec::new(),
+                },
+            },
+            columns: self.console.destination(Stream::Stderr).columns(),
+            paint: self.console.paint(Stream::Stderr),
+        };
+        if matches!(self.body, Body::Quiet | Body::Json(_)) && summary.is_all_fine() {
+            return Ok(());
+        }
+        let text = summary.text();
+        self.console.start_line(Stream::Stderr)?;
+        self.console.write(Stream::Stderr, text.as_bytes())?;
+        self.console.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::super::settings::Limits;
+    use super::super::testing::{
+        FailingWriter, SharedWriter, TERMINAL, event, finished, finished_ok, labels, output, show, started,
+    };
+    use super::super::{Completion, Prefix};
+    use super::*;
+    use crate::outcome::ExitStatus;
+
+    fn ending() -> Ending {
+        Ending { elapsed: Duration::from_secs(3), status: ExitStatus::Success, completion: Completion::Complete }
+    }
+
+    #[test]
+    fn quiet_says_nothing_unless_some_host_is_not_fine() {
+        let settings = || RenderSettings { layout: Layout::Quiet, ..RenderSettings::new("psh") };
+        let events = [started(0), output(0, Stream::Stdout, b"x\n"), finished_ok(0)];
+        let shown = show(settings(), &["web1"], &events);
+        assert_eq!((shown.stdout(), shown.stderr.as_str()), ("", ""));
+        let shown = show(settings(), &["web1"], &[started(0), finished(0, Outcome::Exited(1))]);
+        assert!(shown.stderr.contains("web1 (1): exit code 1"), "{}", shown.stderr);
+    }
+
+    #[test]
+    fn notes_name_the_program_and_the_host() {
+        let note = event(0, 1, Event::Note("login dropped\ntrying \x1bagain".into()));
+        let shown = show(RenderSettings::new("psh"), &["web1"], &[note, finished_ok(0)]);
+        insta::assert_snapshot!(shown.stderr, @r"
+        psh: web1: login dropped
+        psh: web1: trying \x1bagain
+        1 host: 1 ok in 1.2s
+        ");
+    }
+
+    #[test]
+    fn the_progress_line_never_meets_the_hosts_lines_on_a_terminal() {
+        let settings = RenderSettings {
+            stdout: TERMINAL,
+            stderr: TERMINAL,
+            progress: ProgressLine::Shown,
+            ..RenderSettings::new("psh")
+        };
+        let screen = SharedWriter::default();
+        let mut renderer = build(settings, labels(["web1", "web2"]), screen.boxed(), screen.boxed()).unwrap();
+        renderer.event(&started(0)).unwrap();
+        renderer.tick(Duration::from_secs(1)).unwrap();
+        renderer.event(&output(0, Stream::Stdout, b"one\npart")).unwrap();
+        renderer.flush().unwrap();
+        renderer.event(&output(0, Stream::Stderr, b"err\n")).unwrap();
+        renderer.tick(Duration::from_secs(5)).unwrap();
+        assert_eq!(screen.screen_lines().last().unwrap(), "0/2 done, 1 running; slowest: web1 resolve 5s");
+        renderer.event(&finished_ok(0)).unwrap();
+        renderer.event(&finished_ok(1)).unwrap();
+        renderer.finish(&Report::new(vec![Outcome::Exited(0); 2]), &ending()).unwrap();
+        let lines = screen.screen_lines();
+        assert_eq!(lines, ["web1: one", "web1: err", "web1: part", "2 hosts: 2 ok in 3.0s", ""]);
+    }
+
+    #[test]
+    fn the_summary_starts_on_a_line_of_its_own_on_a_terminal() {
+        let settings = RenderSettings {
+            stdout: TERMINAL,
+            stderr: TERMINAL,
+            layout: Layout::Lines(Prefix::None),
+            ..RenderSettings::new("psh")
+        };
+        let screen = SharedWriter::default();
+        let mut renderer = build(settings, labels(["web1"]), screen.boxed(), screen.boxed()).unwrap();
+        renderer.event(&output(0, Stream::Stdout, b"no newline")).unwrap();
+        renderer.event(&finished_ok(0)).unwrap();
+        renderer.finish(&Report::new(vec![Outcome::Exited(0)]), &ending()).unwrap();
+        assert_eq!(screen.text(), "no newline\n1 host: 1 ok in 3.0s\n");
+    }
+
+    #[test]
+    fn a_file_that_fails_does_not_keep_the_output_from_the_screen() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/full", folder.path().join("web1")).unwrap();
+        let settings = RenderSettings { stdout_folder: Some(folder.path().into()), ..RenderSettings::new("psh") };
+        let (out, err) = (SharedWriter::default(), SharedWriter::default());
+        let mut renderer = build(settings, labels(["web1", "web2"]), out.boxed(), err.boxed()).unwrap();
+        let error = renderer.event(&output(0, Stream::Stdout, b"line\n")).unwrap_err();
+        assert!(matches!(error, RenderError::File { .. }), "{error:?}");
+        renderer.event(&output(1, Stream::Stdout, b"line\n")).unwrap();
+        renderer.finish(&Report::new(vec![Outcome::Exited(0); 2]), &ending()).unwrap();
+        assert_eq!(out.text(), "web1: line\nweb2: line\n");
+        assert!(err.text().contains("incomplete output files: web1 (1): "), "{}", err.text());
+    }
+
+    #[test]
+    fn a_full_standard_output_is_told_once_and_the_summary_still_comes() {
+        let err = SharedWriter::default();
+        let stdout = Box::new(FailingWriter(io::ErrorKind::StorageFull));
+        let mut renderer = build(RenderSettings::new("psh"), labels(["web1"]), stdout, err.boxed()).unwrap();
+        renderer.event(&output(0, Stream::Stdout, b"line\n")).unwrap();
+        assert!(matches!(renderer.flush(), Err(RenderError::Write { to: "standard output", .. })));
+        renderer.event(&output(0, Stream::Stdout, b"line\n")).unwrap();
+        renderer.flush().unwrap();
+        renderer.finish(&Report::new(vec![Outcome::Exited(0)]), &ending()).unwrap();
+        assert_eq!(err.text(), "1 host: 1 ok in 3.0s\n");
+    }
+
+    #[test]
+    fn memory_is_bounded_for_fifty_hosts_with_megabyte_lines() {
+        let limits = Limits { held_bytes: 4 << 20, ..Limits::default() };
+        let names: Vec<String> = (0..50).map(|n| format!("web{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let chunk = [b'x'; 32 << 10];
+        let events: Vec<_> = (0..50 * 32).map(|n| output(n % 50, Stream::Stdout, &chunk)).collect();
+        let shown = show(RenderSettings { limits, ..RenderSettings::new("psh") }, &names, &events);
+        assert_eq!(shown.stdout.iter().filter(|byte| **byte == b'x').count(), 50 << 20);
+        assert!(shown.stderr.contains("shown in pieces: web[0-49]"), "{}", shown.stderr);
+    }
+}

@@ -1,0 +1,336 @@
+//! The `--json` layout: one JSON object a line for each event. Documented in `docs/json.md`, which changes with it.
+//!
+//! Must not know what the objects are used for.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use super::assemble::{Assembler, Grouping, Piece};
+use super::console::Console;
+use super::settings::{HostLabel, Limits};
+use super::summary::counts;
+use super::{Completion, Ending, RenderError};
+use crate::event::{Event, HostEvent, HostIndex, Stream};
+use crate::outcome::{Outcome, Report, Stop};
+
+/// The version of the objects. Grows when a field changes its meaning or goes; new fields and events do not count.
+const VERSION: u32 = 1;
+
+/// Objects for what happens.
+pub(super) struct Json {
+    names: Vec<String>,
+    started_at: Vec<Option<Duration>>,
+    assembler: Assembler,
+}
+
+#[derive(Serialize)]
+struct RunLine<'a> {
+    v: u32,
+    event: &'static str,
+    program: &'a str,
+    hosts: Vec<&'a str>,
+}
+
+/// What all objects about one host have.
+#[derive(Serialize)]
+struct HostLine<'a, T> {
+    v: u32,
+    event: &'static str,
+    at: f64,
+    host: &'a str,
+    index: HostIndex,
+    #[serde(flatten)]
+    rest: T,
+}
+
+#[derive(Serialize)]
+struct Nothing {}
+
+#[derive(Serialize)]
+struct StageFields {
+    stage: &'static str,
+}
+
+#[derive(Serialize)]
+struct OutputFields<'a> {
+    stream: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+}
+
+#[derive(Serialize)]
+struct NoteFields<'a> {
+    text: &'a str,
+}
+
+#[derive(Default, Serialize)]
+#[serde(default)]
+struct FinishedFields<'a> {
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    may_still_run: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+#[derive(Serialize)]
+struct SummaryLine {
+    v: u32,
+    event: &'static str,
+    at: f64,
+    hosts: usize,
+    counts: BTreeMap<&'static str, usize>,
+    exit_status: u8,
+    completion: &'static str,
+}
+
+impl Json {
+    /// Says which hosts the run is over.
+    pub(super) fn begin(
+        program: &str,
+        hosts: &[HostLabel],
+        limits: Limits,
+        console: &mut Console,
+    ) -> Result<Self, RenderError> {
+        let names: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
+        let hosts = names.iter().map(String::as_str).collect();
+        write(console, &RunLine { v: VERSION, event: "run", program, hosts })?;
+        Ok(Self {
+            started_at: vec![None; names.len()],
+            assembler: Assembler::new(Grouping::Several, names.len(), limits.line_bytes, limits.held_bytes),
+            names,
+        })
+    }
+
+    pub(super) fn event(&mut self, event: &HostEvent, console: &mut Console) -> Result<(), RenderError> {
+        let (index, at) = (event.index, event.at);
+        match &event.event {
+            Event::Started => {
+                self.started_at[index] = Some(at);
+                write_host(console, &self.names, "started", at, index, Nothing {})
+            }
+            Event::Stage(stage) => {
+                write_host(console, &self.names, "stage", at, index, StageFields { stage: stage.name() })
+            }
+            Event::Note(text) => write_host(console, &self.names, "note", at, index, NoteFields { text }),
+            Event::Output { stream, bytes } => {
+                let Self { assembler, names, .. } = self;
+                assembler.push((index, *stream), bytes, &mut |key, piece| output(console, names, at, key, &piece))
+            }
+            Event::Finished(outcome) => {
+                for stream in [Stream::Stdout, Stream::Stderr] {
+                    let Self { assembler, names, .. } = self;
+                    assembler.end((index, stream), &mut |key, piece| output(console, names, at, key, &piece))?;
+                }
+                let mut fields = finished(outcome);
+                fields.seconds = self.started_at[index].map(|started| secs(at.saturating_sub(started)));
+                write_host(console, &self.names, "finished", at, index, fields)
+            }
+        }
+    }
+
+    /// Says how the run ended: the last object.
+    pub(super) fn end(&self, report: &Report, ending: &Ending, console: &mut Console) -> Result<(), RenderError> {
+        let summary = SummaryLine {
+            v: VERSION,
+            event: "summary",
+            at: secs(ending.elapsed),
+            hosts: self.names.len(),
+            counts: counts(report).into_iter().collect(),
+            exit_status: ending.status.code(),
+            completion: match ending.completion {
+                Completion::Complete => "complete",
+                Completion::Interrupted => "interrupted",
+                Completion::Abandoned => "abandoned",
+            },
+        };
+        write(console, &summary)
+    }
+}
+
+fn output(
+    console: &mut Console,
+    names: &[String],
+    at: Duration,
+    (index, stream): (HostIndex, Stream),
+    piece: &Piece<'_>,
+) -> Result<(), RenderError> {
+    let bytes = match piece.parts {
+        [b"", bytes] | [bytes, b""] => Cow::Borrowed(bytes),
+        [held, new] => Cow::Owned([held, new].concat()),
+    };
+    let text = std::str::from_utf8(&bytes).ok();
+    let fields = OutputFields {
+        stream: match stream {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        },
+        text,
+        base64: text.is_none().then(|| STANDARD.encode(&bytes)),
+    };
+    write_host(console, names, "output", at, index, fields)
+}
+
+fn finished(outcome: &Outcome) -> FinishedFields<'_> {
+    let mut fields = FinishedFields {
+        outcome: outcome.name(),
+        reason: outcome.reason(),
+        hint: outcome.hint(),
+        ..FinishedFields::default()
+    };
+    match outcome {
+        Outcome::Exited(code) => fields.exit_code = Some(*code),
+        Outcome::Signalled(signal) => fields.signal = Some(signal),
+        Outcome::Stopped { stop, .. } => fields.may_still_run = Some(matches!(stop, Stop::Unconfirmed(_))),
+        Outcome::Failed(error) => {
+            fields.stage = Some(error.stage.name());
+            fields.class = Some(error.class.name());
+        }
+        Outcome::Skipped => {}
+    }
+    fields
+}
+
+fn write_host(
+    console: &mut Console,
+    names: &[String],
+    event: &'static str,
+    at: Duration,
+    index: HostIndex,
+    rest: impl Serialize,
+) -> Result<(), RenderError> {
+    write(console, &HostLine { v: VERSION, event, at: secs(at), host: &names[index], index, rest })
+}
+
+fn write(console: &mut Console, line: &impl Serialize) -> Result<(), RenderError> {
+    // To memory, and every map key is a string: there is nothing that could fail.
+    let mut bytes = serde_json::to_vec(line).unwrap_or_default();
+    bytes.push(b'\n');
+    console.write(Stream::Stdout, &bytes)
+}
+
+/// Seconds to the millisecond.
+fn secs(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::super::settings::{Layout, RenderSettings};
+    use super::super::testing::{event, finished_ok, outcome_refused, output, show, started};
+    use super::*;
+    use crate::outcome::Stage;
+
+    fn settings() -> RenderSettings {
+        RenderSettings { layout: Layout::Json, ..RenderSettings::new("psh") }
+    }
+
+    #[test]
+    fn every_event_is_one_object_on_one_line() {
+        let events = [
+            started(0),
+            event(0, 1, Event::Stage(Stage::KeyExchange)),
+            event(0, 1, Event::Note("second try".into())),
+            output(0, Stream::Stdout, b"one\ntwo\nhal"),
+            output(0, Stream::Stderr, b"\xff\n"),
+            event(0, 3, Event::Finished(Outcome::Exited(2))),
+            event(1, 3, Event::Finished(outcome_refused())),
+        ];
+        let shown = show(settings(), &["web1", "web2", "web3"], &events);
+        insta::assert_snapshot!(shown.stdout(), @r#"
+        {"v":1,"event":"run","program":"psh","hosts":["web1","web2","web3"]}
+        {"v":1,"event":"started","at":0.0,"host":"web1","index":0}
+        {"v":1,"event":"stage","at":1.0,"host":"web1","index":0,"stage":"key exchange"}
+        {"v":1,"event":"note","at":1.0,"host":"web1","index":0,"text":"second try"}
+        {"v":1,"event":"output","at":1.0,"host":"web1","index":0,"stream":"stdout","text":"one\ntwo\n"}
+        {"v":1,"event":"output","at":1.0,"host":"web1","index":0,"stream":"stderr","base64":"/wo="}
+        {"v":1,"event":"output","at":3.0,"host":"web1","index":0,"stream":"stdout","text":"hal"}
+        {"v":1,"event":"finished","at":3.0,"host":"web1","index":0,"outcome":"failed","seconds":3.0,"exit_code":2,"reason":"exit code 2","hint":"the command itself failed: its output says why"}
+        {"v":1,"event":"finished","at":3.0,"host":"web2","index":1,"outcome":"unreachable","stage":"connect","class":"refused","reason":"connect: connection refused","hint":"check that sshd runs there and listens on this port"}
+        {"v":1,"event":"finished","at":1.234,"host":"web3","index":2,"outcome":"skipped","reason":"not started","hint":"run it again for these hosts"}
+        {"v":1,"event":"summary","at":1.234,"hosts":3,"counts":{"failed":1,"skipped":1,"unreachable":1},"exit_status":3,"completion":"complete"}
+        "#);
+        assert!(shown.stderr.contains("web1 (1): exit code 2"), "{}", shown.stderr);
+    }
+
+    #[test]
+    fn nothing_is_said_on_standard_error_when_all_is_fine() {
+        assert_eq!(show(settings(), &["web1"], &[started(0), finished_ok(0)]).stderr, "");
+    }
+
+    #[test]
+    fn the_documented_fields_are_those_that_are_written() {
+        let documented = include_str!("../../../docs/json.md");
+        let events = [
+            started(0),
+            event(0, 1, Event::Stage(Stage::Connect)),
+            event(0, 1, Event::Note("again".into())),
+            output(0, Stream::Stdout, b"text\n"),
+            output(0, Stream::Stdout, b"\xff\n"),
+            event(0, 3, Event::Finished(outcome_refused())),
+            event(1, 3, Event::Finished(Outcome::Signalled("TERM".into()))),
+            event(2, 3, Event::Finished(Outcome::Exited(1))),
+        ];
+        for line in show(settings(), &["a", "b", "c"], &events).stdout().lines() {
+            let object: Value = serde_json::from_str(line).unwrap();
+            for field in object.as_object().unwrap().keys() {
+                assert!(documented.contains(&format!("`{field}`")), "{field} is not in docs/json.md");
+            }
+            let event = object["event"].as_str().unwrap();
+            assert!(documented.contains(&format!("### `{event}`")), "{event} is not in docs/json.md");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunking_carries_the_exact_bytes_and_utf8_is_always_text(
+            text in "[a-zé€🦀\n]{0,60}",
+            junk in proptest::collection::vec(any::<u8>(), 0..60),
+            size in 1usize..9,
+        ) {
+            for (bytes, is_text) in [(text.as_bytes(), true), (&junk[..], false)] {
+                let mut settings = settings();
+                settings.limits.line_bytes = 10;
+                let mut events: Vec<_> = bytes.chunks(size).map(|chunk| output(0, Stream::Stdout, chunk)).collect();
+                events.push(finished_ok(0));
+                let mut carried = Vec::new();
+                for line in show(settings, &["h"], &events).stdout().lines() {
+                    let object: Value = serde_json::from_str(line).unwrap();
+                    if object["event"] == "output" {
+                        match (object["text"].as_str(), object["base64"].as_str()) {
+                            (Some(text), None) => carried.extend_from_slice(text.as_bytes()),
+                            (None, Some(code)) => {
+                                prop_assert!(!is_text, "{}", line);
+                                carried.extend(STANDARD.decode(code).unwrap());
+                            }
+                            _ => prop_assert!(false, "{}", line),
+                        }
+                    }
+                }
+                prop_assert_eq!(&carried[..], bytes);
+            }
+        }
+    }
+}

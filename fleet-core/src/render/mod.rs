@@ -1,0 +1,134 @@
+//! Shows a run to its user: the hosts' output, a progress line, the summary; as text, as JSON, as files.
+//!
+//! Renderers run on a thread of their own, so they may block on a slow terminal. They have no clock: every event says
+//! when it happened. Must not know SSH, nor how the work is scheduled.
+
+mod assemble;
+mod blocks;
+mod console;
+mod display;
+mod files;
+mod json;
+mod lines;
+mod paint;
+mod progress;
+mod sanitize;
+mod settings;
+mod spill;
+mod summary;
+mod terminal;
+#[cfg(test)]
+mod testing;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::event::HostEvent;
+use crate::outcome::{ExitStatus, Report};
+
+pub use display::build;
+pub use settings::{Color, Destination, HostLabel, Layout, Limits, Prefix, ProgressLine, RenderSettings};
+pub use terminal::{destination, progress_line, stderr_columns};
+
+/// Shows what happens, in the order in which it is told.
+pub trait Renderer: Send {
+    /// Shows one event. Nothing is sure to be visible before [`Renderer::flush`].
+    ///
+    /// # Errors
+    /// When something cannot be written. After [`RenderError::File`] the renderer may be used further: only the file
+    /// named is given up, each file fails once, and the summary names the hosts whose files are incomplete. After any
+    /// other error only [`Renderer::finish`] makes sense.
+    fn event(&mut self, event: &HostEvent) -> Result<(), RenderError>;
+
+    /// Redraws the progress line; to be called some times a second with the time since the start of the run.
+    ///
+    /// # Errors
+    /// As [`Renderer::flush`].
+    fn tick(&mut self, now: Duration) -> Result<(), RenderError>;
+
+    /// Writes what is held back for the sake of fewer writes; to be called whenever no event is waiting.
+    ///
+    /// # Errors
+    /// When standard output or standard error cannot be written.
+    fn flush(&mut self) -> Result<(), RenderError>;
+
+    /// Shows what is still held of hosts that never finished, then the summary.
+    ///
+    /// # Errors
+    /// When standard output or standard error cannot be written.
+    fn finish(&mut self, report: &Report, ending: &Ending) -> Result<(), RenderError>;
+}
+
+/// How the run as a whole ended: what the summary says beside the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// From the start of the run to its end.
+    pub elapsed: Duration,
+    /// The exit status that the tool will return.
+    pub status: ExitStatus,
+    /// Whether it ran to its end.
+    pub completion: Completion,
+}
+
+/// Whether a run came to its end by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completion {
+    /// Every host had its turn.
+    Complete,
+    /// A signal or a rule of the run ended it; every command was waited for.
+    Interrupted,
+    /// It was left at once, without waiting for the commands that were running.
+    Abandoned,
+}
+
+/// Why something could not be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// Nobody reads standard output or standard error any more. Ends the run without a word.
+    #[error("nobody reads {to} any more")]
+    BrokenPipe {
+        /// Standard output or standard error.
+        to: &'static str,
+    },
+    /// Standard output or standard error cannot be written.
+    #[error("cannot write to {to}")]
+    Write {
+        /// Standard output or standard error.
+        to: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A host's output file cannot be created or written; it holds less than the host sent.
+    #[error("cannot write {path}, so the output of {host} is incomplete", path = .path.display())]
+    File {
+        /// Whose output it is.
+        host: String,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The folder of the output files cannot be made.
+    #[error("cannot create the folder {path} for output files", path = .path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Both outputs of a host would be written to the same file.
+    #[error("standard output and standard error cannot both be kept in {path}", path = .path.display())]
+    SameFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Output that is kept until its host is done does not fit in memory, nor in a temporary file.
+    #[error("cannot keep the output of running hosts in a temporary file (in {folder})", folder = .folder.display())]
+    Spill {
+        /// Where temporary files are.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}

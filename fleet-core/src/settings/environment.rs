@@ -1,0 +1,178 @@
+//! What `FLEET_*` variables set.
+//!
+//! Must not read the process's environment: it is given. Variables that are none of ours, and those we set ourselves
+//! for remote commands, are ignored.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use super::value::locate;
+use super::{Key, Layer, LayerSource, SettingsError, SshConfigFile, parse_duration};
+
+/// The environment of a process, as `std::env::vars_os` gives it.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(BTreeMap<OsString, OsString>);
+
+impl<K: Into<OsString>, V: Into<OsString>> FromIterator<(K, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+impl Environment {
+    /// The value of a variable that is set and not empty.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn home(&self) -> Option<&OsStr> {
+        self.get("HOME")
+    }
+
+    /// The folder of the user's own settings (XDG Base Directory Specification: a relative path is ignored).
+    pub(super) fn config_folder(&self) -> Option<PathBuf> {
+        let configured = self.get("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        configured.or_else(|| Some(Path::new(self.home()?).join(".config")))
+    }
+}
+
+/// The layer that the `FLEET_*` variables make.
+///
+/// # Errors
+/// [`SettingsError::Value`] when a variable does not hold what its key takes.
+pub fn from_environment(environment: &Environment) -> Result<Layer, SettingsError> {
+    Ok(Layer {
+        source: LayerSource::Environment,
+        hosts: host_files(environment)?,
+        parallel: parse(environment, Key::Parallel, |text| {
+            text.parse().map_err(|_| refused(Key::Parallel, text, "a whole number"))
+        })?,
+        timeout: limit(environment, Key::Timeout)?,
+        connect_timeout: limit(environment, Key::ConnectTimeout)?,
+        stall: limit(environment, Key::Stall)?,
+        grace: parse(environment, Key::Grace, |text| {
+            parse_duration(text).map_err(|_| refused(Key::Grace, text, super::file::DURATION))
+        })?,
+        user: parse(environment, Key::User, |text| Ok(text.to_owned()))?,
+        ssh_config: variable(environment, Key::SshConfig)
+            .map(|value| locate_here(value, environment, Key::SshConfig).map(SshConfigFile::from))
+            .transpose()?,
+        host_key: parse(environment, Key::HostKey, |text| {
+            text.parse().map_err(|error: super::UnknownWord| refused(Key::HostKey, text, error.expected))
+        })?,
+        ..Layer::default()
+    })
+}
+
+fn variable(environment: &Environment, key: Key) -> Option<&OsStr> {
+    environment.get(key.variable()?)
+}
+
+fn parse<T>(
+    environment: &Environment,
+    key: Key,
+    read: impl Fn(&str) -> Result<T, SettingsError>,
+) -> Result<Option<T>, SettingsError> {
+    let Some(value) = variable(environment, key) else {
+        return Ok(None);
+    };
+    let text = value.to_str().ok_or_else(|| refused(key, &value.to_string_lossy(), "text in UTF-8"))?;
+    read(text).map(Some)
+}
+
+fn limit(environment: &Environment, key: Key) -> Result<Option<super::Limit>, SettingsError> {
+    parse(environment, key, |text| text.parse().map_err(|_| refused(key, text, super::file::LIMIT)))
+}
+
+/// Files separated by colons, as in `PATH`; relative ones are looked for in the current folder.
+fn host_files(environment: &Environment) -> Result<Option<Vec<PathBuf>>, SettingsError> {
+    let Some(value) = variable(environment, Key::Hosts) else {
+        return Ok(None);
+    };
+    let files = std::env::split_paths(value).filter(|path| !path.as_os_str().is_empty());
+    files.map(|path| locate_here(path.as_os_str(), environment, Key::Hosts)).collect::<Result<_, _>>().map(Some)
+}
+
+fn locate_here(path: &OsStr, environment: &Environment, key: Key) -> Result<PathBuf, SettingsError> {
+    locate(Path::new(path), Path::new(""), environment.home())
+        .ok_or_else(|| refused(key, &path.to_string_lossy(), "a path without \"~\", for HOME is not set"))
+}
+
+fn refused(key: Key, found: &str, expected: &str) -> SettingsError {
+    SettingsError::Value {
+        place: key.variable().unwrap_or(key.name()).to_owned(),
+        found: format!("{found:?}"),
+        expected: expected.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+    use std::time::Duration;
+
+    use super::super::{HostKeyPolicy, Limit};
+    use super::*;
+
+    #[test]
+    fn every_variable_is_read() {
+        let environment = Environment::from_iter([
+            ("FLEET_HOSTS", "a.txt::~/b.txt:/c"),
+            ("FLEET_PARALLEL", "7"),
+            ("FLEET_TIMEOUT", "none"),
+            ("FLEET_CONNECT_TIMEOUT", "3"),
+            ("FLEET_STALL", "1m"),
+            ("FLEET_GRACE", "500ms"),
+            ("FLEET_USER", "me"),
+            ("FLEET_SSH_CONFIG", "none"),
+            ("FLEET_HOST_KEY", "accept-new"),
+            ("HOME", "/home/me"),
+        ]);
+        let expected = Layer {
+            source: LayerSource::Environment,
+            hosts: Some(vec!["a.txt".into(), "/home/me/b.txt".into(), "/c".into()]),
+            parallel: Some(7),
+            timeout: Some(Limit::None),
+            connect_timeout: Some(Limit::After(Duration::from_secs(3))),
+            stall: Some(Limit::After(Duration::from_secs(60))),
+            grace: Some(Duration::from_millis(500)),
+            user: Some("me".to_owned()),
+            ssh_config: Some(SshConfigFile::None),
+            host_key: Some(HostKeyPolicy::AcceptNew),
+            ..Layer::default()
+        };
+        assert_eq!(from_environment(&environment).unwrap(), expected);
+    }
+
+    #[test]
+    fn empty_and_foreign_variables_set_nothing() {
+        let environment = Environment::from_iter([
+            ("FLEET_PARALLEL", ""),
+            ("FLEET_HOST", "web1"),
+            ("FLEET_INDEX", "x"),
+            ("FLEET_WHATEVER", "x"),
+            ("PSSH_PAR", "9"),
+        ]);
+        let expected = Layer { source: LayerSource::Environment, ..Layer::default() };
+        assert_eq!(from_environment(&environment).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_broken_value_names_its_variable() {
+        for (name, value, message) in [
+            ("FLEET_PARALLEL", "many", "FLEET_PARALLEL: found \"many\"; expected a whole number"),
+            ("FLEET_PARALLEL", "-1", "FLEET_PARALLEL: found \"-1\""),
+            ("FLEET_TIMEOUT", "soon", "FLEET_TIMEOUT: found \"soon\"; expected a duration such as"),
+            ("FLEET_GRACE", "none", "FLEET_GRACE: found \"none\"; expected a duration such as"),
+            ("FLEET_HOST_KEY", "yes", "FLEET_HOST_KEY: found \"yes\"; expected strict, accept-new or off"),
+            ("FLEET_HOSTS", "~/hosts", "FLEET_HOSTS: found \"~/hosts\"; expected a path without"),
+        ] {
+            let error = from_environment(&Environment::from_iter([(name, value)])).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{error}");
+        }
+        let environment = Environment::from_iter([("FLEET_USER", OsString::from_vec(vec![0xff]))]);
+        assert!(from_environment(&environment).unwrap_err().to_string().contains("UTF-8"));
+    }
+}

@@ -1,0 +1,358 @@
+//! A command on a host: started through the shell wrapper, watched, and stopped for certain.
+//!
+//! Deadlines and cancellation act beside the output, never behind it: a terminal that is paused does not delay them.
+//! Must not know where the output goes.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::deadline::within;
+use super::remote::{self, Announcement, RemoteCommand, RemoteProcess, StdinMode, StopVerdict, Token};
+use super::session::{Exec, ExecEnd, ExecEvent, ExecSignals, ExecStdin, ExitReport, Session};
+use crate::event::Stream;
+use crate::outcome::{FailureClass, HostError, Outcome, Stage, Stop, StopCause};
+
+/// How long the wrapper may take to say its process id before a stop goes on without it.
+const ANNOUNCEMENT_LIMIT: Duration = Duration::from_secs(2);
+/// What a stop may take beyond the grace period: a channel, a shell and a look at the processes.
+const STOP_MARGIN: Duration = Duration::from_secs(5);
+/// How long the last output of a stopped command is waited for.
+const LAST_OUTPUT: Duration = Duration::from_secs(1);
+
+/// How the command reaches the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrapping {
+    /// Inside the POSIX shell wrapper: variables arrive, and the command can be stopped with all its children.
+    Shell,
+    /// As it is, for servers without a POSIX shell. Stopped by SSH signals only.
+    Raw,
+}
+
+/// When a running command is to be stopped.
+#[derive(Clone, Copy, Debug)]
+pub struct CommandLimits {
+    /// Longest time in all.
+    pub timeout: Option<Duration>,
+    /// Longest time without a byte of output.
+    pub stall: Option<Duration>,
+    /// Between TERM and KILL.
+    pub grace: Duration,
+    /// For opening the channel and starting the command.
+    pub channel: Option<Duration>,
+}
+
+/// Takes the output of one host.
+pub trait OutputSink: Send + Sync {
+    /// Takes a chunk; may wait.
+    fn output(&self, stream: Stream, bytes: Bytes) -> impl Future<Output = ()> + Send;
+}
+
+/// Feeds standard input to one host.
+pub trait StdinFeed: Send + Sync {
+    /// Sends everything and then end of file; returns early when the command takes no more.
+    fn feed(&self, stdin: ExecStdin) -> impl Future<Output = ()> + Send;
+}
+
+/// No standard input: end of file at once.
+#[derive(Clone, Copy, Debug)]
+pub struct NoStdin;
+
+impl StdinFeed for NoStdin {
+    async fn feed(&self, _: ExecStdin) {}
+}
+
+/// A command to be run and everything that governs it.
+#[derive(Clone, Copy, Debug)]
+pub struct CommandRun<'a, F> {
+    /// What to run, with its variables.
+    pub command: &'a RemoteCommand,
+    /// How it reaches the host.
+    pub wrapping: Wrapping,
+    /// When it is to be stopped.
+    pub limits: &'a CommandLimits,
+    /// Cancelled when the run is to end.
+    pub cancel: &'a CancellationToken,
+    /// What feeds its standard input; without one it gets end of file at once.
+    pub stdin: Option<F>,
+}
+
+/// Runs a command on `session` until it ends, is cancelled or runs into a limit. Dropping the future closes the
+/// channel, upon which the wrapper ends the remote processes by itself.
+pub async fn run_command<F: StdinFeed>(session: &Session, run: CommandRun<'_, F>, sink: &impl OutputSink) -> Outcome {
+    let (limits, cancel) = (run.limits, run.cancel);
+    let (mut output, process) = tokio::select! {
+        started = within(limits.channel, Stage::Channel, start(session, &run)) => match started {
+            Ok(started) => started,
+            Err(error) => return Outcome::Failed(error),
+        },
+        () = cancel.cancelled() => return Outcome::Skipped,
+        error = session.until_silent() => return Outcome::Failed(error),
+    };
+    let activity = Activity::default();
+    let stopping = AtomicBool::new(false);
+    let stop = async {
+        let cause = activity.stop_cause(limits, cancel).await;
+        stopping.store(true, Ordering::SeqCst);
+        Outcome::Stopped { cause, stop: process.stop(limits.grace).await }
+    };
+    let beside = async { tokio::join!(process.feed(&run), process.keep(&run)) };
+    let pump = output.pump(session, sink, &activity);
+    tokio::pin!(pump, stop, beside);
+    let mut feeding = true;
+    loop {
+        tokio::select! {
+            ended = &mut pump => {
+                return if stopping.load(Ordering::SeqCst) { stop.await } else { ended };
+            }
+            stopped = &mut stop => {
+                let _ = tokio::time::timeout(LAST_OUTPUT, pump).await;
+                return stopped;
+            }
+            _ = &mut beside, if feeding => feeding = false,
+            error = session.until_silent() => return Outcome::Failed(error),
+        }
+    }
+}
+
+/// The output half of a running command.
+struct Output {
+    exec: Exec,
+    announcement: Option<Announcement>,
+    remote: watch::Sender<Option<RemoteProcess>>,
+    ended: watch::Sender<bool>,
+}
+
+/// The half of a running command that is used to stop it.
+struct Process<'a> {
+    session: &'a Session,
+    signals: ExecSignals,
+    stdin: ExecStdin,
+    token: Token,
+    wrapping: Wrapping,
+    remote: watch::Receiver<Option<RemoteProcess>>,
+    ended: watch::Receiver<bool>,
+}
+
+async fn start<'a, F>(session: &'a Session, run: &CommandRun<'_, F>) -> Result<(Output, Process<'a>), HostError> {
+    let token = Token::new(rand::random());
+    let (text, announcement) = match run.wrapping {
+        Wrapping::Raw => (run.command.command.clone(), None),
+        Wrapping::Shell => {
+            let text = remote::wrap(run.command, &token).map_err(|error| HostError::local(error.to_string()))?;
+            (text, Some(Announcement::new(&token)))
+        }
+    };
+    let exec = session.exec(&text).await?;
+    let (remote_sender, remote) = watch::channel(None);
+    let (ended_sender, ended) = watch::channel(false);
+    let process = Process {
+        session,
+        signals: exec.signals(),
+        stdin: exec.stdin(),
+        token,
+        wrapping: run.wrapping,
+        remote,
+        ended,
+    };
+    Ok((Output { exec, announcement, remote: remote_sender, ended: ended_sender }, process))
+}
+
+impl Output {
+    /// Moves the output to `sink` until the command has ended.
+    async fn pump(&mut self, session: &Session, sink: &impl OutputSink, activity: &Activity) -> Outcome {
+        let outcome = loop {
+            match self.exec.next().await {
+                Ok(ExecEvent::Output(stream, bytes)) => {
+                    let bytes = self.without_announcement(stream, bytes);
+                    activity.begin_output();
+                    if !bytes.is_empty() {
+                        sink.output(stream, bytes).await;
+                    }
+                    activity.end_output();
+                }
+                Ok(ExecEvent::Ended(end)) => break outcome_of(&end, session),
+                Err(error) => break Outcome::Failed(error),
+            }
+        };
+        if let Some(mut announcement) = self.announcement.take() {
+            let rest = announcement.finish();
+            if !rest.is_empty() {
+                sink.output(Stream::Stderr, rest).await;
+            }
+        }
+        self.ended.send_replace(true);
+        outcome
+    }
+
+    /// Takes the wrapper's first line out of standard error and remembers the process id in it.
+    fn without_announcement(&mut self, stream: Stream, bytes: Bytes) -> Bytes {
+        let Some(announcement) = self.announcement.as_mut().filter(|_| stream == Stream::Stderr) else { return bytes };
+        let (rest, process) = announcement.feed(bytes);
+        if process.is_some() {
+            self.remote.send_replace(process);
+            self.announcement = None;
+        }
+        rest
+    }
+}
+
+fn outcome_of(end: &ExecEnd, session: &Session) -> Outcome {
+    match &end.exit {
+        Some(ExitReport::Status(code)) => Outcome::Exited(*code),
+        Some(ExitReport::Signal(name)) => Outcome::Signalled(name.clone()),
+        None if end.refused => Outcome::Failed(HostError::new(
+            Stage::Channel,
+            FailureClass::Channel,
+            "the server refused to run the command",
+        )),
+        None if session.is_closed() => Outcome::Failed(session.lost(Stage::Command)),
+        None => Outcome::Failed(HostError::new(
+            Stage::Command,
+            FailureClass::Lost,
+            "the server closed the channel without an exit status",
+        )),
+    }
+}
+
+impl Process<'_> {
+    /// Feeds standard input. The wrapper's control line must stay open, so without input nothing is closed there.
+    async fn feed<F: StdinFeed>(&self, run: &CommandRun<'_, F>) {
+        match (&run.stdin, self.wrapping) {
+            (Some(feed), _) => feed.feed(self.stdin.clone()).await,
+            (None, Wrapping::Raw) => self.stdin.close().await,
+            (None, Wrapping::Shell) => {}
+        }
+    }
+
+    /// Where standard input is the command's own, the line that tells the host of our death is a second channel.
+    async fn keep<F>(&self, run: &CommandRun<'_, F>) {
+        if run.wrapping == Wrapping::Raw || run.command.stdin == StdinMode::Closed {
+            return;
+        }
+        let Some(process) = self.announced().await else { return };
+        match self.session.exec(&remote::keeper_command(&process, &self.token, run.limits.grace)).await {
+            Ok(_keeper) => std::future::pending().await,
+            Err(error) => tracing::warn!(%error, "no second channel: if we die, the command may run on"),
+        }
+    }
+
+    async fn stop(&self, grace: Duration) -> Stop {
+        if self.wrapping == Wrapping::Raw {
+            return self.stop_by_signal(grace).await;
+        }
+        let Ok(Some(process)) = tokio::time::timeout(ANNOUNCEMENT_LIMIT, self.announced()).await else {
+            return self.stop_by_signal(grace).await;
+        };
+        match tokio::time::timeout(grace + STOP_MARGIN, self.ask_to_stop(&process, grace)).await {
+            Ok(Ok(StopVerdict::Gone)) => Stop::Confirmed,
+            Ok(Ok(StopVerdict::Left(pids))) => {
+                let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+                Stop::Unconfirmed(format!("left on the host: process {}", pids.join(", ")))
+            }
+            Ok(Ok(StopVerdict::Unknown)) => {
+                Stop::Unconfirmed("the host does not show all its processes".to_owned())
+            }
+            Ok(Err(error)) => self.stop_by_keeper(grace, &error).await,
+            Err(_) => Stop::Unconfirmed("the host did not answer".to_owned()),
+        }
+    }
+
+    /// Runs the stopper on a channel of its own.
+    async fn ask_to_stop(&self, process: &RemoteProcess, grace: Duration) -> Result<StopVerdict, HostError> {
+        let mut exec = self.session.exec(&remote::stop_command(process, &self.token, grace)).await?;
+        let mut answer = Vec::new();
+        loop {
+            match exec.next().await? {
+                ExecEvent::Output(Stream::Stdout, bytes) => answer.extend_from_slice(&bytes),
+                ExecEvent::Output(Stream::Stderr, bytes) => {
+                    tracing::debug!(said = %String::from_utf8_lossy(&bytes), "the stopper");
+                }
+                ExecEvent::Ended(_) => break,
+            }
+        }
+        StopVerdict::find(&answer, &self.token)
+            .ok_or_else(|| HostError::new(Stage::Command, FailureClass::Channel, "no verdict from the host"))
+    }
+
+    /// A server that gives no second channel: the wrapper's keeper does the same when its line is closed, but
+    /// cannot say how it went.
+    async fn stop_by_keeper(&self, grace: Duration, why: &HostError) -> Stop {
+        self.stdin.close().await;
+        let mut ended = self.ended.clone();
+        let ended = tokio::time::timeout(grace + STOP_MARGIN, ended.wait_for(|ended| *ended)).await.is_ok();
+        let main = if ended { "the command itself has ended" } else { "the command has not ended" };
+        Stop::Unconfirmed(format!("{main}, its children were not asked after: {}", why.message))
+    }
+
+    async fn stop_by_signal(&self, grace: Duration) -> Stop {
+        for (signal, limit) in [("TERM", grace), ("KILL", Duration::from_secs(1))] {
+            self.signals.send(signal);
+            let mut ended = self.ended.clone();
+            if tokio::time::timeout(limit, ended.wait_for(|ended| *ended)).await.is_ok() {
+                return match self.wrapping {
+                    Wrapping::Raw => Stop::Confirmed,
+                    Wrapping::Shell => Stop::Unconfirmed("the command ended, its children are not known".to_owned()),
+                };
+            }
+        }
+        Stop::Unconfirmed("the server did not act on the signal".to_owned())
+    }
+
+    /// The command's process on its host; `None` when it ended without a word of it.
+    async fn announced(&self) -> Option<RemoteProcess> {
+        let mut remote = self.remote.clone();
+        remote.wait_for(Option::is_some).await.ok().and_then(|process| process.clone())
+    }
+}
+
+/// When the host last sent something, for `--stall`. Time that we spend on writing its output does not count.
+#[derive(Debug, Default)]
+struct Activity(Mutex<Option<Instant>>);
+
+impl Activity {
+    fn begin_output(&self) {
+        *self.lock() = None;
+    }
+
+    fn end_output(&self) {
+        *self.lock() = Some(Instant::now());
+    }
+
+    /// Waits until the command is to be stopped and says why.
+    async fn stop_cause(&self, limits: &CommandLimits, cancel: &CancellationToken) -> StopCause {
+        self.end_output();
+        let timeout = async {
+            match limits.timeout {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = cancel.cancelled() => StopCause::Cancelled,
+            () = timeout => StopCause::Timeout(limits.timeout.unwrap_or_default()),
+            limit = self.stalled(limits.stall) => StopCause::Stall(limit),
+        }
+    }
+
+    async fn stalled(&self, limit: Option<Duration>) -> Duration {
+        let Some(limit) = limit else { return std::future::pending().await };
+        loop {
+            let silent = self.lock().map_or(Duration::ZERO, |last| last.elapsed());
+            if silent >= limit {
+                return limit;
+            }
+            tokio::time::sleep(limit - silent).await;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

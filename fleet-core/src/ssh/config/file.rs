@@ -1,0 +1,198 @@
+//! One configuration text as blocks of directives, each line checked.
+//!
+//! Must not know any host: what applies to whom is decided elsewhere.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::error::{ConfigError, Place};
+use super::keyword::{Role, Setting, Unsupported, lookup};
+use super::line::Line;
+use super::matching::{Criterion, read_criteria};
+use super::notice::{Notice, NoticeKind, Origin};
+use super::pattern::PatternList;
+use super::value::{BadLine, Mismatch, Value};
+
+/// A file, or the options of the command line.
+#[derive(Debug)]
+pub(super) struct ConfigFile {
+    pub(super) blocks: Vec<Block>,
+}
+
+/// The lines up to the next `Host` or `Match`.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) condition: Condition,
+    pub(super) directives: Vec<Directive>,
+}
+
+/// Which hosts a block applies to.
+#[derive(Debug)]
+pub(super) enum Condition {
+    /// All: the lines before the first `Host` or `Match`.
+    Always,
+    Host(PatternList),
+    Match {
+        criteria: Vec<Criterion>,
+        place: Place,
+    },
+}
+
+/// A line within a block.
+#[derive(Debug)]
+pub(super) enum Directive {
+    Set(Arc<Assignment>),
+    Include(Include),
+    Unsupported {
+        /// The keyword in lower case: its first line decides, as for settings.
+        keyword: &'static str,
+        /// Nothing when the value asks for just what happens anyway.
+        notice: Option<Box<Notice>>,
+    },
+    Unknown(Box<Notice>),
+}
+
+/// A setting with a value.
+#[derive(Debug)]
+pub(super) struct Assignment {
+    pub(super) setting: Setting,
+    pub(super) value: Value,
+    pub(super) place: Place,
+}
+
+/// The patterns of an `Include` line.
+#[derive(Debug)]
+pub(super) struct Include {
+    pub(super) patterns: Vec<String>,
+    pub(super) origin: Origin,
+    pub(super) place: Place,
+}
+
+impl Block {
+    fn new(condition: Condition) -> Self {
+        Self { condition, directives: Vec::new() }
+    }
+}
+
+impl ConfigFile {
+    /// Reads the contents of a file.
+    pub(super) fn parse(bytes: &[u8], file: &Arc<Path>, origin: Origin) -> Result<Self, ConfigError> {
+        let mut parsed = Self { blocks: vec![Block::new(Condition::Always)] };
+        for (index, bytes) in bytes.split(|&byte| byte == b'\n').enumerate() {
+            let place = Place::Line { file: Arc::clone(file), line: index + 1 };
+            let text = match std::str::from_utf8(bytes) {
+                Ok(text) => text,
+                Err(_) if bytes.trim_ascii_start().starts_with(b"#") => continue,
+                Err(_) => return Err(ConfigError::Line { place, problem: "expected text in UTF-8" }),
+            };
+            if index == 0 && text.starts_with('\u{feff}') {
+                let problem = "expected a keyword, found a byte order mark (ssh refuses it too)";
+                return Err(ConfigError::Line { place, problem });
+            }
+            parsed.add_line(text, place, origin)?;
+        }
+        Ok(parsed)
+    }
+
+    /// Reads options of the command line, each like one line of a file.
+    pub(super) fn parse_options(options: &[String]) -> Result<Self, ConfigError> {
+        let mut parsed = Self { blocks: vec![Block::new(Condition::Always)] };
+        for option in options {
+            let place = Place::Option(option.as_str().into());
+            if let Some(Role::Host | Role::Match | Role::Include) = keyword_role(option) {
+                let problem = "expected a setting: Host, Match and Include work in files only";
+                return Err(ConfigError::Line { place, problem });
+            }
+            parsed.add_line(option, place, Origin::CommandLine)?;
+        }
+        Ok(parsed)
+    }
+
+    fn add_line(&mut self, text: &str, place: Place, origin: Origin) -> Result<(), ConfigError> {
+        let line = match Line::read(text) {
+            Ok(Some(line)) => line,
+            Ok(None) => return Ok(()),
+            Err(problem) => return Err(ConfigError::Line { place, problem }),
+        };
+        let described = |bad| describe(bad, line, &place);
+        let directive = match lookup(line.keyword) {
+            Some(Role::Host) => {
+                let words = words(line, "patterns of host names").map_err(described)?;
+                let patterns = PatternList::from_words(words.iter().map(String::as_str));
+                self.blocks.push(Block::new(Condition::Host(patterns)));
+                return Ok(());
+            }
+            Some(Role::Match) => {
+                let criteria = read_criteria(line, &place, origin).map_err(described)?;
+                self.blocks.push(Block::new(Condition::Match { criteria, place }));
+                return Ok(());
+            }
+            Some(Role::Include) => {
+                let patterns = words(line, "file names").map_err(described)?;
+                Directive::Include(Include { patterns, origin, place })
+            }
+            Some(Role::Set(setting, kind)) => {
+                let value = Value::read(kind, line).map_err(described)?;
+                Directive::Set(Arc::new(Assignment { setting, value, place }))
+            }
+            Some(Role::Unsupported(unsupported)) => unsupported_line(unsupported, line, place, origin),
+            None => Directive::Unknown(Box::new(Notice {
+                keyword: line.keyword.to_owned(),
+                kind: NoticeKind::Unknown,
+                place,
+                origin,
+            })),
+        };
+        if let Some(block) = self.blocks.last_mut() {
+            block.directives.push(directive);
+        }
+        Ok(())
+    }
+
+    /// All `Include` lines.
+    pub(super) fn includes(&self) -> impl Iterator<Item = &Include> {
+        self.blocks.iter().flat_map(|block| &block.directives).filter_map(|directive| match directive {
+            Directive::Include(include) => Some(include),
+            _ => None,
+        })
+    }
+
+    /// Whether some block asks for the second pass.
+    pub(super) fn wants_final_pass(&self) -> bool {
+        self.blocks.iter().any(|block| match &block.condition {
+            Condition::Match { criteria, .. } => criteria.iter().any(Criterion::wants_final_pass),
+            _ => false,
+        })
+    }
+}
+
+fn keyword_role(text: &str) -> Option<Role> {
+    Line::read(text).ok().flatten().and_then(|line| lookup(line.keyword))
+}
+
+/// The words of a line that needs at least one, none of them empty.
+fn words(line: Line<'_>, expected: &'static str) -> Result<Vec<String>, BadLine> {
+    let words = line.words().map_err(BadLine::Quote)?;
+    if words.is_empty() || words.iter().any(String::is_empty) {
+        return Err(BadLine::Value(Mismatch { expected, found: String::new() }));
+    }
+    Ok(words)
+}
+
+fn unsupported_line(unsupported: Unsupported, line: Line<'_>, place: Place, origin: Origin) -> Directive {
+    let value = line.words().unwrap_or_default().join(" ").to_ascii_lowercase();
+    let nothing_lost = unsupported.nothing_lost.split(',').any(|harmless| harmless == value);
+    let kind = NoticeKind::Unsupported(unsupported.reason);
+    let notice = Notice { keyword: line.keyword.to_owned(), kind, place, origin };
+    Directive::Unsupported { keyword: unsupported.keyword, notice: (!nothing_lost).then(|| Box::new(notice)) }
+}
+
+fn describe(bad: BadLine, line: Line<'_>, place: &Place) -> ConfigError {
+    let place = place.clone();
+    match bad {
+        BadLine::Quote(problem) => ConfigError::Line { place, problem },
+        BadLine::Value(Mismatch { expected, found }) => {
+            ConfigError::Syntax { place, keyword: line.keyword.to_owned(), expected, found }
+        }
+    }
+}

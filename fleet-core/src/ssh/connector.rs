@@ -1,0 +1,366 @@
+//! From a host's name to an authenticated session: configuration, name, address, key exchange, login.
+//!
+//! What the hosts share is made once here: parsed files, keys, agents, jump hosts. Each stage has its own deadline.
+//! Must not know what is done with a session.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rand::Rng;
+use russh::client::{self, Handle};
+
+use super::agent::Agent;
+use super::algorithms;
+use super::auth::{self, Allowed, Credentials, Methods};
+use super::config::{ConfigError, ForwardAgent, HostConfig, IdentityFiles, Notice, Proxy, SshConfig, StrictHostKey};
+use super::deadline::within;
+use super::dial::{self, ProxyWords};
+use super::handler::{SessionHandler, SessionNotes};
+use super::handshake::{TryError, shake_hands};
+use super::host_key::HostKeyCheck;
+use super::jump::{JumpHosts, JumpRoute, JumpStream};
+use super::keys::KeyStore;
+use super::known_hosts::{HashNames, HostKeyPolicy, KnownHostsFiles, KnownName};
+use super::prompt::{Prompt, Secret};
+use super::session::{Liveness, Session, SessionParts, WireGuard};
+use super::spool::SpoolBudget;
+use super::wire::{ByteStream, Wire};
+use crate::host::Host;
+use crate::outcome::{FailureClass, HostError, Stage};
+
+/// Bytes a server may send on a channel before we have read any.
+const WINDOW_BYTES: u32 = 2 << 20;
+/// Messages of a channel that wait for its reader.
+const CHANNEL_MESSAGES: usize = 32;
+/// Tries where a server drops connections before login, as sshd does when too many log in at once (MaxStartups).
+const CONNECT_TRIES: u32 = 6;
+/// The pause before the second try; doubled for each further one, and varied by half so that hosts spread out.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Keep-alives where the configuration says nothing: a host that dies must not hold a run for ever.
+const DEFAULT_LIVENESS: Liveness = Liveness { interval: Duration::from_secs(30), count: 3 };
+
+/// What the user decides about connections, for all hosts.
+#[derive(Debug)]
+pub struct ConnectSettings {
+    /// The OpenSSH configuration, parsed.
+    pub config: SshConfig,
+    /// Longest time for each stage.
+    pub stage_timeout: StageTimeout,
+    /// Log in as this user, unless the host is named with one.
+    pub user: Option<String>,
+    /// Offer these keys instead of the configured ones.
+    pub identities: Option<Vec<PathBuf>>,
+    /// Overrides `StrictHostKeyChecking`.
+    pub host_key: Option<HostKeyPolicy>,
+    /// The password given for all hosts.
+    pub password: Option<Secret>,
+}
+
+/// Longest time for each stage of a connection; `None` is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StageTimeout {
+    /// Nobody chose: a host's `ConnectTimeout` comes first.
+    Default(Option<Duration>),
+    /// Chosen by flag or setting: comes before any `ConnectTimeout`.
+    Chosen(Option<Duration>),
+}
+
+/// Hears of the stages of one connection.
+pub trait ConnectObserver: Send + Sync {
+    /// A stage has begun.
+    fn stage(&self, stage: Stage) -> impl Future<Output = ()> + Send;
+    /// Something worth a remark happened.
+    fn note(&self, text: String) -> impl Future<Output = ()> + Send;
+}
+
+/// An observer for connections nobody watches: those to jump hosts.
+struct Unobserved;
+
+impl ConnectObserver for Unobserved {
+    async fn stage(&self, _: Stage) {}
+    async fn note(&self, text: String) {
+        tracing::info!("{text}");
+    }
+}
+
+/// Opens sessions for a whole run.
+pub struct Connector {
+    settings: ConnectSettings,
+    known_hosts: KnownHostsFiles,
+    keys: KeyStore,
+    agents: Mutex<HashMap<PathBuf, Arc<Agent>>>,
+    jump_hosts: JumpHosts,
+    spool_budget: Arc<SpoolBudget>,
+}
+
+impl Connector {
+    /// A connector for one run; `prompt` is asked for passphrases.
+    #[must_use]
+    pub fn new(settings: ConnectSettings, prompt: Arc<dyn Prompt>) -> Self {
+        Self {
+            settings,
+            known_hosts: KnownHostsFiles::default(),
+            keys: KeyStore::new(prompt),
+            agents: Mutex::default(),
+            jump_hosts: JumpHosts::default(),
+            spool_budget: Arc::default(),
+        }
+    }
+
+    /// Looks at the configuration of all `hosts`, so that what is wrong with it is known before any is contacted.
+    ///
+    /// # Errors
+    /// The first thing wrong.
+    pub fn check_configuration<'a>(&self, hosts: impl IntoIterator<Item = &'a Host>) -> Result<(), ConfigError> {
+        hosts.into_iter().try_for_each(|host| self.settings.config.route(&self.with_user(host)).map(drop))
+    }
+
+    /// The lines of the OpenSSH configuration that were met and do nothing here, each keyword once.
+    pub fn take_notices(&self) -> Vec<Notice> {
+        self.settings.config.take_notices()
+    }
+
+    /// Opens a session to `host`.
+    ///
+    /// # Errors
+    /// With the stage that failed. Connections dropped before login were tried again.
+    pub async fn connect(&self, host: &Host, observer: &impl ConnectObserver) -> Result<Session, HostError> {
+        let route = self.settings.config.route(&self.with_user(host)).map_err(|error| {
+            HostError::new(Stage::Resolve, FailureClass::Local, chain(&error))
+        })?;
+        self.connect_often(&route, observer).await
+    }
+
+    /// Opens a session to the end of `route`, again where the server drops the connection before login.
+    async fn connect_often(&self, route: &[HostConfig], observer: &impl ConnectObserver) -> Result<Session, HostError> {
+        let mut pause = FIRST_PAUSE;
+        for next in 2..=CONNECT_TRIES {
+            match self.connect_once(route, observer).await {
+                Ok(session) => return Ok(session),
+                Err(TryError { error, may_retry: false }) => return Err(error),
+                Err(TryError { error, .. }) => {
+                    observer.note(format!("{error}; trying again ({next} of {CONNECT_TRIES})")).await;
+                }
+            }
+            let varied = pause.mul_f64(rand::rng().random_range(0.5..1.5));
+            tokio::time::sleep(varied).await;
+            pause *= 2;
+        }
+        self.connect_once(route, observer).await.map_err(|TryError { error, may_retry }| {
+            let tries = if may_retry { format!(" ({CONNECT_TRIES} tries)") } else { String::new() };
+            HostError { message: format!("{}{tries}", error.message), ..error }
+        })
+    }
+
+    async fn connect_once(&self, route: &[HostConfig], observer: &impl ConnectObserver) -> Result<Session, TryError> {
+        let (config, before) = route.split_last().expect("a route ends at its host");
+        let limit = self.stage_limit(config);
+        let host_key = self.host_key_check(config)?;
+        let dialled = self.dial(config, before, observer).await?;
+        let (wire, control) = Wire::new(dialled.stream);
+        let wire_guard = WireGuard(control);
+        let notes = Arc::new(SessionNotes::default());
+        let forwarded_agent = match &config.forward_agent {
+            ForwardAgent::No => None,
+            ForwardAgent::Same => config.agent.clone(),
+            ForwardAgent::Socket(socket) => socket.clone(),
+        };
+        let forwards_agent = forwarded_agent.is_some();
+        let ssh_config = Arc::new(client_config(config, &host_key));
+        let handler = SessionHandler { host_key, notes: Arc::clone(&notes), forwarded_agent };
+        let connecting = client::connect_stream(ssh_config, wire, handler);
+        let mut handle = shake_hands(connecting, &wire_guard, limit, observer)
+            .await
+            .map_err(|failure| failure.explain(&notes, &wire_guard, dialled.words.as_ref()))?;
+        observer.stage(Stage::Authenticate).await;
+        within(limit, Stage::Authenticate, self.log_in(config, &mut handle, &notes)).await?;
+        Ok(Session::new(SessionParts {
+            handle,
+            notes,
+            wire: wire_guard,
+            liveness: liveness(config),
+            spool_budget: Arc::clone(&self.spool_budget),
+            forwards_agent,
+            environment: config.environment(&self.settings.config.local().env),
+            route: dialled.route,
+        }))
+    }
+
+    async fn log_in(
+        &self,
+        config: &HostConfig,
+        handle: &mut Handle<SessionHandler>,
+        notes: &SessionNotes,
+    ) -> Result<(), HostError> {
+        let agent = config.agent.as_ref().map(|socket| self.agent(socket));
+        let allowed = |allowed: bool| if allowed { Allowed::Yes } else { Allowed::No };
+        let named = self.settings.identities.as_deref();
+        let credentials = Credentials {
+            user: &config.user,
+            identity_files: named.unwrap_or(config.identity_files.paths()),
+            identities_are_defaults: named.is_none() && matches!(config.identity_files, IdentityFiles::Default(_)),
+            certificate_files: &config.certificate_files,
+            identities_only: named.is_some() || config.identities_only,
+            agent: agent.as_ref(),
+            keys: &self.keys,
+            password: self.settings.password.as_ref(),
+            methods: Methods {
+                publickey: allowed(config.pubkey_authentication),
+                password: allowed(config.password_authentication),
+                keyboard_interactive: allowed(config.kbd_interactive_authentication),
+            },
+        };
+        auth::authenticate(handle, notes, &credentials).await
+    }
+
+    fn agent(&self, socket: &Path) -> Arc<Agent> {
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let agent = agents.entry(socket.to_owned()).or_insert_with(|| Arc::new(Agent::new(socket.to_owned())));
+        Arc::clone(agent)
+    }
+
+    fn host_key_check(&self, config: &HostConfig) -> Result<HostKeyCheck, HostError> {
+        let known_hosts = self
+            .known_hosts
+            .open(&config.user_known_hosts, &config.global_known_hosts)
+            .map_err(|error| HostError::new(Stage::KeyExchange, FailureClass::Local, chain(&error)))?;
+        let name = match &config.host_key_alias {
+            Some(alias) => KnownName::alias(alias),
+            None => KnownName::of_host(&config.host_name, config.port),
+        };
+        let configured = match config.host_key_policy {
+            // Nobody can be asked about every one of a thousand hosts.
+            StrictHostKey::Yes | StrictHostKey::Ask => HostKeyPolicy::Strict,
+            StrictHostKey::AcceptNew => HostKeyPolicy::AcceptNew,
+            StrictHostKey::Off => HostKeyPolicy::Off,
+        };
+        let hash_names = if config.hash_known_hosts { HashNames::Hashed } else { HashNames::Plain };
+        Ok(HostKeyCheck { known_hosts, name, policy: self.settings.host_key.unwrap_or(configured), hash_names })
+    }
+
+    fn stage_limit(&self, config: &HostConfig) -> Option<Duration> {
+        match self.settings.stage_timeout {
+            StageTimeout::Default(limit) => match config.connect_timeout {
+                Some(Duration::ZERO) => None,
+                configured => configured.or(limit),
+            },
+            StageTimeout::Chosen(limit) => limit,
+        }
+    }
+
+    fn with_user(&self, host: &Host) -> Host {
+        match (&self.settings.user, host.user()) {
+            (Some(user), None) => host.clone().with_user(Some(user.clone())),
+            _ => host.clone(),
+        }
+    }
+}
+
+/// A byte stream to a server and what it depends on.
+struct Dialled {
+    stream: Box<dyn ByteStream>,
+    /// Open as long as this connection goes through it.
+    route: Option<JumpRoute>,
+    /// What the `ProxyCommand` says.
+    words: Option<ProxyWords>,
+}
+
+impl Connector {
+    async fn dial(
+        &self,
+        config: &HostConfig,
+        before: &[HostConfig],
+        observer: &impl ConnectObserver,
+    ) -> Result<Dialled, HostError> {
+        let limit = self.stage_limit(config);
+        if let Some(jump_host) = before.last() {
+            observer.stage(Stage::Connect).await;
+            let route = self.shared_session(before).await.map_err(|error| at_jump_host(jump_host, error))?;
+            let channel = within(limit, Stage::Connect, route.direct_tcpip(&config.host_name, config.port)).await?;
+            return Ok(Dialled { stream: Box::new(JumpStream::new(channel)), route: Some(route), words: None });
+        }
+        if let Proxy::Command(command) = &config.proxy {
+            observer.stage(Stage::Connect).await;
+            let (stream, words) = dial::proxy_command(command)?;
+            return Ok(Dialled { stream: Box::new(stream), route: None, words: Some(words) });
+        }
+        observer.stage(Stage::Resolve).await;
+        let looking_up = dial::resolve(&config.host_name, config.port, config.address_family);
+        let addresses = within(limit, Stage::Resolve, looking_up).await?;
+        observer.stage(Stage::Connect).await;
+        let bind = bind_address(config)?;
+        let stream = within(limit, Stage::Connect, dial::tcp(&addresses, bind)).await?;
+        Ok(Dialled { stream: Box::new(stream), route: None, words: None })
+    }
+
+    /// The one session to the jump host at the end of `route`.
+    fn shared_session<'a>(
+        &'a self,
+        route: &'a [HostConfig],
+    ) -> Pin<Box<dyn Future<Output = Result<JumpRoute, HostError>> + Send + 'a>> {
+        let hop = |config: &HostConfig| format!("{}@{}:{}", config.user, config.host_name, config.port);
+        let key = route.iter().map(hop).collect::<Vec<_>>().join(",");
+        Box::pin(async move { self.jump_hosts.route(&key, || self.connect_often(route, &Unobserved)).await })
+    }
+}
+
+fn bind_address(config: &HostConfig) -> Result<Option<IpAddr>, HostError> {
+    let Some(text) = &config.bind_address else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| {
+        let message = format!("BindAddress \"{text}\" is not an address of this machine");
+        HostError::new(Stage::Connect, FailureClass::Local, message)
+    })
+}
+
+fn at_jump_host(hop: &HostConfig, error: HostError) -> HostError {
+    let message = match error.message.starts_with("jump host ") {
+        true => error.message,
+        false => format!("jump host {}: {error}", hop.original),
+    };
+    HostError { stage: Stage::Connect, message, ..error }
+}
+
+fn client_config(config: &HostConfig, host_key: &HostKeyCheck) -> client::Config {
+    let wanted = algorithms::host_keys(config.host_key_algorithms.as_ref());
+    let ordered = host_key.known_hosts.order_algorithms(&host_key.name, &wanted);
+    let certificates = match host_key.known_hosts.has_certificate_authority(&host_key.name) {
+        true => ordered.clone(),
+        false => Vec::new(),
+    };
+    client::Config {
+        window_size: WINDOW_BYTES,
+        channel_buffer_size: CHANNEL_MESSAGES,
+        preferred: algorithms::preferred(config, ordered, certificates),
+        // Silence is judged by `Session::until_silent`, which knows when we are the ones who do not read.
+        keepalive_interval: liveness(config).map(|liveness| liveness.interval),
+        keepalive_max: 0,
+        inactivity_timeout: None,
+        nodelay: true,
+        ..client::Config::default()
+    }
+}
+
+/// ssh(1) never asks unless told to; a fleet tool that is not told uses its own times, so that a host that dies does
+/// not hold a run for ever.
+fn liveness(config: &HostConfig) -> Option<Liveness> {
+    match config.server_alive_interval {
+        Duration::ZERO => Some(DEFAULT_LIVENESS),
+        interval => Some(Liveness { interval, count: config.server_alive_count_max }),
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

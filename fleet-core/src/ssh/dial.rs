@@ -1,0 +1,239 @@
+//! Opening the byte stream to a server: names, TCP, `ProxyCommand`.
+//!
+//! Must not know SSH.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+
+use super::config::AddressFamily;
+use super::error;
+use crate::outcome::{FailureClass, HostError, Stage};
+
+/// How long one address may stay silent before the next is tried beside it (RFC 8305 section 5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// How long to wait for others to free a file descriptor.
+const DESCRIPTOR_WAIT: Duration = Duration::from_millis(100);
+/// What is kept of a `ProxyCommand`'s stderr for the error message.
+const PROXY_STDERR_LIMIT: usize = 400;
+
+/// The addresses of `name`, in the order the system prefers, alternating families.
+pub(super) async fn resolve(name: &str, port: u16, family: AddressFamily) -> Result<Vec<SocketAddr>, HostError> {
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let found = loop {
+        match tokio::net::lookup_host((name, port)).await {
+            Ok(found) => break found,
+            Err(error) if error::is_out_of_descriptors(&error) => tokio::time::sleep(DESCRIPTOR_WAIT).await,
+            Err(error) => return Err(resolve_error(&error)),
+        }
+    };
+    let wanted: Vec<SocketAddr> = found
+        .filter(|address| match family {
+            AddressFamily::Any => true,
+            AddressFamily::Inet => address.is_ipv4(),
+            AddressFamily::Inet6 => address.is_ipv6(),
+        })
+        .collect();
+    if wanted.is_empty() {
+        return Err(HostError::new(Stage::Resolve, FailureClass::Resolve, "no address of the wanted AddressFamily"));
+    }
+    Ok(alternate(wanted))
+}
+
+/// getaddrinfo(3) says in words what it found; std passes them on behind a fixed prefix.
+fn resolve_error(error: &io::Error) -> HostError {
+    let text = error.to_string();
+    let reason = text.rsplit("lookup address information: ").next().unwrap_or(&text);
+    HostError::new(Stage::Resolve, FailureClass::Resolve, reason.to_lowercase())
+}
+
+/// First an address of the preferred family, then one of the other, and so on (RFC 8305 section 4).
+fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let six_first = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|a| a.is_ipv6() == six_first);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut mixed = Vec::new();
+    loop {
+        let (one, other) = (first.next(), second.next());
+        if one.is_none() && other.is_none() {
+            return mixed;
+        }
+        mixed.extend(one.into_iter().chain(other));
+    }
+}
+
+/// Connects to the first address that answers, starting a further attempt beside those that hang.
+pub(super) async fn tcp(addresses: &[SocketAddr], bind: Option<IpAddr>) -> Result<TcpStream, HostError> {
+    let mut rest = addresses.iter().copied();
+    let mut attempts = FuturesUnordered::new();
+    attempts.extend(rest.next().map(|address| connect_one(address, bind)));
+    let error = loop {
+        let next = async {
+            match rest.len() {
+                0 => std::future::pending().await,
+                _ => tokio::time::sleep(ATTEMPT_DELAY).await,
+            }
+        };
+        tokio::select! {
+            Some(result) = attempts.next() => match result {
+                Ok(stream) => return Ok(stream),
+                Err(error) => {
+                    attempts.extend(rest.next().map(|address| connect_one(address, bind)));
+                    if attempts.is_empty() {
+                        break error;
+                    }
+                }
+            },
+            () = next => attempts.extend(rest.next().map(|address| connect_one(address, bind))),
+        }
+    };
+    Err(error::from_connect(&error))
+}
+
+/// One attempt. A shortage of file descriptors is waited out: it is ours, and passes as other hosts finish.
+async fn connect_one(address: SocketAddr, bind: Option<IpAddr>) -> io::Result<TcpStream> {
+    loop {
+        match start(address, bind) {
+            Ok(socket) => {
+                let stream = socket.connect(address).await?;
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) if error::is_out_of_descriptors(&error) => tokio::time::sleep(DESCRIPTOR_WAIT).await,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn start(address: SocketAddr, bind: Option<IpAddr>) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(ip) = bind.filter(|ip| ip.is_ipv4() == address.is_ipv4()) {
+        socket.bind(SocketAddr::new(ip, 0))?;
+    }
+    Ok(socket)
+}
+
+/// The two pipes of a running `ProxyCommand`; its whole process group is ended with the stream.
+pub(super) struct ProxyCommand {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+}
+
+/// What a `ProxyCommand` last said on its stderr.
+pub(super) type ProxyWords = Arc<Mutex<Vec<u8>>>;
+
+/// Starts `command` (tokens expanded) by the user's shell, as ssh_config(5) says. In a process group of its own, so
+/// that a Ctrl-C at the terminal reaches us and not the connections.
+pub(super) fn proxy_command(command: &str) -> Result<(ProxyCommand, ProxyWords), HostError> {
+    let failed = |error: io::Error| {
+        HostError::new(
+            Stage::Connect,
+            FailureClass::Local,
+            format!("cannot start the ProxyCommand: {}", error::describe_io(&error)),
+        )
+    };
+    let mut child = Command::new("/bin/sh")
+        .arg("-c")
+        .arg(format!("exec {command}"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    let words = ProxyWords::default();
+    let stdin = child.stdin.take().expect("stdin was asked to be a pipe");
+    let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
+    let stderr = child.stderr.take().expect("stderr was asked to be a pipe");
+    tokio::spawn(collect_words(stderr, Arc::clone(&words)));
+    Ok((ProxyCommand { child, stdin, stdout }, words))
+}
+
+async fn collect_words(mut stderr: ChildStderr, words: ProxyWords) {
+    let mut buffer = [0; 256];
+    while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
+        let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = PROXY_STDERR_LIMIT.saturating_sub(words.len());
+        words.extend_from_slice(&buffer[..count.min(room)]);
+    }
+}
+
+impl Drop for ProxyCommand {
+    fn drop(&mut self) {
+        let group = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+        if let Some(group) = group {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+        }
+    }
+}
+
+impl AsyncRead for ProxyCommand {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stdout).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for ProxyCommand {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stdin).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stdin).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stdin).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn families_alternate_from_the_preferred_one() {
+        let mixed = alternate(["[::1]:1", "[::2]:1", "1.1.1.1:1", "[::3]:1", "2.2.2.2:1"].map(address).into());
+        assert_eq!(mixed, ["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"].map(address));
+    }
+
+    #[tokio::test]
+    async fn a_refusing_address_gives_way_to_the_next() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let refusing = SocketAddr::new("127.77.0.1".parse().unwrap(), port);
+        let stream = tcp(&[refusing, listener.local_addr().unwrap()], None).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
+        assert!(stream.nodelay().unwrap());
+        assert_eq!(tcp(&[refusing], None).await.unwrap_err().to_string(), "connect: connection refused");
+    }
+
+    #[tokio::test]
+    async fn a_proxy_command_is_a_stream_and_ends_with_it() {
+        let (mut proxy, words) = proxy_command("sh -c 'echo oops >&2; cat'").unwrap();
+        proxy.write_all(b"through\n").await.unwrap();
+        let mut back = [0; 8];
+        proxy.read_exact(&mut back).await.unwrap();
+        assert_eq!(&back, b"through\n");
+        assert_eq!(words.lock().unwrap().as_slice(), b"oops\n");
+    }
+}

@@ -1,0 +1,99 @@
+//! What russh asks and tells us during a session: the host key, the reason of a disconnect, agent channels.
+//!
+//! Must not decide about host keys (that is `known_hosts`); it only carries the question there.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg};
+use russh::Channel;
+use russh::keys::PublicKeyOrCertificate;
+
+use super::host_key::HostKeyCheck;
+use crate::outcome::HostError;
+
+/// What a session's handler has learnt, readable from outside while the session lives and after.
+#[derive(Debug, Default)]
+pub(super) struct SessionNotes {
+    inner: Mutex<Notes>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    host_key_refusal: Option<HostError>,
+    disconnect: Option<String>,
+    banner: String,
+}
+
+impl SessionNotes {
+    /// Why the host key was refused, if it was.
+    pub(super) fn host_key_refusal(&self) -> Option<HostError> {
+        self.lock().host_key_refusal.clone()
+    }
+
+    /// Why the session ended, in the server's words or the library's.
+    pub(super) fn disconnect(&self) -> Option<String> {
+        self.lock().disconnect.clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Notes> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The handler of one session.
+pub(super) struct SessionHandler {
+    pub(super) host_key: HostKeyCheck,
+    pub(super) notes: Arc<SessionNotes>,
+    pub(super) forwarded_agent: Option<PathBuf>,
+}
+
+impl client::Handler for SessionHandler {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+        match self.host_key.check(key).await {
+            Ok(()) => Ok(true),
+            Err(refusal) => {
+                self.notes.lock().host_key_refusal = Some(refusal);
+                Ok(false)
+            }
+        }
+    }
+
+    async fn auth_banner(&mut self, banner: &str, _: &mut client::Session) -> Result<(), Self::Error> {
+        tracing::info!(banner, "banner from the server");
+        banner.clone_into(&mut self.notes.lock().banner);
+        Ok(())
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut client::Session,
+    ) -> Result<(), Self::Error> {
+        // Dropping `reply` rejects the channel: an agent is lent only to hosts for which it was asked.
+        let Some(socket) = self.forwarded_agent.clone() else { return Ok(()) };
+        reply.accept().await;
+        tokio::spawn(async move {
+            match tokio::net::UnixStream::connect(&socket).await {
+                Ok(mut agent) => {
+                    let mut remote = channel.into_stream();
+                    let _ = tokio::io::copy_bidirectional(&mut remote, &mut agent).await;
+                }
+                Err(error) => tracing::warn!(%error, "the agent to forward cannot be reached"),
+            }
+        });
+        Ok(())
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
+        let (text, result) = match reason {
+            DisconnectReason::ReceivedDisconnect(info) => (info.message, Ok(())),
+            DisconnectReason::Error(error) => (super::error::describe(&error), Err(error)),
+        };
+        self.notes.lock().disconnect = Some(text);
+        result
+    }
+}

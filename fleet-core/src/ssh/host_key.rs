@@ -1,0 +1,61 @@
+//! The check of one host's key during its key exchange: asks `known_hosts`, obeys the policy, remembers new keys.
+//!
+//! Must not match names or read files itself.
+
+use std::time::SystemTime;
+
+use russh::keys::{PublicKey, PublicKeyOrCertificate};
+
+use super::known_hosts::{
+    Decision, HashNames, HostKeyPolicy, KnownHosts, KnownName, decide,
+};
+use crate::outcome::{FailureClass, HostError, Stage};
+
+/// Everything needed to judge the key of one host.
+#[derive(Clone, Debug)]
+pub(super) struct HostKeyCheck {
+    pub(super) known_hosts: KnownHosts,
+    pub(super) name: KnownName,
+    pub(super) policy: HostKeyPolicy,
+    pub(super) hash_names: HashNames,
+}
+
+impl HostKeyCheck {
+    /// Whether the key is accepted; if new keys are to be, it is remembered first.
+    pub(super) async fn check(&self, offered: &PublicKeyOrCertificate) -> Result<(), HostError> {
+        let (verdict, key) = match offered {
+            PublicKeyOrCertificate::PublicKey { key, .. } => (self.known_hosts.check_key(&self.name, key), key.clone()),
+            PublicKeyOrCertificate::Certificate(certificate) => {
+                let verdict = self.known_hosts.check_certificate(&self.name, certificate, SystemTime::now());
+                (verdict, PublicKey::from(certificate.public_key().clone()))
+            }
+        };
+        match decide(self.policy, verdict) {
+            Decision::Accept => Ok(()),
+            Decision::AcceptAndRemember => self.remember(key).await,
+            Decision::Refuse(problem) => Err(problem.into()),
+        }
+    }
+
+    async fn remember(&self, key: PublicKey) -> Result<(), HostError> {
+        let Self { known_hosts, name, hash_names, .. } = self.clone();
+        let remembered = tokio::task::spawn_blocking(move || known_hosts.remember(&name, &key, hash_names)).await;
+        let verdict = match remembered {
+            Ok(Ok(verdict)) => verdict,
+            Ok(Err(error)) => return Err(not_remembered(&error)),
+            Err(error) => return Err(not_remembered(&error)),
+        };
+        match decide(HostKeyPolicy::Strict, verdict) {
+            Decision::Refuse(problem) => Err(problem.into()),
+            Decision::Accept | Decision::AcceptAndRemember => Ok(()),
+        }
+    }
+}
+
+fn not_remembered(error: &(dyn std::error::Error + 'static)) -> HostError {
+    let mut message = error.to_string();
+    if let Some(source) = error.source() {
+        message = format!("{message}: {source}");
+    }
+    HostError::new(Stage::KeyExchange, FailureClass::Local, message)
+}

@@ -1,0 +1,143 @@
+//! Jump hosts: connected to once, whatever the number of hosts behind them.
+//!
+//! Each host behind a jump host has a pump of its own that always drains its channel: a host that floods us, or that
+//! we read slowly, must not stop the others. Must not know how a session is opened (that is `connector`).
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use russh::client::Msg;
+use russh::{Channel, ChannelMsg};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{OnceCell, mpsc, oneshot};
+
+use super::session::Session;
+use crate::outcome::HostError;
+
+/// What a host may send beyond what its session has read. Its session's window is far smaller: more is an attack.
+const QUEUE_LIMIT: usize = 32 << 20;
+
+/// An open session to a jump host, shared by all that go through it.
+pub(super) type JumpRoute = Arc<Session>;
+
+type Opening = Arc<OnceCell<Result<JumpRoute, HostError>>>;
+
+/// The jump hosts of a run, by the chain that leads to them.
+#[derive(Default)]
+pub(super) struct JumpHosts {
+    open: Mutex<HashMap<String, Opening>>,
+}
+
+impl JumpHosts {
+    /// The session at the end of `chain`, opened by the first who asks; everyone gets the same session or the same
+    /// failure. A session that has since been lost is opened again.
+    pub(super) async fn route<F>(&self, chain: &str, open: impl FnOnce() -> F) -> Result<JumpRoute, HostError>
+    where
+        F: Future<Output = Result<Session, HostError>>,
+    {
+        let opening = {
+            let mut all = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let entry = all.entry(chain.to_owned()).or_default();
+            let lost = matches!(entry.get(), Some(Ok(session)) if session.is_closed());
+            if lost {
+                *entry = Opening::default();
+            }
+            Arc::clone(entry)
+        };
+        opening.get_or_init(|| async { open().await.map(Arc::new) }).await.clone()
+    }
+}
+
+/// A TCP connection made by a jump host, as a byte stream.
+pub(super) struct JumpStream {
+    incoming: mpsc::UnboundedReceiver<Bytes>,
+    queued: Arc<AtomicUsize>,
+    current: Bytes,
+    writer: Pin<Box<dyn AsyncWrite + Send>>,
+    /// `None` once the channel is closed.
+    open: Option<oneshot::Receiver<()>>,
+}
+
+impl JumpStream {
+    /// Starts the pump that empties `channel`.
+    pub(super) fn new(channel: Channel<Msg>) -> Self {
+        let (mut reader, writer) = channel.split();
+        let (sender, incoming) = mpsc::unbounded_channel();
+        let queued = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&queued);
+        let (closed_sender, open) = oneshot::channel();
+        let outgoing = Box::pin(writer.make_writer());
+        tokio::spawn(async move {
+            while let Some(message) = tokio::select! {
+                message = reader.wait() => message,
+                () = sender.closed() => None,
+            } {
+                match message {
+                    ChannelMsg::Data { data } => {
+                        let waiting = counted.fetch_add(data.len(), Ordering::Relaxed) + data.len();
+                        if waiting > QUEUE_LIMIT || sender.send(data).is_err() {
+                            break;
+                        }
+                    }
+                    ChannelMsg::Eof | ChannelMsg::Close => break,
+                    _ => {}
+                }
+            }
+            let _ = closed_sender.send(());
+            let _ = writer.close().await;
+        });
+        Self { incoming, queued, current: Bytes::new(), writer: outgoing, open: Some(open) }
+    }
+
+    /// A writer that waits for window never learns that its channel is closed; so that is asked first.
+    fn check_open(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Some(open) = &mut self.open
+            && Pin::new(open).poll(cx).is_pending()
+        {
+            return Ok(());
+        }
+        self.open = None;
+        Err(io::ErrorKind::ConnectionReset.into())
+    }
+}
+
+impl AsyncRead for JumpStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.current.is_empty() {
+            match ready!(self.incoming.poll_recv(cx)) {
+                Some(bytes) => self.current = bytes,
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+        let count = self.current.len().min(buf.remaining());
+        buf.put_slice(&self.current[..count]);
+        self.current.advance(count);
+        self.queued.fetch_sub(count, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for JumpStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.check_open(cx)?;
+        self.writer.as_mut().poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check_open(cx)?;
+        self.writer.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.check_open(cx) {
+            Ok(()) => self.writer.as_mut().poll_shutdown(cx),
+            Err(_) => Poll::Ready(Ok(())),
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! Known host keys, as OpenSSH keeps them: `known_hosts` files read once for the whole fleet, what they say of a key,
+//! and new keys added to them.
+//!
+//! Must not know sessions: it gets a name and a key, and gives a [`Verdict`]. Blocks on files and locks, so async
+//! code calls [`KnownHostsFiles::open`] and [`KnownHosts::remember`] on a thread that may wait.
+//!
+//! Lookups follow ssh(1) (`sshconnect.c`, `hostfile.c`), with these differences, all towards refusing:
+//! - a changed or revoked key is refused under every [`HostKeyPolicy`];
+//! - a file that cannot be read is an error, since it may revoke keys;
+//! - `@revoked` counts with a tab behind it, and under the bare name when the name with port is unknown;
+//! - a certificate without principals is good for no host, as in OpenSSH 10.3 and later.
+//!
+//! Not supported: `CheckHostIP`, `KnownHostsCommand`, `RevokedHostKeys`, `VerifyHostKeyDNS`.
+
+mod certificate;
+mod file;
+mod index;
+mod matching;
+mod name;
+mod parse;
+mod policy;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use russh::keys::HashAlg;
+use russh::keys::ssh_key::public::KeyData;
+pub use russh::keys::{Algorithm, Certificate, PublicKey};
+
+pub use self::certificate::CertificateProblem;
+use self::file::KnownHostsFile;
+use self::matching::HashedName;
+pub use self::name::KnownName;
+pub use self::parse::LineProblem;
+use self::parse::Marker;
+pub use self::policy::{Decision, HostKeyPolicy, HostKeyProblem, KeyLabel, Location, Verdict, decide};
+
+/// Why the files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KnownHostsError {
+    /// The file is there and cannot be read.
+    #[error("cannot read the known host keys in {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The new key could not be added.
+    #[error("cannot add the host key to {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no file for new keys.
+    #[error("cannot add the host key: UserKnownHostsFile names no file")]
+    NoUserFile,
+    /// The name would be a pattern, or break the line.
+    #[error("cannot add the host key under a name with blanks or any of ,!*?#|@'\"\\[]")]
+    Name,
+}
+
+/// How names are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HashNames {
+    /// As they are.
+    #[default]
+    Plain,
+    /// Hashed (`HashKnownHosts` of ssh_config(5)).
+    Hashed,
+}
+
+/// The files of a run: each is read once, whatever number of hosts use it, and in whatever combination.
+#[derive(Debug, Default)]
+pub struct KnownHostsFiles {
+    read: Mutex<HashMap<PathBuf, Arc<KnownHostsFile>>>,
+}
+
+impl KnownHostsFiles {
+    /// The known host keys in `user_files` and `global_files`, in this order. New keys go to the first user file.
+    ///
+    /// A file that does not exist is empty. `none` is the caller's: it stands for no file.
+    ///
+    /// # Errors
+    /// When a file exists and cannot be read.
+    pub fn open(&self, user_files: &[PathBuf], global_files: &[PathBuf]) -> Result<KnownHosts, KnownHostsError> {
+        let files = user_files.iter().chain(global_files).map(|path| self.file(path)).collect::<Result<_, _>>()?;
+        Ok(KnownHosts { files, has_user_file: !user_files.is_empty() })
+    }
+
+    fn file(&self, path: &Path) -> Result<Arc<KnownHostsFile>, KnownHostsError> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = read.get(path) {
+            return Ok(Arc::clone(file));
+        }
+        let file =
+            KnownHostsFile::read(path).map_err(|source| KnownHostsError::Read { path: path.to_owned(), source })?;
+        let file = Arc::new(file);
+        read.insert(path.to_owned(), Arc::clone(&file));
+        Ok(file)
+    }
+}
+
+/// The known host keys of some files. Cheap to clone; clones see what the others remember.
+#[derive(Clone, Debug)]
+pub struct KnownHosts {
+    /// The user's first, then the global ones.
+    files: Vec<Arc<KnownHostsFile>>,
+    has_user_file: bool,
+}
+
+/// A line for the name that was looked up.
+struct FoundLine {
+    at: Location,
+    marker: Marker,
+    key: KeyData,
+}
+
+impl KnownHosts {
+    /// What the files say of the bare key `key` of the host known as `name`.
+    #[must_use]
+    pub fn check_key(&self, name: &KnownName, key: &PublicKey) -> Verdict {
+        self.verdict(name, key.key_data(), None)
+    }
+
+    /// What the files say of a host certificate, whose key the host has proved to own.
+    ///
+    /// As in ssh(1), a certificate that no trusted authority signed, or that is not good now, leaves its bare key to be
+    /// checked.
+    #[must_use]
+    pub fn check_certificate(&self, name: &KnownName, certificate: &Certificate, now: SystemTime) -> Verdict {
+        let authority = certificate.signature_key();
+        let mut problem = None;
+        for lookup in name.lookups() {
+            let lines = self.lines(lookup);
+            if let Some(line) = revoking(&lines, &[certificate.public_key(), authority]) {
+                return Verdict::Revoked(line.at.clone());
+            }
+            let mut authorities = lines.iter().filter(|line| line.marker == Marker::CertAuthority).peekable();
+            if authorities.peek().is_none() {
+                continue;
+            }
+            if let Some(line) = authorities.find(|line| line.key == *authority) {
+                match certificate::check(certificate, name.principal(), now) {
+                    Ok(()) => return Verdict::Trusted(line.at.clone()),
+                    Err(wrong) => problem = Some(wrong),
+                }
+            }
+            break;
+        }
+        self.verdict(name, certificate.public_key(), problem)
+    }
+
+    /// The algorithms for which a key of the host is known, in the order of the files.
+    #[must_use]
+    pub fn key_algorithms(&self, name: &KnownName) -> Vec<Algorithm> {
+        let mut algorithms = Vec::new();
+        for lookup in name.lookups() {
+            let lines = self.lines(lookup);
+            let host_keys = lines.iter().filter(|line| line.marker == Marker::HostKey).map(|line| &line.key);
+            for algorithm in host_keys.filter(|key| revoking(&lines, &[key]).is_none()).flat_map(signature_algorithms) {
+                if !algorithms.contains(&algorithm) {
+                    algorithms.push(algorithm);
+                }
+            }
+            if !algorithms.is_empty() {
+                break;
+            }
+        }
+        algorithms
+    }
+
+    /// `preferred` with the algorithms first for which a key of the host is known, so that the host shows a key that
+    /// can be compared; otherwise in its order.
+    #[must_use]
+    pub fn order_algorithms(&self, name: &KnownName, preferred: &[Algorithm]) -> Vec<Algorithm> {
+        let known = self.key_algorithms(name);
+        let (mut first, rest): (Vec<_>, Vec<_>) =
+            preferred.iter().cloned().partition(|algorithm| known.contains(algorithm));
+        first.extend(rest);
+        first
+    }
+
+    /// Whether an authority is trusted for the host, so that a certificate is worth asking for.
+    #[must_use]
+    pub fn has_certificate_authority(&self, name: &KnownName) -> bool {
+        name.lookups().any(|lookup| self.lines(lookup).iter().any(|line| line.marker == Marker::CertAuthority))
+    }
+
+    /// The lines that were skipped, and why.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(Location, LineProblem)> {
+        let located = |file: &Arc<KnownHostsFile>| {
+            let path = file.path().to_owned();
+            file.problems().into_iter().map(move |(line, problem)| (Location { file: path.clone(), line }, problem))
+        };
+        self.files.iter().flat_map(located).collect()
+    }
+
+    /// Adds `key` to the first user file as the host's, unless the files have a word on the host by now, and gives the
+    /// verdict that holds from now on.
+    ///
+    /// That is [`Verdict::Trusted`], unless another host of the same name, or another process, was first with another
+    /// key. The file is created for the user alone; what is no regular file, as `/dev/null`, keeps nothing on disk, but
+    /// the key is known for the rest of the run.
+    ///
+    /// # Errors
+    /// When there is no user file, it cannot be written, or the name cannot stand in it.
+    pub fn remember(&self, name: &KnownName, key: &PublicKey, names: HashNames) -> Result<Verdict, KnownHostsError> {
+        let file = self.files.first().filter(|_| self.has_user_file).ok_or(KnownHostsError::NoUserFile)?;
+        let failed = |source| KnownHostsError::Write { path: file.path().to_owned(), source };
+        let line = line_for(name, key, names)?;
+        let mut appender = file.appender().map_err(failed)?;
+        let verdict = self.check_key(name, key);
+        if !matches!(verdict, Verdict::Unknown { .. }) {
+            return Ok(verdict);
+        }
+        appender.append(&line).map_err(failed)?;
+        Ok(self.check_key(name, key))
+    }
+
+    /// `problem` is that of the certificate which `key` came in.
+    fn verdict(&self, name: &KnownName, key: &KeyData, problem: Option<CertificateProblem>) -> Verdict {
+        for lookup in name.lookups() {
+            match verdict_by(&self.lines(lookup), key) {
+                // For the bare name other keys may be known: they are those of another port.
+                Some(Verdict::Changed { .. }) if lookup != name.written() => {}
+                Some(verdict) => return verdict,
+                None => {}
+            }
+        }
+        Verdict::Unknown { offered: KeyLabel::of(key), certificate: problem }
+    }
+
+    /// The lines for one name, file by file.
+    fn lines(&self, lookup: &str) -> Vec<FoundLine> {
+        let mut found = Vec::new();
+        for file in &self.files {
+            let at = |line| Location { file: file.path().to_owned(), line };
+            file.matching(lookup, |lines| {
+                found.extend(lines.map(|line| FoundLine {
+                    at: at(line.number),
+                    marker: line.marker,
+                    key: line.key.clone(),
+                }));
+            });
+        }
+        found
+    }
+}
+
+/// What the lines for a name say of a bare key: revoked by any, or trusted by any, or changed.
+fn verdict_by(lines: &[FoundLine], key: &KeyData) -> Option<Verdict> {
+    if let Some(line) = revoking(lines, &[key]) {
+        return Some(Verdict::Revoked(line.at.clone()));
+    }
+    let host_keys = || lines.iter().filter(|line| line.marker == Marker::HostKey);
+    if let Some(line) = host_keys().find(|line| line.key == *key) {
+        return Some(Verdict::Trusted(line.at.clone()));
+    }
+    let same_type = host_keys().rfind(|line| line.key.algorithm() == key.algorithm());
+    same_type.or_else(|| host_keys().next_back()).map(|line| Verdict::Changed {
+        at: line.at.clone(),
+        known: KeyLabel::of(&line.key),
+        offered: KeyLabel::of(key),
+    })
+}
+
+fn revoking<'a>(lines: &'a [FoundLine], keys: &[&KeyData]) -> Option<&'a FoundLine> {
+    lines.iter().find(|line| line.marker == Marker::Revoked && keys.contains(&&line.key))
+}
+
+/// The algorithms that a host with `key` can be asked for. SHA-1 is not among them.
+fn signature_algorithms(key: &KeyData) -> Vec<Algorithm> {
+    match key.algorithm() {
+        Algorithm::Rsa { .. } => {
+            [HashAlg::Sha512, HashAlg::Sha256].map(|hash| Algorithm::Rsa { hash: Some(hash) }).to_vec()
+        }
+        other => vec![other],
+    }
+}
+
+/// The line that makes `key` known as the host's, without its line feed.
+fn line_for(name: &KnownName, key: &PublicKey, names: HashNames) -> Result<String, KnownHostsError> {
+    if !name.is_writable() {
+        return Err(KnownHostsError::Name);
+    }
+    let names = match names {
+        HashNames::Plain => name.written().to_owned(),
+        HashNames::Hashed => HashedName::encode(name.written(), &rand::random()),
+    };
+    let key = PublicKey::from(key.key_data().clone()).to_openssh().expect("a decoded key can be encoded");
+    Ok(format!("{names} {key}"))
+}
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;

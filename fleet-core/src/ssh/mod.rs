@@ -1,0 +1,30 @@
+//! SSH: from a host's name to commands run on it. Hides russh whole; nothing above imports it.
+//!
+//! [`Connector`] opens [`Session`]s, [`run_command`] runs a command on one and stops it for certain. Must not know
+//! fan-out, rendering or flags.
+
+mod agent;
+mod algorithms;
+mod auth;
+mod command;
+pub mod config;
+mod connector;
+mod deadline;
+mod dial;
+mod error;
+mod handler;
+mod handshake;
+mod host_key;
+mod jump;
+mod keys;
+pub mod known_hosts;
+mod prompt;
+pub mod remote;
+mod session;
+mod spool;
+mod wire;
+
+pub use command::{CommandLimits, CommandRun, NoStdin, OutputSink, StdinFeed, Wrapping, run_command};
+pub use connector::{ConnectObserver, ConnectSettings, Connector, StageTimeout};
+pub use prompt::{NoPrompt, Prompt, Secret};
+pub use session::{Exec, ExecEnd, ExecEvent, ExecSignals, ExecStdin, ExitReport, Session};

@@ -1,0 +1,301 @@
+//! What is sent to a host so that a command can be stopped there: the command line that wraps the user's command, and the
+//! ones that stop it.
+//!
+//! Every POSIX shell can do this and no server has to allow it. The wrapped command announces its process on standard
+//! error ([`Announcement`]) and then *becomes* the user's command, run by the user's shell, so that its exit status and
+//! its output are the command's own. Beside it waits a *keeper* for the end of the channel's standard input: when that
+//! ends and the command still runs, we have gone, and the keeper stops the command and all its processes. To
+//! stop it while we are here, [`stop_command`] does the same work on a second channel and says how it went ([`StopVerdict`]).
+//! Where standard input is the command's own, the keeper is [`keeper_command`], on a second channel from the start.
+//!
+//! A command that ends by itself is left alone, and so is what it put in the background. Stopped with the command is also
+//! what it put in the background, other sessions included (on Linux: whatever inherited `FLEET_JOB`).
+//!
+//! Bytes to bytes: must not know of SSH, channels or time. The shell is in the `.sh` files of this folder.
+
+mod announcement;
+mod quote;
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+pub use announcement::{Announcement, RemoteProcess, StopVerdict};
+pub use quote::sh_quote;
+
+use quote::login_shell_text;
+
+/// The longest command line that Linux takes as one argument, without its NUL (`MAX_ARG_STRLEN`): the server passes the
+/// whole line to the login shell as one.
+pub const MAX_COMMAND_LINE_LEN: usize = 128 * 1024 - 1;
+
+static IDENTITY: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("identity.sh")));
+static STOP: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("stop.sh")));
+static WATCH: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("watch.sh")));
+static KEEP: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("keep.sh")));
+static BECOME: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("become.sh")));
+
+/// The mark of one command on one host. It tells our lines from others in the output, and the command's processes from
+/// others on the host.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Token(String);
+
+impl Token {
+    /// The token made of `random`, which should differ for every command of every run on a host.
+    #[must_use]
+    pub fn new(random: u64) -> Self {
+        Self(format!("{random:016x}"))
+    }
+
+    /// The token's text: 16 hexadecimal digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What the command's standard input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StdinMode {
+    /// Nothing. The channel's input is the control line of the keeper: it must stay open, without data, while the command may run.
+    Closed,
+    /// The channel's input. A [`keeper_command`] on another channel has to watch over the command.
+    Passed,
+}
+
+/// A command to run on a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteCommand {
+    /// The command, verbatim, for the user's login shell. Any bytes but NUL.
+    pub command: Vec<u8>,
+    /// Environment variables to add; of two with one name the later counts.
+    pub env: Vec<(String, Vec<u8>)>,
+    /// What the command reads.
+    pub stdin: StdinMode,
+    /// How long the keeper waits between TERM and KILL. Counted in tenths of a second.
+    pub grace: Duration,
+}
+
+/// Why a command cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WrapError {
+    /// No shell has such a variable.
+    #[error("\"{name}\" is not the name of an environment variable: expected letters, digits and _, no digit first")]
+    EnvName {
+        /// The name.
+        name: String,
+    },
+    /// No argument and no variable can hold it.
+    #[error("{place} holds a NUL byte, which no command line can carry")]
+    Nul {
+        /// "the command", or "the variable NAME".
+        place: String,
+    },
+    /// The host would refuse it.
+    #[error("the command is too long: {len} bytes when quoted for the remote shell, and at most {limit} can be sent")]
+    TooLong {
+        /// Bytes of the wrapped command line.
+        len: usize,
+        /// [`MAX_COMMAND_LINE_LEN`].
+        limit: usize,
+    },
+}
+
+/// The command line of an exec request that runs `command` under the protection of a keeper, marked with `token`.
+///
+/// Any login shell takes it: POSIX shells, zsh, csh and fish.
+///
+/// # Errors
+/// When a name of the environment is not one, a NUL is in the command or in a value, or all together is too long.
+pub fn wrap(command: &RemoteCommand, token: &Token) -> Result<Vec<u8>, WrapError> {
+    let exports = exports(&command.env, token)?;
+    refuse_nul(&command.command, || "the command".to_owned())?;
+    let closed = command.stdin == StdinMode::Closed;
+
+    let mut program = format!("fleet_keep() {{\n{}", settings(token, command.grace)).into_bytes();
+    if closed {
+        push_all(&mut program, &[b"control=3\n", IDENTITY.as_bytes(), STOP.as_bytes(), WATCH.as_bytes()]);
+    } else {
+        push_all(&mut program, &[b"control=\n", IDENTITY.as_bytes()]);
+    }
+    push_all(&mut program, &[KEEP.as_bytes(), b"}\n"]);
+    // The shell gives a background job /dev/null as input unless it is redirected, so the control line has to be 3.
+    if closed {
+        program.extend_from_slice(b"exec 3<&0 </dev/null\n");
+    }
+    // Variables of our own could hide ones of the user's environment: positional parameters cannot.
+    push_all(&mut program, &[br#"set -- "${SHELL:-/bin/sh}" "#, &sh_quote(&command.command), b" \"$(fleet_keep)\"\n"]);
+    if closed {
+        program.extend_from_slice(b"exec 3<&-\n");
+    }
+    push_all(&mut program, &[b"printf '%s\\n' \"$3\" >&2\n", &exports, BECOME.as_bytes()]);
+
+    let line = bootstrap(&program);
+    if line.len() > MAX_COMMAND_LINE_LEN {
+        return Err(WrapError::TooLong { len: line.len(), limit: MAX_COMMAND_LINE_LEN });
+    }
+    Ok(line)
+}
+
+/// The command line that stops `process` and everything it started, at once: TERM, then after `grace` KILL. It
+/// reads nothing and prints a [`StopVerdict`]. Also stops what is left when `process` itself has ended.
+#[must_use]
+pub fn stop_command(process: &RemoteProcess, token: &Token, grace: Duration) -> Vec<u8> {
+    beside(process, token, grace, &["stop\nverdict\n"])
+}
+
+/// The command line that waits for the end of its standard input, and then does as [`stop_command`] does; but when
+/// `process` has ended by itself until then, it prints nothing and stops nothing.
+#[must_use]
+pub fn keeper_command(process: &RemoteProcess, token: &Token, grace: Duration) -> Vec<u8> {
+    beside(process, token, grace, &[&WATCH, "watch\nstop\nverdict\n"])
+}
+
+fn beside(process: &RemoteProcess, token: &Token, grace: Duration, work: &[&str]) -> Vec<u8> {
+    let keeper = process.keeper().map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+    let mut program = format!("{}pid={} keeper={keeper} start=", settings(token, grace), process.pid()).into_bytes();
+    push_all(&mut program, &[&sh_quote(process.birth().as_bytes()), b"\n", IDENTITY.as_bytes(), STOP.as_bytes()]);
+    program.extend(work.iter().flat_map(|part| part.bytes()));
+    bootstrap(&program)
+}
+
+/// A command line, for any login shell, that runs `program` in the host's POSIX shell.
+///
+/// The program travels in the environment, not as an argument: the keeper is a copy of that shell, and with the
+/// user's command among its arguments it would be found by the user's own `pgrep -f`.
+fn bootstrap(program: &[u8]) -> Vec<u8> {
+    let program = [b"unset FLEET_PROGRAM\n", program].concat();
+    let mut line = b"exec env 'FLEET_PROGRAM=".to_vec();
+    line.extend(login_shell_text(&program));
+    line.extend_from_slice(br#"' /bin/sh -c 'eval "$(printf %b "$FLEET_PROGRAM")"'"#);
+    line
+}
+
+fn settings(token: &Token, grace: Duration) -> String {
+    format!("token={} grace={}\n", token.as_str(), grace.as_millis().div_ceil(100))
+}
+
+fn exports(env: &[(String, Vec<u8>)], token: &Token) -> Result<Vec<u8>, WrapError> {
+    let mut exports = b"export".to_vec();
+    for (name, value) in env {
+        if !is_variable_name(name) {
+            return Err(WrapError::EnvName { name: name.clone() });
+        }
+        refuse_nul(value, || format!("the variable {name}"))?;
+        push_all(&mut exports, &[b" ", name.as_bytes(), b"=", &sh_quote(value)]);
+    }
+    push_all(&mut exports, &[b" FLEET_JOB=", token.as_str().as_bytes(), b"\n"]);
+    Ok(exports)
+}
+
+fn is_variable_name(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn refuse_nul(bytes: &[u8], place: impl FnOnce() -> String) -> Result<(), WrapError> {
+    if bytes.contains(&0) { Err(WrapError::Nul { place: place() }) } else { Ok(()) }
+}
+
+fn push_all(text: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        text.extend_from_slice(part);
+    }
+}
+
+/// The script without what only its readers need: every byte of it is sent to every host.
+fn without_comments(script: &str) -> String {
+    let lines = script.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    const GRACE: Duration = Duration::from_millis(2550);
+
+    fn remote(command: &[u8]) -> RemoteCommand {
+        RemoteCommand { command: command.to_vec(), env: Vec::new(), stdin: StdinMode::Passed, grace: GRACE }
+    }
+
+    fn env(name: &str, value: &[u8]) -> RemoteCommand {
+        RemoteCommand { env: vec![(name.to_owned(), value.to_vec())], ..remote(b"true") }
+    }
+
+    #[test]
+    fn refuses_what_no_shell_can_be_given() {
+        let token = Token::new(1);
+        for (command, part) in [
+            (remote(b"a\0b"), "the command holds a NUL"),
+            (env("NAME", b"\0"), "the variable NAME holds a NUL"),
+            (env("", b""), "\"\" is not the name"),
+            (env("1A", b""), "\"1A\" is not the name"),
+            (env("A-B", b""), "\"A-B\" is not the name"),
+            (env("A=B", b""), "\"A=B\" is not the name"),
+            (env("\u{c4}", b""), "is not the name"),
+            (remote(&vec![b'x'; MAX_COMMAND_LINE_LEN]), "at most 131071 can be sent"),
+        ] {
+            let error = wrap(&command, &token).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_longest_command_that_fits_is_sent() {
+        let token = Token::new(1);
+        let room = MAX_COMMAND_LINE_LEN - wrap(&remote(b"x"), &token).unwrap().len() + 1;
+        assert_eq!(wrap(&remote(&vec![b'x'; room]), &token).unwrap().len(), MAX_COMMAND_LINE_LEN);
+        assert!(matches!(wrap(&remote(&vec![b'x'; room + 1]), &token), Err(WrapError::TooLong { .. })));
+    }
+
+    /// Dropbear takes 9,000 bytes; the rest is for the user's command.
+    #[test]
+    fn our_part_of_the_command_line_is_small() {
+        let token = Token::new(u64::MAX);
+        let process = RemoteProcess::parse("4194304 18446744073709551615 4194304").unwrap();
+        for line in [
+            wrap(&RemoteCommand { stdin: StdinMode::Closed, ..remote(b"") }, &token).unwrap(),
+            stop_command(&process, &token, GRACE),
+            keeper_command(&process, &token, GRACE),
+        ] {
+            assert!(line.len() < 4500, "{}", line.len());
+        }
+    }
+
+    #[test]
+    fn every_line_is_plain_text_in_every_shell() {
+        let line = wrap(&env("A", b"it's\n100% \\ `!` $x \xff"), &Token::new(1)).unwrap();
+        assert!(line.iter().all(|&b| (b' '..=b'~').contains(&b) && b != b'!'), "{}", line.escape_ascii());
+        assert_eq!(line.iter().filter(|&&b| b == b'\'').count(), 4, "{}", line.escape_ascii());
+    }
+
+    #[test]
+    fn the_command_gets_every_byte_and_every_variable() {
+        let bytes: Vec<u8> = (1..=255).chain(*b"'\\\n\n").collect();
+        let script = [b"printf %s ", sh_quote(&bytes).as_slice(), b"\"$A$B\"; exit 7"].concat();
+        let mut command = remote(&script);
+        command.env = vec![("A".into(), bytes.clone()), ("B".into(), b"old".into()), ("B".into(), b"new".into())];
+        let line = wrap(&command, &Token::new(0xfee1)).unwrap();
+
+        let output = Command::new("/bin/sh")
+            .arg("-c")
+            .arg(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&line))
+            .env("SHELL", "/bin/sh")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert_eq!(
+            output.stdout.escape_ascii().to_string(),
+            [&bytes, &bytes, &b"new"[..]].concat().escape_ascii().to_string()
+        );
+        assert_eq!(output.status.code(), Some(7));
+
+        let mut announcement = Announcement::new(&Token::new(0xfee1));
+        let (rest, process) = announcement.feed(output.stderr.into());
+        assert_eq!(process.and_then(|process| process.keeper()), None);
+        assert_eq!(rest, "");
+    }
+}

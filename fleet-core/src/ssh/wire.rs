@@ -1,0 +1,253 @@
+//! The byte stream under an SSH session, made observable and controllable from outside.
+//!
+//! russh owns the session loop; what it does not offer is done here, below it: cutting the connection at any
+//! moment (a time-out in key exchange would otherwise leave task and socket behind for ever), seeing the server's
+//! first line (so that waiting for it has a deadline of its own), knowing when a byte last came, and pausing the
+//! reading without blocking the session loop. Must not know SSH beyond the identification line.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::task::AtomicWaker;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Lines before the identification are allowed (RFC 4253 section 4.2); what is kept of them for the error message.
+const PREAMBLE_LIMIT: usize = 512;
+
+/// Any stream that can carry a session: TCP, a channel through a jump host, a `ProxyCommand`.
+pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> ByteStream for T {}
+
+/// The stream handed to russh.
+pub(super) struct Wire {
+    inner: Box<dyn ByteStream>,
+    control: Arc<WireControl>,
+}
+
+/// The other end of a [`Wire`]: what we see and steer. Closing is for ever.
+#[derive(Debug)]
+pub(super) struct WireControl {
+    closed: AtomicBool,
+    paused: AtomicBool,
+    reader: AtomicWaker,
+    writer: AtomicWaker,
+    opened: Instant,
+    last_read_ms: AtomicU64,
+    preamble: Mutex<Preamble>,
+    identified: Notify,
+}
+
+/// What came before the key exchange.
+#[derive(Debug, Default)]
+struct Preamble {
+    bytes: Vec<u8>,
+    identified: bool,
+}
+
+impl Wire {
+    /// Wraps `inner`; the second half stays with the caller.
+    pub(super) fn new(inner: Box<dyn ByteStream>) -> (Self, Arc<WireControl>) {
+        let control = Arc::new(WireControl {
+            closed: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
+            reader: AtomicWaker::new(),
+            writer: AtomicWaker::new(),
+            opened: Instant::now(),
+            last_read_ms: AtomicU64::new(0),
+            preamble: Mutex::default(),
+            identified: Notify::new(),
+        });
+        (Self { inner, control: Arc::clone(&control) }, control)
+    }
+}
+
+impl WireControl {
+    /// Ends the stream: russh's task sees an error at its next read or write and frees everything.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.reader.wake();
+        self.writer.wake();
+    }
+
+    /// Stops reading from the network until [`Self::resume`].
+    pub(super) fn pause(&self) {
+        self.paused.store(true, Ordering::SeqCst);
+    }
+
+    /// Reads again.
+    pub(super) fn resume(&self) {
+        self.paused.store(false, Ordering::SeqCst);
+        self.reader.wake();
+    }
+
+    /// How long nothing has come. Zero while reading is paused: silence is then of our own making.
+    pub(super) fn silence(&self) -> Duration {
+        if self.paused.load(Ordering::SeqCst) {
+            self.touch();
+            return Duration::ZERO;
+        }
+        let last = Duration::from_millis(self.last_read_ms.load(Ordering::Relaxed));
+        self.opened.elapsed().saturating_sub(last)
+    }
+
+    /// Waits for the server's identification line.
+    pub(super) async fn identification(&self) {
+        loop {
+            let identified = self.identified.notified();
+            if self.preamble().identified {
+                return;
+            }
+            identified.await;
+        }
+    }
+
+    /// Whether the server's identification line has come.
+    pub(super) fn is_identified(&self) -> bool {
+        self.preamble().identified
+    }
+
+    /// The first bytes that came instead of an identification line.
+    pub(super) fn preamble_bytes(&self) -> Vec<u8> {
+        self.preamble().bytes.clone()
+    }
+
+    fn preamble(&self) -> std::sync::MutexGuard<'_, Preamble> {
+        self.preamble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn touch(&self) {
+        let millis = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_read_ms.store(millis, Ordering::Relaxed);
+    }
+
+    fn received(&self, bytes: &[u8]) {
+        self.touch();
+        let mut preamble = self.preamble();
+        if preamble.identified {
+            return;
+        }
+        let room = PREAMBLE_LIMIT.saturating_sub(preamble.bytes.len());
+        preamble.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        preamble.identified = has_identification(&preamble.bytes);
+        if preamble.identified {
+            preamble.bytes = Vec::new();
+            drop(preamble);
+            self.identified.notify_waiters();
+        }
+    }
+}
+
+/// Whether a line that starts with `SSH-` stands in `bytes`.
+fn has_identification(bytes: &[u8]) -> bool {
+    bytes.split_inclusive(|&b| b == b'\n').any(|line| line.starts_with(b"SSH-") && line.ends_with(b"\n"))
+}
+
+fn closed_error() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "closed by us")
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.control.reader.register(cx.waker());
+        if self.control.closed.load(Ordering::SeqCst) {
+            return Poll::Ready(Err(closed_error()));
+        }
+        if self.control.paused.load(Ordering::SeqCst) {
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.control.received(&buf.filled()[before..]);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.control.writer.register(cx.waker());
+        if self.control.closed.load(Ordering::SeqCst) {
+            return Poll::Ready(Err(closed_error()));
+        }
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.control.writer.register(cx.waker());
+        if self.control.closed.load(Ordering::SeqCst) {
+            return Poll::Ready(Err(closed_error()));
+        }
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.control.closed.load(Ordering::SeqCst) {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn identification_is_seen_through_a_preamble_split_anywhere() {
+        let (mut far, near) = tokio::io::duplex(64);
+        let (mut wire, control) = Wire::new(Box::new(near));
+        let reading = tokio::spawn(async move {
+            let mut all = Vec::new();
+            wire.read_to_end(&mut all).await.map(|_| all)
+        });
+        for piece in ["Welcome\r\nSS", "H-2.0-x", "\r\nrest"] {
+            far.write_all(piece.as_bytes()).await.unwrap();
+        }
+        control.identification().await;
+        drop(far);
+        assert_eq!(reading.await.unwrap().unwrap(), b"Welcome\r\nSSH-2.0-x\r\nrest");
+    }
+
+    #[tokio::test]
+    async fn closing_ends_a_pending_read() {
+        let (_far, near) = tokio::io::duplex(64);
+        let (mut wire, control) = Wire::new(Box::new(near));
+        let reading = tokio::spawn(async move { wire.read_u8().await });
+        tokio::task::yield_now().await;
+        control.close();
+        assert_eq!(reading.await.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    #[tokio::test]
+    async fn closing_ends_a_pending_write() {
+        let (_far, near) = tokio::io::duplex(4);
+        let (mut wire, control) = Wire::new(Box::new(near));
+        let writing = tokio::spawn(async move { wire.write_all(&[0; 64]).await });
+        tokio::task::yield_now().await;
+        control.close();
+        assert_eq!(writing.await.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    #[tokio::test]
+    async fn a_paused_wire_reads_nothing_and_resumes() {
+        let (mut far, near) = tokio::io::duplex(64);
+        let (mut wire, control) = Wire::new(Box::new(near));
+        control.pause();
+        far.write_all(b"x").await.unwrap();
+        let mut byte = [0];
+        assert!(futures::poll!(Box::pin(wire.read_exact(&mut byte))).is_pending());
+        assert_eq!(control.silence(), Duration::ZERO);
+        control.resume();
+        wire.read_exact(&mut byte).await.unwrap();
+        assert_eq!(&byte, b"x");
+    }
+}

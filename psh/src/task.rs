@@ -1,0 +1,115 @@
+//! The work on one host: connect, run the command, pass on what it says.
+//!
+//! Must not know other hosts, flags or terminals.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fleet_core::broadcast::Broadcast;
+use fleet_core::event::{Event, Stream};
+use fleet_core::fanout::{HostContext, Task};
+use fleet_core::outcome::{Outcome, Stage};
+use fleet_core::select::SelectedHost;
+use fleet_core::ssh::remote::{RemoteCommand, StdinMode};
+use fleet_core::ssh::{
+    CommandLimits, CommandRun, ConnectObserver, Connector, ExecStdin, OutputSink, StdinFeed, Wrapping, run_command,
+};
+
+/// Runs one command on every host of a run.
+pub(crate) struct RunCommand {
+    pub(crate) connector: Arc<Connector>,
+    pub(crate) hosts: Vec<SelectedHost>,
+    pub(crate) command: Vec<u8>,
+    pub(crate) variables: Vec<(String, Vec<u8>)>,
+    pub(crate) input: Option<Broadcast>,
+    pub(crate) wrapping: Wrapping,
+    pub(crate) limits: CommandLimits,
+}
+
+impl Task for RunCommand {
+    async fn run(&self, host: HostContext) -> Outcome {
+        let target = &self.hosts[host.index()];
+        let reporter = Reporter(&host);
+        let connected = tokio::select! {
+            connected = self.connector.connect(&target.host, &reporter) => connected,
+            () = host.cancel().cancelled() => return Outcome::Skipped,
+        };
+        let session = match connected {
+            Ok(session) => session,
+            Err(error) => return Outcome::Failed(error),
+        };
+        host.emit(Event::Stage(Stage::Command)).await;
+        let command = self.command_for(target, host.index());
+        let run = CommandRun {
+            command: &command,
+            wrapping: self.wrapping,
+            limits: &self.limits,
+            cancel: host.cancel(),
+            stdin: self.input.as_ref().map(Feed),
+        };
+        let outcome = run_command(&session, run, &reporter).await;
+        session.disconnect().await;
+        outcome
+    }
+}
+
+impl RunCommand {
+    /// The command with the variables that tell it where it runs: ours, and pssh's for scripts that know those.
+    fn command_for(&self, target: &SelectedHost, index: usize) -> RemoteCommand {
+        let name = target.host.name();
+        let (index, count) = (index.to_string(), self.hosts.len().to_string());
+        let group = target.group.as_deref().unwrap_or_default();
+        let ours = [
+            ("FLEET_HOST", name),
+            ("FLEET_INDEX", &index),
+            ("FLEET_COUNT", &count),
+            ("FLEET_GROUP", group),
+            ("PSSH_HOST", name),
+            ("PSSH_NODENUM", &index),
+            ("PSSH_NUMNODES", &count),
+        ];
+        let mut env: Vec<_> = ours.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).into();
+        env.extend(self.variables.iter().cloned());
+        RemoteCommand {
+            command: self.command.clone(),
+            env,
+            stdin: if self.input.is_some() { StdinMode::Passed } else { StdinMode::Closed },
+            grace: self.limits.grace,
+        }
+    }
+}
+
+/// Passes what a host says to the run.
+struct Reporter<'a>(&'a HostContext);
+
+impl ConnectObserver for Reporter<'_> {
+    async fn stage(&self, stage: Stage) {
+        self.0.emit(Event::Stage(stage)).await;
+    }
+
+    async fn note(&self, text: String) {
+        self.0.emit(Event::Note(text)).await;
+    }
+}
+
+impl OutputSink for Reporter<'_> {
+    async fn output(&self, stream: Stream, bytes: Bytes) {
+        self.0.emit(Event::Output { stream, bytes }).await;
+    }
+}
+
+/// Our standard input, for one host at its own pace.
+#[derive(Clone, Copy)]
+struct Feed<'a>(&'a Broadcast);
+
+impl StdinFeed for Feed<'_> {
+    async fn feed(&self, stdin: ExecStdin) {
+        let mut reader = self.0.reader();
+        while let Ok(Some(bytes)) = reader.next().await {
+            if !stdin.send(bytes).await {
+                return;
+            }
+        }
+        stdin.close().await;
+    }
+}

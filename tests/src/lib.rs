@@ -1,0 +1,28 @@
+//! The harness of the end-to-end tests: an isolated world per test, real SSH servers in it, and the tools run on them.
+//!
+//! A [`TestEnv`] has its own home, keys, `known_hosts` and loopback network. [`Sshd`], [`Dropbear`] and [`Asyncssh`]
+//! start real servers and enter their hosts into it; [`TestEnv::psh`] runs the tool there. Everything waits for an
+//! event with a deadline, and whatever is missing on the machine is a failure with a hint.
+//!
+//! Must not know how the tools work inside: it sees command lines, bytes, exit codes and processes.
+
+pub mod accounts;
+mod asyncssh;
+mod dropbear;
+mod env;
+mod listener;
+pub mod processes;
+mod run;
+mod server;
+mod sshd;
+mod tools;
+
+pub use asyncssh::Asyncssh;
+pub use dropbear::Dropbear;
+pub use env::TestEnv;
+pub use listener::Welcome;
+pub use run::{Finished, Run, Running};
+pub use rustix::process::Signal;
+pub use server::Server;
+pub use sshd::Sshd;
+pub use tools::{program, run_to_end};

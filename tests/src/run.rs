@@ -1,0 +1,453 @@
+//! One run of a program: what it is given, what it prints, how it ends; with a deadline for everything.
+//!
+//! Must not know which program it is.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::fmt;
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+
+use crate::processes::CLIENT_MARK;
+
+/// How long a program may run unless the test says otherwise.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long the outputs may stay open after the program has ended.
+const OUTPUT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A program about to be run, with nothing on its stdin.
+pub struct Run {
+    command: Command,
+    input: Input,
+    terminal: bool,
+    patience: Duration,
+}
+
+enum Input {
+    Empty,
+    Bytes(Vec<u8>),
+    Open,
+}
+
+impl Run {
+    /// A program with an empty environment.
+    #[must_use]
+    pub fn new(program: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.env_clear().env(CLIENT_MARK, "1");
+        Self { command, input: Input::Empty, terminal: false, patience: PATIENCE }
+    }
+
+    /// One more argument.
+    #[must_use]
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// More arguments.
+    #[must_use]
+    pub fn args<I, S>(mut self, arguments: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        self.command.args(arguments);
+        self
+    }
+
+    /// A variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// The folder to run in.
+    #[must_use]
+    pub fn current_dir(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    /// These bytes on its stdin, then its end.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.input = Input::Bytes(bytes.into());
+        self
+    }
+
+    /// A stdin that stays open; write to it with [`Running::write`].
+    #[must_use]
+    pub fn open_stdin(mut self) -> Self {
+        self.input = Input::Open;
+        self
+    }
+
+    /// A terminal of 24 lines of 100 columns as stdin, stdout and stderr; all it shows is the run's stdout.
+    #[must_use]
+    pub fn on_terminal(mut self) -> Self {
+        self.terminal = true;
+        self
+    }
+
+    /// The time it may take instead of 60 s.
+    #[must_use]
+    pub fn patience(mut self, limit: Duration) -> Self {
+        self.patience = limit;
+        self
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started, or does not end in time, with what it printed.
+    #[must_use]
+    pub fn finish(self) -> Finished {
+        self.start().finish()
+    }
+
+    /// Starts it.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start(self) -> Running {
+        if self.terminal { self.start_on_terminal() } else { self.start_on_pipes() }
+    }
+
+    fn start_on_pipes(mut self) -> Running {
+        let stdin = if matches!(self.input, Input::Empty) { Stdio::null() } else { Stdio::piped() };
+        self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let line = format!("{:?}", self.command);
+        let mut child = self.command.spawn().unwrap_or_else(|error| panic!("cannot start {line}: {error}"));
+        let stdout = Captured::from(child.stdout.take().expect("stdout is piped"));
+        let stderr = Captured::from(child.stderr.take().expect("stderr is piped"));
+        let mut stdin: Option<Box<dyn Write + Send>> = child.stdin.take().map(|pipe| Box::new(pipe) as _);
+        if let (Input::Bytes(bytes), Some(mut pipe)) = (self.input, stdin.take_if(|_| true)) {
+            // It may end without reading all of it.
+            std::thread::spawn(move || pipe.write_all(&bytes));
+        }
+        Running::new(child, line, stdin, stdout, stderr, self.patience)
+    }
+
+    fn start_on_terminal(mut self) -> Running {
+        self.command.env("TERM", "xterm-256color");
+        let line = format!("{:?}", self.command);
+        let (terminal, far_end) = pty_process::blocking::open().expect("a pseudo-terminal");
+        terminal.resize(pty_process::Size::new(24, 100)).expect("the size of a pseudo-terminal can be set");
+        let child = pty_process::blocking::Command::from(self.command)
+            .spawn(far_end)
+            .unwrap_or_else(|error| panic!("cannot start {line}: {error}"));
+        let terminal = std::fs::File::from(std::os::fd::OwnedFd::from(terminal));
+        let keyboard = terminal.try_clone().expect("a pseudo-terminal can be duplicated");
+        let nothing = Captured::from(std::io::empty());
+        Running::new(child, line, Some(Box::new(keyboard)), Captured::from(terminal), nothing, self.patience)
+    }
+}
+
+/// A program that runs. Killed when dropped.
+pub struct Running {
+    child: Child,
+    line: String,
+    stdin: Option<Box<dyn Write + Send>>,
+    stdout: Captured,
+    stderr: Captured,
+    deadline: Instant,
+    ended: Arc<Flag>,
+}
+
+impl Running {
+    fn new(
+        child: Child,
+        line: String,
+        stdin: Option<Box<dyn Write + Send>>,
+        stdout: Captured,
+        stderr: Captured,
+        patience: Duration,
+    ) -> Self {
+        let ended = Flag::set_when_ended(pid_of(&child));
+        Self { child, line, stdin, stdout, stderr, deadline: Instant::now() + patience, ended }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Writes to its stdin or types on its terminal.
+    ///
+    /// # Panics
+    /// When the stdin is not open.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("the run was started with an open stdin");
+        stdin.write_all(bytes).and_then(|()| stdin.flush()).expect("the program reads its stdin");
+    }
+
+    /// Ends its stdin.
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        // An error means that it has ended, which the test will see.
+        let _ = kill_process(pid_of(&self.child), signal);
+    }
+
+    /// Waits until its stdout (or its terminal) holds `text`.
+    ///
+    /// # Panics
+    /// When it ends or the deadline passes before.
+    pub fn wait_for_stdout(&self, text: &str) {
+        let seen = self.stdout.wait_for(self.deadline, |bytes| contains(bytes, text.as_bytes()));
+        assert!(seen, "no \"{text}\" on stdout of {}", self.report());
+    }
+
+    /// Waits until its stderr holds `text`.
+    ///
+    /// # Panics
+    /// As [`Running::wait_for_stdout`].
+    pub fn wait_for_stderr(&self, text: &str) {
+        let seen = self.stderr.wait_for(self.deadline, |bytes| contains(bytes, text.as_bytes()));
+        assert!(seen, "no \"{text}\" on stderr of {}", self.report());
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end in time, or leaves its output open to a child, with what it printed.
+    #[must_use]
+    pub fn finish(mut self) -> Finished {
+        if !self.ended.wait(self.deadline) {
+            self.signal(Signal::KILL);
+            panic!("deadline passed: killed {}", self.report());
+        }
+        let closed_by = Instant::now() + OUTPUT_PATIENCE;
+        let closed = self.stdout.wait_for_end(closed_by) && self.stderr.wait_for_end(closed_by);
+        assert!(closed, "a child still holds the output of {}", self.report());
+        let status = self.child.wait().expect("our child can be waited for");
+        let (stdout, stderr) = (self.stdout.bytes(), self.stderr.bytes());
+        Finished { line: self.line.clone(), code: status.code(), signal: status.signal(), stdout, stderr }
+    }
+
+    fn report(&self) -> String {
+        format!("{}\n{}", self.line, Outputs { stdout: &self.stdout.bytes(), stderr: &self.stderr.bytes() })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            self.signal(Signal::KILL);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// How a program ended and what it printed.
+#[derive(Debug)]
+pub struct Finished {
+    line: String,
+    /// Its exit code, unless a signal ended it.
+    pub code: Option<i32>,
+    /// The number of the signal that ended it.
+    pub signal: Option<i32>,
+    /// The bytes of its stdout, or of its terminal.
+    pub stdout: Vec<u8>,
+    /// The bytes of its stderr.
+    pub stderr: Vec<u8>,
+}
+
+impl Finished {
+    /// Asserts its exit code.
+    ///
+    /// # Panics
+    /// When it is another, with what it printed.
+    #[track_caller]
+    pub fn expect_code(self, code: i32) -> Self {
+        assert!(self.code == Some(code), "expected exit code {code} of {self}");
+        self
+    }
+
+    /// Asserts that a text is part of its stdout.
+    ///
+    /// # Panics
+    /// When it is not, with what it printed.
+    #[track_caller]
+    pub fn expect_stdout(self, text: &str) -> Self {
+        assert!(contains(&self.stdout, text.as_bytes()), "expected \"{text}\" on stdout of {self}");
+        self
+    }
+
+    /// Asserts that a text is part of its stderr.
+    ///
+    /// # Panics
+    /// When it is not, with what it printed.
+    #[track_caller]
+    pub fn expect_stderr(self, text: &str) -> Self {
+        assert!(contains(&self.stderr, text.as_bytes()), "expected \"{text}\" on stderr of {self}");
+        self
+    }
+
+    /// Asserts that a text is nowhere in its outputs.
+    ///
+    /// # Panics
+    /// When it is, with what it printed.
+    #[track_caller]
+    pub fn expect_nowhere(self, text: &str) -> Self {
+        let found = contains(&self.stdout, text.as_bytes()) || contains(&self.stderr, text.as_bytes());
+        assert!(!found, "\"{text}\" was not expected from {self}");
+        self
+    }
+
+    /// Its stdout as text.
+    #[must_use]
+    pub fn stdout_text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.stdout)
+    }
+
+    /// Its stderr as text.
+    #[must_use]
+    pub fn stderr_text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.stderr)
+    }
+
+    /// The lines of its stdout, sorted: hosts answer in any order.
+    #[must_use]
+    pub fn sorted_lines(&self) -> Vec<String> {
+        let mut lines: Vec<_> = self.stdout_text().lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+}
+
+impl fmt::Display for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let outputs = Outputs { stdout: &self.stdout, stderr: &self.stderr };
+        write!(f, "{}\ncode {:?}, signal {:?}\n{outputs}", self.line, self.code, self.signal)
+    }
+}
+
+/// The outputs for a failure message: the ends of long ones.
+struct Outputs<'a> {
+    stdout: &'a [u8],
+    stderr: &'a [u8],
+}
+
+impl fmt::Display for Outputs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, bytes) in [("stdout", self.stdout), ("stderr", self.stderr)] {
+            let end = &bytes[bytes.len().saturating_sub(4000)..];
+            writeln!(f, "--- {name} ({} bytes)\n{}", bytes.len(), String::from_utf8_lossy(end))?;
+        }
+        Ok(())
+    }
+}
+
+/// An output of a program, read as it comes.
+struct Captured {
+    state: Arc<(Mutex<CapturedState>, Condvar)>,
+}
+
+#[derive(Default)]
+struct CapturedState {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Captured {
+    fn from(mut source: impl Read + Send + 'static) -> Self {
+        let state = Arc::new((Mutex::new(CapturedState::default()), Condvar::new()));
+        let writer = Arc::clone(&state);
+        std::thread::spawn(move || {
+            let mut buffer = vec![0; 64 * 1024];
+            loop {
+                // A terminal reports an error, not an end, when its last user is gone.
+                let count = source.read(&mut buffer).unwrap_or(0);
+                let mut state = writer.0.lock().unwrap_or_else(PoisonError::into_inner);
+                state.bytes.extend_from_slice(&buffer[..count]);
+                state.ended = count == 0;
+                writer.1.notify_all();
+                if count == 0 {
+                    return;
+                }
+            }
+        });
+        Self { state }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.state.0.lock().unwrap_or_else(PoisonError::into_inner).bytes.clone()
+    }
+
+    fn wait_for(&self, deadline: Instant, enough: impl Fn(&[u8]) -> bool) -> bool {
+        self.wait(deadline, |state| enough(&state.bytes));
+        enough(&self.bytes())
+    }
+
+    fn wait_for_end(&self, deadline: Instant) -> bool {
+        self.wait(deadline, |state| state.ended)
+    }
+
+    /// Waits until `enough`, the output's end, or the deadline.
+    fn wait(&self, deadline: Instant, enough: impl Fn(&CapturedState) -> bool) -> bool {
+        let mut state = self.state.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if enough(&state) || state.ended || left.is_zero() {
+                return enough(&state);
+            }
+            state = self.state.1.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// Whether a program has ended.
+#[derive(Default)]
+struct Flag {
+    set: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Flag {
+    /// The process is watched, not reaped: until its `Child` is waited for, nothing else can have its id.
+    fn set_when_ended(pid: Pid) -> Arc<Self> {
+        let flag = Arc::new(Self::default());
+        let watcher = Arc::clone(&flag);
+        std::thread::spawn(move || {
+            let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+            *watcher.set.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            watcher.changed.notify_all();
+        });
+        flag
+    }
+
+    fn wait(&self, deadline: Instant) -> bool {
+        let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*set {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            set = self.changed.wait_timeout(set, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+fn pid_of(child: &Child) -> Pid {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id is a positive i32")
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    part.is_empty() || bytes.windows(part.len()).any(|window| window == part)
+}

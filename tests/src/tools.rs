@@ -1,0 +1,32 @@
+//! The programs of the machine that the harness needs: where they are, and what to do when they are not.
+//!
+//! Must not know what they are used for.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// The path of a program, looked up in `PATH` and in the folders of system programs.
+///
+/// # Panics
+/// When it is not installed, with the hint to run `./test.sh`.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(name))
+        .find(|candidate| candidate.is_file())
+        .unwrap_or_else(|| panic!("{name} is not installed; ./test.sh installs what the end-to-end tests need"))
+}
+
+/// Runs a short command of the machine to its end, and returns what it wrote to stdout.
+///
+/// # Panics
+/// When it cannot be started or fails, with what it printed.
+pub fn run_to_end(command: &mut Command) -> String {
+    let output =
+        command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} failed ({}): {stderr}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

@@ -1,0 +1,198 @@
+//! The seams of the workspace, read from its sources: who may use what.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A thing that only some files may name.
+struct Seam {
+    /// What must not stand in the code of other files, as it is written there.
+    names: &'static [&'static str],
+    /// The files and folders (ending in `/`) that may, from the root of the workspace.
+    allowed: &'static [&'static str],
+    /// Why, for the failure message.
+    because: &'static str,
+}
+
+const SEAMS: &[Seam] = &[
+    Seam {
+        names: &["russh"],
+        allowed: &["fleet-core/src/ssh/", "fleet-sandbox/src/"],
+        because: "the SSH library is hidden behind fleet_core::ssh",
+    },
+    Seam {
+        names: &["indicatif"],
+        allowed: &["fleet-core/src/render/progress.rs"],
+        because: "the progress line is drawn in one place",
+    },
+    Seam {
+        names: &["clap"],
+        allowed: &["fleet-core/src/cli.rs", "fleet-core/src/cli/", "psh/src/cli.rs", "fleet/src/cli.rs", "bench/src/"],
+        because: "only cli knows arguments",
+    },
+    Seam {
+        names: &["process::exit", "process::abort"],
+        allowed: &[],
+        because: "main returns the exit code, and destructors run",
+    },
+    Seam {
+        names: &["io::stdout", "println!", "print!"],
+        allowed: &[
+            "fleet-core/src/render/",
+            "fleet-core/src/cli.rs",
+            "fleet-core/src/cli/",
+            "psh/src/lib.rs",
+            "fleet/src/",
+            "bench/src/",
+        ],
+        because: "one writer to the terminal",
+    },
+    Seam {
+        names: &["io::stderr", "eprintln!", "eprint!"],
+        allowed: &[
+            "fleet-core/src/render/",
+            "fleet-core/src/cli.rs",
+            "fleet-core/src/cli/",
+            "psh/src/lib.rs",
+            "fleet/src/",
+            "bench/src/",
+        ],
+        because: "one writer to the terminal",
+    },
+    Seam {
+        names: &["env::args", "env::args_os"],
+        allowed: &["fleet-core/src/cli.rs", "fleet-core/src/cli/", "psh/src/lib.rs", "fleet/src/", "bench/src/"],
+        because: "arguments are read at the edge",
+    },
+    Seam {
+        names: &["tokio::signal", "signal::unix"],
+        allowed: &["fleet-core/src/fanout/signal.rs", "fleet/src/", "bench/src/"],
+        because: "there is one source of signals",
+    },
+    Seam {
+        names: &["crate::ssh"],
+        allowed: &["fleet-core/src/ssh/", "fleet-core/src/run.rs", "fleet-core/src/run/", "fleet-core/src/transfer/"],
+        because: "the fan-out, the inventory and the renderers know no SSH",
+    },
+];
+
+/// The crates whose sources are read; the harness and its tests stand outside.
+const CRATES: [&str; 5] = ["psh", "fleet", "fleet-core", "fleet-sandbox", "bench"];
+
+#[test]
+fn outside_things_are_used_only_behind_their_seams() {
+    let sources = sources();
+    let broken: Vec<String> =
+        SEAMS.iter().flat_map(|seam| sources.iter().flat_map(|source| breaches(seam, source))).collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn a_seam_that_allows_a_file_that_is_gone_is_noticed() {
+    let sources = sources();
+    let gone: Vec<_> = SEAMS
+        .iter()
+        .flat_map(|seam| seam.allowed)
+        .filter(|allowed| !allowed.contains("cli") && !allowed.contains("run") && !allowed.contains("transfer"))
+        .filter(|allowed| !sources.iter().any(|source| source.path.starts_with(**allowed)))
+        .collect();
+    assert!(gone.is_empty(), "no such files: {gone:?}");
+}
+
+#[test]
+fn names_are_found_in_code_and_not_in_comments_or_longer_words() {
+    for (line, found) in [
+        ("use russh::client;", true),
+        ("let x = ::russh::keys::decode(a);", true),
+        ("use russh_sftp::client;", false),
+        ("// russh does this", false),
+        ("let url = \"x\"; // russh", false),
+        ("prussh::go()", false),
+        ("fn russh_error() {}", false),
+    ] {
+        assert_eq!(names(line, "russh"), found, "{line}");
+    }
+}
+
+#[test]
+fn files_stay_short_enough_to_be_read() {
+    const LIMIT: usize = 400;
+    let long: Vec<_> = sources()
+        .iter()
+        .map(|source| (source.path.clone(), source.code.len()))
+        .filter(|(_, lines)| *lines > LIMIT)
+        .collect();
+    assert!(long.is_empty(), "more than {LIMIT} lines without tests: {long:?}");
+}
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    let silent: Vec<_> =
+        sources().into_iter().filter(|source| !source.starts_with_docs).map(|source| source.path).collect();
+    assert!(silent.is_empty(), "no //! at the top: {silent:?}");
+}
+
+/// The code of one file before its unit tests, with line numbers from 1.
+struct Source {
+    path: String,
+    code: Vec<String>,
+    starts_with_docs: bool,
+}
+
+fn breaches(seam: &Seam, source: &Source) -> Vec<String> {
+    if seam.allowed.iter().any(|allowed| source.path.starts_with(allowed)) {
+        return Vec::new();
+    }
+    let breaches = source.code.iter().enumerate().filter(|(_, line)| seam.names.iter().any(|name| names(line, name)));
+    breaches.map(|(index, line)| format!("{}:{}: {} ({})", source.path, index + 1, line.trim(), seam.because)).collect()
+}
+
+/// Whether a line of code, comments aside, names a thing: not as a part of a longer word.
+fn names(line: &str, name: &str) -> bool {
+    let code = line.split("//").next().unwrap_or("");
+    let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(name).any(|(start, _)| {
+        let before = code[..start].chars().next_back();
+        let after = code[start + name.len()..].chars().next();
+        !before.is_some_and(part_of_word) && !after.is_some_and(part_of_word)
+    })
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a folder of the workspace");
+    let mut paths = Vec::new();
+    for name in CRATES {
+        collect(&root.join(name).join("src"), &mut paths);
+    }
+    assert!(paths.len() > CRATES.len(), "the sources were not found");
+    paths.iter().map(|path| read(root, path)).collect()
+}
+
+fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("a folder can be listed").path();
+        if path.is_dir() {
+            collect(&path, paths);
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test(&path) {
+            paths.push(path);
+        }
+    }
+}
+
+/// Unit tests that have a file of their own.
+fn is_test(path: &Path) -> bool {
+    let test = |name: &str| name == "tests" || name == "testing" || name.ends_with("_tests");
+    path.components().any(|part| test(part.as_os_str().to_string_lossy().trim_end_matches(".rs")))
+}
+
+fn read(root: &Path, path: &Path) -> Source {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let lines: Vec<_> = text.lines().collect();
+    let tests_start = lines.windows(2).position(|pair| pair[0] == "#[cfg(test)]" && pair[1].ends_with('{'));
+    let before_tests = &lines[..tests_start.unwrap_or(lines.len())];
+    let path = path.strip_prefix(root).expect("sources are in the workspace").display().to_string();
+    Source {
+        path,
+        code: before_tests.iter().map(|&line| line.to_owned()).collect(),
+        starts_with_docs: text.starts_with("//!"),
+    }
+}
