@@ -39,6 +39,8 @@ find_missing_packages() {
     need openssl openssl
     need sudo sudo
     need prlimit util-linux
+    need setsid util-linux
+    need mount mount
     need ps procps
     need python3 python3
     for shell in dash bash zsh mksh tcsh fish busybox; do

@@ -13,6 +13,8 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
 
 use russh::keys::PrivateKey;
 use russh::keys::ssh_key::LineEnding;
@@ -34,6 +36,9 @@ const RECORD: &str = "sandbox.json";
 const LOCK: &str = "sandbox.lock";
 const LOG: &str = "sandbox.log";
 const HOMES: &str = "homes";
+const LOCK_ATTEMPTS: usize = 20;
+const LOCK_RETRY: Duration = Duration::from_millis(5);
+
 /// All that a sandbox makes in its folder; the lock last.
 const CONTENTS: [&str; 10] =
     [HOMES, HOSTS, USER_KEY, USER_PUBLIC_KEY, KNOWN_HOSTS, SSH_CONFIG, FLEET_TOML, RECORD, LOG, LOCK];
@@ -249,12 +254,16 @@ impl Folder {
     }
 }
 
+/// Somebody who only looks holds the lock too, but not for long.
 fn hold(lock: File, dir: &Path) -> Result<File, FolderError> {
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(lock),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(FolderError::InUse(dir.to_owned())),
-        Err(error) => Err(FolderError::Io { action: "lock", path: dir.join(LOCK), source: error.into() }),
+    for _ in 0..LOCK_ATTEMPTS {
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(lock),
+            Err(rustix::io::Errno::WOULDBLOCK) => sleep(LOCK_RETRY),
+            Err(error) => return Err(FolderError::Io { action: "lock", path: dir.join(LOCK), source: error.into() }),
+        }
     }
+    Err(FolderError::InUse(dir.to_owned()))
 }
 
 /// The log does not count: a daemon's log is there before its sandbox.

@@ -38,8 +38,8 @@ pub enum SandboxError {
         /// Why not.
         source: io::Error,
     },
-    /// A name that no host of the sandbox has.
-    #[error("the sandbox has no host \"{0}\"")]
+    /// A name that no host of the sandbox has, nor a role.
+    #[error("the sandbox has no host or role \"{0}\"")]
     UnknownHost(String),
 }
 
@@ -86,7 +86,7 @@ impl Builder {
         self
     }
 
-    /// Lets the host called `name` misbehave from the start.
+    /// Lets the host called `name`, or all hosts of the role `name`, misbehave from the start.
     pub fn fault(mut self, name: &str, fault: Fault) -> Self {
         self.faults.push((name.to_owned(), fault));
         self
@@ -98,7 +98,7 @@ impl Builder {
     /// When the hosts make no fleet, a fault names none of them, the folder cannot be used, or nothing can be listened on.
     pub async fn start(self) -> Result<Sandbox, SandboxError> {
         let planned = self.plan()?;
-        let unknown = self.faults.iter().find(|(name, _)| !planned.iter().any(|host| host.name == *name));
+        let unknown = self.faults.iter().find(|(name, _)| !planned.iter().any(|host| is_meant(host, name)));
         if let Some((name, _)) = unknown {
             return Err(SandboxError::UnknownHost(name.clone()));
         }
@@ -109,7 +109,7 @@ impl Builder {
         for (planned, listener) in planned.into_iter().zip(&listeners) {
             let address = listener.local_addr().map_err(|source| SandboxError::Listen { hosts, source })?;
             let home = folder.make_home(&planned.name)?;
-            let of_host = self.faults.iter().filter(|(name, _)| *name == planned.name);
+            let of_host = self.faults.iter().filter(|(name, _)| is_meant(&planned, name));
             let faults: FaultSet = of_host.map(|(_, fault)| *fault).collect();
             served.push(Arc::new(Host::new(planned, address, home, random_key(), faults)));
         }
@@ -260,6 +260,10 @@ impl Drop for Sandbox {
         self.folder.remove_record();
         self.fleet.abandon();
     }
+}
+
+fn is_meant(host: &PlannedHost, name: &str) -> bool {
+    host.name == name || host.role == name
 }
 
 fn described(host: &Host) -> SandboxHost {

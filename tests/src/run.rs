@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::processes::CLIENT_MARK;
+use crate::tools::program;
 
 /// How long a program may run unless the test says otherwise.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -123,11 +124,12 @@ impl Run {
         if self.terminal { self.start_on_terminal() } else { self.start_on_pipes() }
     }
 
-    fn start_on_pipes(mut self) -> Running {
+    fn start_on_pipes(self) -> Running {
         let stdin = if matches!(self.input, Input::Empty) { Stdio::null() } else { Stdio::piped() };
-        self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = without_terminal(&self.command);
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let line = format!("{:?}", self.command);
-        let mut child = self.command.spawn().unwrap_or_else(|error| panic!("cannot start {line}: {error}"));
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {line}: {error}"));
         let stdout = Captured::from(child.stdout.take().expect("stdout is piped"));
         let stderr = Captured::from(child.stderr.take().expect("stderr is piped"));
         let mut stdin: Option<Box<dyn Write + Send>> = child.stdin.take().map(|pipe| Box::new(pipe) as _);
@@ -151,6 +153,17 @@ impl Run {
         let nothing = Captured::from(std::io::empty());
         Running::new(child, line, Some(Box::new(keyboard)), Captured::from(terminal), nothing, self.patience)
     }
+}
+
+/// The same command in a session of its own, so that it cannot ask at the terminal that the tests are run from.
+fn without_terminal(command: &Command) -> Command {
+    let mut detached = Command::new(program("setsid"));
+    detached.arg(command.get_program()).args(command.get_args()).env_clear();
+    detached.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = command.get_current_dir() {
+        detached.current_dir(folder);
+    }
+    detached
 }
 
 /// A program that runs. Killed when dropped.

@@ -98,7 +98,7 @@ fn no_host_at_all_is_a_usage_error_with_a_hint() {
     for arguments in [&[][..], &["-h", "empty"], &["-H", "web01", "-x", "web01"], &["-h", "hosts", "--limit", "0"]] {
         let run = env.psh(arguments).arg("echo ran").finish().expect_code(2);
         assert!(run.stdout.is_empty(), "{run}");
-        assert!(run.stderr_text().starts_with("error: "), "{arguments:?}: {run}");
+        assert!(run.stderr_text().contains("error: ") && run.stderr_text().contains("hint: "), "{arguments:?}: {run}");
     }
     assert_eq!(server.connections(), 0);
 }

@@ -1,0 +1,283 @@
+//! The loop with scripted tasks: no SSH, no clock but tokio's paused one.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, watch};
+
+use super::*;
+use crate::event::Stream;
+use crate::outcome::{Stop, StopCause};
+
+/// What a renderer was shown, readable from outside.
+#[derive(Clone, Default)]
+struct Shown(Arc<Mutex<Vec<HostEvent>>>);
+
+impl Shown {
+    fn finished(&self) -> Vec<(HostIndex, Outcome)> {
+        let events = self.0.lock().unwrap();
+        events
+            .iter()
+            .filter_map(|shown| match &shown.event {
+                Event::Finished(outcome) => Some((shown.index, outcome.clone())),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+struct Recorder {
+    shown: Shown,
+    fails_with: Option<fn() -> RenderError>,
+}
+
+impl Renderer for Recorder {
+    fn event(&mut self, event: &HostEvent) -> Result<(), RenderError> {
+        self.shown.0.lock().unwrap().push(event.clone());
+        match (&event.event, self.fails_with) {
+            (Event::Output { .. }, Some(error)) => Err(error()),
+            _ => Ok(()),
+        }
+    }
+
+    fn tick(&mut self, _: Duration) -> Result<(), RenderError> {
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), RenderError> {
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &Report, _: &Ending) -> Result<(), RenderError> {
+        Ok(())
+    }
+}
+
+/// A renderer whose terminal is paused for ever.
+struct Stuck;
+
+impl Renderer for Stuck {
+    fn event(&mut self, _: &HostEvent) -> Result<(), RenderError> {
+        loop {
+            std::thread::park();
+        }
+    }
+
+    fn tick(&mut self, _: Duration) -> Result<(), RenderError> {
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), RenderError> {
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &Report, _: &Ending) -> Result<(), RenderError> {
+        Ok(())
+    }
+}
+
+/// A task made of a function.
+struct Scripted<F>(F);
+
+impl<F, W> Task for Scripted<F>
+where
+    F: Fn(HostContext) -> W + Send + Sync + 'static,
+    W: Future<Output = Outcome> + Send,
+{
+    fn run(&self, host: HostContext) -> impl Future<Output = Outcome> + Send {
+        (self.0)(host)
+    }
+}
+
+fn fanout(hosts: usize, limit: usize) -> (Fanout, watch::Sender<bool>) {
+    let (asking, quiet) = watch::channel(false);
+    (Fanout { hosts, limit, exit_rule: ExitRule::WorstClass, quiet }, asking)
+}
+
+fn recorder() -> (Box<Recorder>, Shown) {
+    let shown = Shown::default();
+    (Box::new(Recorder { shown: shown.clone(), fails_with: None }), shown)
+}
+
+fn stopped() -> Outcome {
+    Outcome::Stopped { cause: StopCause::Cancelled, stop: Stop::Confirmed }
+}
+
+#[tokio::test]
+async fn no_more_than_the_limit_run_at_once_and_every_host_ends_once() {
+    let running = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let (counted, highest) = (Arc::clone(&running), Arc::clone(&most));
+    let task = Scripted(move |host: HostContext| {
+        let (running, most) = (Arc::clone(&counted), Arc::clone(&highest));
+        async move {
+            most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            running.fetch_sub(1, Ordering::SeqCst);
+            Outcome::Exited(u32::try_from(host.index() % 3).unwrap())
+        }
+    });
+    let (renderer, shown) = recorder();
+    let (fanout, _asking) = fanout(1000, 7);
+    let finished = fanout.run(task, renderer, Signals::scripted().1).await;
+    assert_eq!(most.load(Ordering::SeqCst), 7);
+    assert_eq!(finished.completion, Completion::Complete);
+    assert_eq!(finished.status, ExitStatus::CommandFailed);
+    let mut indices: Vec<_> = shown.finished().iter().map(|(index, _)| *index).collect();
+    indices.sort_unstable();
+    assert_eq!(indices, (0..1000).collect::<Vec<_>>());
+    assert_eq!(finished.report.outcomes()[5], Outcome::Exited(2));
+}
+
+#[tokio::test]
+async fn all_output_of_a_host_is_shown_before_its_end() {
+    let task = Scripted(|host: HostContext| async move {
+        for n in 0..500u32 {
+            let bytes = Bytes::from(n.to_be_bytes().to_vec());
+            host.emit(Event::Output { stream: Stream::Stdout, bytes }).await;
+        }
+        Outcome::Exited(0)
+    });
+    let (renderer, shown) = recorder();
+    let (fanout, _asking) = fanout(3, 3);
+    fanout.run(task, renderer, Signals::scripted().1).await;
+    for host in 0..3 {
+        let events = shown.0.lock().unwrap();
+        let mine: Vec<_> = events.iter().filter(|event| event.index == host).collect();
+        assert_eq!(mine.len(), 502);
+        assert_eq!(mine[0].event, Event::Started);
+        assert_eq!(mine[501].event, Event::Finished(Outcome::Exited(0)));
+    }
+}
+
+#[tokio::test]
+async fn the_first_signal_cancels_the_running_and_skips_the_rest() {
+    let started = Arc::new(Notify::new());
+    let begun = Arc::clone(&started);
+    let task = Scripted(move |host: HostContext| {
+        begun.notify_one();
+        async move {
+            host.cancel().cancelled().await;
+            stopped()
+        }
+    });
+    let (sender, signals) = Signals::scripted();
+    let (renderer, shown) = recorder();
+    let (fanout, _asking) = fanout(3, 1);
+    let run = tokio::spawn(fanout.run(task, renderer, signals));
+    started.notified().await;
+    sender.send(Signal::Interrupt).await.unwrap();
+    let finished = run.await.unwrap();
+    assert_eq!(finished.completion, Completion::Interrupted);
+    assert_eq!(finished.report.outcomes(), [stopped(), Outcome::Skipped, Outcome::Skipped]);
+    assert_eq!(finished.status, ExitStatus::Killed);
+    assert_eq!(shown.finished().len(), 3);
+}
+
+#[tokio::test]
+async fn the_second_signal_leaves_tasks_that_do_not_end() {
+    let started = Arc::new(Notify::new());
+    let begun = Arc::clone(&started);
+    let task = Scripted(move |_| {
+        begun.notify_one();
+        std::future::pending()
+    });
+    let (sender, signals) = Signals::scripted();
+    let (renderer, _) = recorder();
+    let (fanout, _asking) = fanout(2, 1);
+    let run = tokio::spawn(fanout.run(task, renderer, signals));
+    started.notified().await;
+    sender.send(Signal::Interrupt).await.unwrap();
+    sender.send(Signal::Interrupt).await.unwrap();
+    let finished = run.await.unwrap();
+    assert_eq!(finished.completion, Completion::Abandoned);
+    assert!(matches!(finished.report.outcomes()[0], Outcome::Stopped { stop: Stop::Unconfirmed(_), .. }));
+    assert_eq!(finished.report.outcomes()[1], Outcome::Skipped);
+}
+
+#[tokio::test]
+async fn signals_are_seen_while_the_terminal_is_paused() {
+    let task = Scripted(|host: HostContext| async move {
+        loop {
+            host.emit(Event::Output { stream: Stream::Stdout, bytes: Bytes::from_static(b"y\n") }).await;
+        }
+    });
+    let (sender, signals) = Signals::scripted();
+    let (fanout, _asking) = fanout(4, 4);
+    let run = tokio::spawn(fanout.run(task, Box::new(Stuck), signals));
+    sender.send(Signal::Interrupt).await.unwrap();
+    sender.send(Signal::Terminate).await.unwrap();
+    assert_eq!(run.await.unwrap().completion, Completion::Abandoned);
+}
+
+#[tokio::test]
+async fn a_closed_pipe_cancels_the_run() {
+    let task = Scripted(|host: HostContext| async move {
+        host.emit(Event::Output { stream: Stream::Stdout, bytes: Bytes::from_static(b"y\n") }).await;
+        host.cancel().cancelled().await;
+        stopped()
+    });
+    let (mut renderer, _) = recorder();
+    renderer.fails_with = Some(|| RenderError::BrokenPipe { to: "standard output" });
+    let (fanout, _asking) = fanout(2, 2);
+    let finished = fanout.run(task, renderer, Signals::scripted().1).await;
+    assert_eq!(finished.completion, Completion::Interrupted);
+    assert!(matches!(finished.render_errors[0], RenderError::BrokenPipe { .. }));
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_stops_nobody() {
+    let task = Scripted(|host: HostContext| async move {
+        host.emit(Event::Output { stream: Stream::Stdout, bytes: Bytes::from_static(b"y\n") }).await;
+        Outcome::Exited(0)
+    });
+    let (mut renderer, _) = recorder();
+    renderer.fails_with = Some(|| RenderError::File {
+        host: "web01".into(),
+        path: "out/web01".into(),
+        source: std::io::ErrorKind::StorageFull.into(),
+    });
+    let (fanout, _asking) = fanout(1, 1);
+    let finished = fanout.run(task, renderer, Signals::scripted().1).await;
+    assert_eq!(finished.completion, Completion::Complete);
+    assert_eq!(finished.render_errors.len(), 1);
+}
+
+#[tokio::test]
+async fn a_task_that_panics_is_our_failure_on_that_host_only() {
+    let task = Scripted(|host: HostContext| async move {
+        assert_ne!(host.index(), 1, "on purpose");
+        Outcome::Exited(0)
+    });
+    let (renderer, _) = recorder();
+    let (fanout, _asking) = fanout(3, 3);
+    let finished = fanout.run(task, renderer, Signals::scripted().1).await;
+    assert_eq!(finished.report.outcomes()[0], Outcome::Exited(0));
+    assert!(matches!(finished.report.outcomes()[1], Outcome::Failed(_)));
+    assert_eq!(finished.status, ExitStatus::OurFailure);
+}
+
+#[tokio::test]
+async fn output_waits_while_a_question_is_on_the_terminal() {
+    let reached = Arc::new(Notify::new());
+    let emitted = Arc::clone(&reached);
+    let task = Scripted(move |host: HostContext| {
+        let emitted = Arc::clone(&emitted);
+        async move {
+            host.emit(Event::Output { stream: Stream::Stdout, bytes: Bytes::from_static(b"y\n") }).await;
+            emitted.notify_one();
+            Outcome::Exited(0)
+        }
+    });
+    let (renderer, shown) = recorder();
+    let (fanout, asking) = fanout(1, 1);
+    asking.send_replace(true);
+    let run = tokio::spawn(fanout.run(task, renderer, Signals::scripted().1));
+    reached.notified().await;
+    assert!(shown.0.lock().unwrap().iter().all(|shown| shown.event == Event::Started));
+    asking.send_replace(false);
+    assert_eq!(run.await.unwrap().status, ExitStatus::Success);
+}

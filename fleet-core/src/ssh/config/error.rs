@@ -50,7 +50,10 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// Others could have written the file.
-    #[error("bad owner or permissions on {}: expected a file of yours or of root that only its owner can write", path.display())]
+    #[error(
+        "bad owner or permissions on {}: expected a file of yours or of root that only its owner can write",
+        path.display()
+    )]
     Permissions {
         /// The file.
         path: PathBuf,

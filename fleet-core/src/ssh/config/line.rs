@@ -34,8 +34,8 @@ impl<'a> Line<'a> {
 
     /// The words of the argument up to a comment.
     ///
-    /// Quotes of both kinds group, also in mid-word; a backslash takes the meaning from a quote, from itself and, outside
-    /// quotes, from a space, and is an ordinary character before anything else.
+    /// Quotes of both kinds group, also in mid-word. A backslash takes the meaning from a quote, from itself and,
+    /// outside quotes, from a space; before anything else it is an ordinary character.
     pub(super) fn words(&self) -> Result<Vec<String>, &'static str> {
         let mut words = Vec::new();
         let mut rest = self.argument.trim_start_matches([' ', '\t']);

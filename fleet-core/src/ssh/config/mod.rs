@@ -121,7 +121,7 @@ impl SshConfig {
         })
     }
 
-    /// The settings for `host`, whose own user and port come after the options of the command line and before the files.
+    /// The settings for `host`. Its own user and port come after the options of the command line, before the files.
     ///
     /// # Errors
     /// When a value cannot be expanded, a `Match exec` cannot be run, or the configuration refuses the host.

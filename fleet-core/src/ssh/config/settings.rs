@@ -34,9 +34,8 @@ impl Settings {
     pub(super) fn add(&mut self, assignment: &Arc<Assignment>) {
         match (assignment.setting, &assignment.value) {
             (_, Value::Time(None)) => {}
-            // Whichever comes first decides, but for a `ProxyJump none`: it says no to jump hosts alone.
+            // Whichever comes first decides. (Jump hosts that came first make a command meaningless; none do not.)
             (Setting::ProxyJump, Value::Jump(hops)) if !hops.is_empty() && self.has(Setting::ProxyCommand) => {}
-            (Setting::ProxyCommand, _) if !self.jump_hosts().is_empty() => {}
             (Setting::IdentityFile, value) => push_new(&mut self.identity_files, value, assignment),
             (Setting::CertificateFile, value) => push_new(&mut self.certificate_files, value, assignment),
             (Setting::SendEnv, Value::Words(words)) => words.iter().for_each(|word| self.add_send_env(word)),

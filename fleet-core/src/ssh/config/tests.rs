@@ -242,7 +242,8 @@ fn a_block_with_an_unsupported_condition_applies_to_no_host_and_is_named() {
 
 #[test]
 fn tags_are_matched() {
-    let text = "Host web\nTag blue,x\nTag red\nMatch tagged b*\nPort 1\nMatch tagged \"\"\nPort 2\nMatch !tagged red\nUser u\n";
+    let text = "Host web\nTag blue\nTag red\nMatch tagged b*\nPort 1\nMatch tagged \"\"\nPort 2\n\
+                Match !tagged red\nUser u\n";
     assert_eq!(resolve(text, "web").port, 1);
     assert_eq!(resolve(text, "db").port, 2);
     assert_eq!(resolve(text, "web").user, "u");

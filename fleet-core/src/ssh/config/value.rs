@@ -241,7 +241,8 @@ fn command(argument: &str) -> Result<Value, Mismatch> {
     Ok(Value::Command((!command.eq_ignore_ascii_case("none")).then(|| command.to_owned())))
 }
 
-/// Reads jump hosts, an IPv6 address among them in brackets. Quotes around the whole are dropped: ssh(1) hands the text to a shell, which drops them too.
+/// Reads jump hosts, an IPv6 address among them in brackets. Quotes around the whole are dropped: ssh(1) hands the text
+/// to a shell, which drops them too.
 fn jump(argument: &str) -> Result<Value, Mismatch> {
     let text = argument.trim_start_matches([' ', '\t', '=']);
     let text = text.split_once('#').map_or(text, |(before, _)| before).trim();

@@ -61,7 +61,7 @@ survey() {
   [ "$sight" ] && return
   # Without awk, or processes to look at: what one shell can tell by itself.
   kill -0 "$pid" 2>/dev/null && tree=$pid
-  kill -0 -- "-$pid" 2>/dev/null && tree="$tree -$pid"
+  kill -0 "-$pid" 2>/dev/null && tree="$tree -$pid"
 }
 
 processes() {
@@ -73,14 +73,14 @@ processes() {
 
 # signal NAME: sends it to all of $tree; where that is not allowed, as root if sudo asks for no password.
 signal() {
-  kill -s "$1" -- $tree 2>/dev/null && return
+  kill -"$1" $tree 2>/dev/null && return
   refused=
   for p in $tree; do
-    if ! kill -0 -- "$p" 2>/dev/null && { [ -d "/proc/$p" ] || ps -p "$p"; } >/dev/null 2>&1; then
+    if ! kill -0 "$p" 2>/dev/null && { [ -d "/proc/$p" ] || ps -p "$p"; } >/dev/null 2>&1; then
       refused="$refused $p"
     fi
   done
-  [ "$refused" ] && sudo -n kill -s "$1" $refused </dev/null >/dev/null 2>&1
+  [ "$refused" ] && sudo -n kill -"$1" $refused </dev/null >/dev/null 2>&1
 }
 
 # pause: sleeps for a while and adds it to $waited: tenths of a second in the first second, then seconds.

@@ -1,0 +1,172 @@
+//! The flags of `fleet`, and what of the environment it reads.
+//!
+//! Must not know what the subcommands do.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use fleet_sandbox::{Fault, Roles};
+
+use crate::sandbox;
+
+/// Control a fleet of hosts
+#[derive(Debug, Parser)]
+#[command(name = "fleet", version, subcommand_required = true, arg_required_else_help = true)]
+struct FleetArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run SSH hosts on this machine to try things on
+    ///
+    /// All hosts are served by one process on loopback, each with a home folder of its own. They run real commands as
+    /// the user who started them, and accept only a key that is made for them.
+    #[command(subcommand)]
+    Sandbox(SandboxCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SandboxCommand {
+    /// Start the hosts and print the line that makes the tools use them
+    ///
+    /// Only that line goes to stdout: eval "$(fleet sandbox start)"
+    Start(StartArgs),
+    /// Say whether a sandbox is running, and with which hosts
+    ///
+    /// The exit code is 0 when one is running and 1 when none is.
+    Status(FolderArgs),
+    /// Stop the hosts and remove all their files, homes included
+    Stop(FolderArgs),
+    /// Run a local command with FLEET_CONFIG set to the sandbox's settings
+    Exec(ExecArgs),
+    /// Serve in this process: what `start` runs in the background
+    #[command(hide = true)]
+    Serve(StartArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct StartArgs {
+    /// Start this many hosts (10 when there are no roles either)
+    #[arg(short = 'n', long, value_name = "NUMBER")]
+    pub(crate) hosts: Option<usize>,
+    /// Give hosts roles, which are groups for the tools: server=1,web=5,loadgen=rest
+    #[arg(long)]
+    pub(crate) roles: Option<Roles>,
+    /// Let hosts misbehave: names or roles, a colon and a fault, as in web01,web02:latency=50ms (repeatable)
+    #[arg(long = "fault", value_name = "HOSTS:FAULT", value_parser = parse_fault, long_help = fault_help())]
+    pub(crate) faults: Vec<HostFault>,
+    /// Serve in this process until Ctrl-C
+    #[arg(long)]
+    pub(crate) foreground: bool,
+    #[command(flatten)]
+    pub(crate) folder: FolderArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct FolderArgs {
+    /// Keep the sandbox's files here [default: $XDG_STATE_HOME or ~/.local/state, then fleet-sandbox]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ExecArgs {
+    #[command(flatten)]
+    pub(crate) folder: FolderArgs,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// One `--fault`: which hosts, and what they do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HostFault {
+    /// Names of hosts or roles.
+    pub(crate) hosts: Vec<String>,
+    pub(crate) fault: Fault,
+}
+
+impl FolderArgs {
+    /// The folder as an absolute path; `None` when it was not given and the user has no home.
+    pub(crate) fn resolve(&self) -> Option<PathBuf> {
+        let from_variable = |name, below: &str| {
+            let path = PathBuf::from(env::var_os(name)?);
+            path.is_absolute().then(|| path.join(below))
+        };
+        let dir = self.dir.clone();
+        let dir = dir.or_else(|| from_variable("XDG_STATE_HOME", "fleet-sandbox"));
+        let dir = dir.or_else(|| from_variable("HOME", ".local/state/fleet-sandbox"))?;
+        std::path::absolute(dir).ok()
+    }
+}
+
+/// Runs `fleet` with `arguments`, the first of which is its own name.
+pub(crate) fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+) -> ExitCode {
+    let arguments = match FleetArgs::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are errors too, with code 0 and stdout. A closed terminal leaves nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(sandbox::USAGE));
+        }
+    };
+    match arguments.command {
+        Command::Sandbox(command) => sandbox::run(command, stdout, stderr),
+    }
+}
+
+fn parse_fault(text: &str) -> Result<HostFault, String> {
+    let parts = text.split_once(':').filter(|(hosts, _)| !hosts.is_empty());
+    let (hosts, fault) = parts.ok_or("expected HOSTS:FAULT, as in web01:refuse")?;
+    let fault = fault.parse().map_err(|error: fleet_sandbox::FaultError| error.to_string())?;
+    Ok(HostFault { hosts: hosts.split(',').map(str::to_owned).collect(), fault })
+}
+
+fn fault_help() -> String {
+    let faults = Fault::names().join(", ");
+    format!(
+        "Let hosts misbehave: names or roles, a colon and a fault, as in web01,web02:latency=50ms (repeatable)\n\n\
+         Faults: {faults}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_sound() {
+        use clap::CommandFactory as _;
+        FleetArgs::command().debug_assert();
+    }
+
+    #[test]
+    fn faults_name_hosts_and_what_they_do() {
+        let fault = parse_fault("web01,db:latency=5ms").unwrap();
+        assert_eq!(fault.hosts, ["web01", "db"]);
+        assert_eq!(fault.fault, Fault::Latency(std::time::Duration::from_millis(5)));
+        for wrong in ["refuse", ":refuse", "web01:", "web01:explode"] {
+            assert!(parse_fault(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn usage_errors_end_with_code_2() {
+        for arguments in
+            [&["fleet", "sandbox", "start", "--roles", "web"][..], &["fleet", "sandbox", "exec"], &["fleet"]]
+        {
+            let error = FleetArgs::try_parse_from(arguments).unwrap_err();
+            assert_eq!(error.exit_code(), i32::from(sandbox::USAGE), "{arguments:?}");
+        }
+    }
+}
