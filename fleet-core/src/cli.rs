@@ -314,13 +314,19 @@ impl RefusedArgs {
     fn check(&self) -> Result<(), Failure> {
         let Self { extra_arg, inline_stdout, fileappend, no_headers } = self;
         let refused = [
-            (extra_arg.is_some(), "-X", "there is no ssh process to give arguments to: set an option with -O Key=Value"),
+            (
+                extra_arg.is_some(),
+                "-X",
+                "there is no ssh process to give arguments to: set an option with -O Key=Value",
+            ),
             (*inline_stdout, "--inline-stdout", "use -i; standard error goes to standard error: 2>/dev/null hides it"),
             (*fileappend, "--fileappend", "files are written anew for each run: give -o another folder"),
             (*no_headers, "--no-headers", "use --no-prefix"),
         ];
         match refused.into_iter().find(|(given, ..)| *given) {
-            Some((_, flag, hint)) => Err(Failure::usage_text(format!("{flag} is pssh's and not known here")).hint(hint)),
+            Some((_, flag, hint)) => {
+                Err(Failure::usage_text(format!("{flag} is pssh's and not known here")).hint(hint))
+            }
             None => Ok(()),
         }
     }

@@ -149,9 +149,7 @@ fn check_name(name: &str, text: &str) -> Result<(), HostSyntaxError> {
     if name.starts_with('-') {
         return Err(HostSyntaxError::LeadingDash(text.to_owned()));
     }
-    refuse_character(name, text, |c| {
-        c.is_control() || c.is_whitespace() || "\"'`$;&|<>(){}[]\\,/@#!*?^~=".contains(c)
-    })
+    refuse_character(name, text, |c| c.is_control() || c.is_whitespace() || "\"'`$;&|<>(){}[]\\,/@#!*?^~=".contains(c))
 }
 
 fn refuse_character(part: &str, text: &str, refused: impl Fn(char) -> bool) -> Result<(), HostSyntaxError> {

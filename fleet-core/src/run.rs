@@ -59,8 +59,7 @@ async fn run_on_hosts<T: Task>(
     let labels = prepared.selected.hosts.iter().map(|selected| HostLabel::from(&selected.host)).collect();
     let limit = fan_out_limit(&prepared);
     let signals = Signals::of_process().map_err(|error| Failure::ours(&error))?;
-    let renderer =
-        render::build(prepared.render.clone(), labels, Box::new(io::stdout()), Box::new(io::stderr()))?;
+    let renderer = render::build(prepared.render.clone(), labels, Box::new(io::stdout()), Box::new(io::stderr()))?;
     let fanout = Fanout { hosts: prepared.selected.hosts.len(), limit, exit_rule: prepared.exit_rule, quiet };
     let finished = fanout.run(task, renderer, signals).await;
     Ok(conclude(prepared.program, finished))
@@ -102,7 +101,8 @@ fn fan_out_limit(prepared: &Prepared) -> usize {
     let wanted = prepared.settings.parallel.value.get().min(prepared.selected.hosts.len());
     let allowed = descriptors::sessions_allowed(wanted);
     if allowed < wanted {
-        let text = format!("only {allowed} hosts at once instead of {wanted}: the limit of open files (ulimit -n) is low");
+        let text =
+            format!("only {allowed} hosts at once instead of {wanted}: the limit of open files (ulimit -n) is low");
         say(prepared.program, &text);
     }
     allowed
@@ -138,9 +138,8 @@ fn say(program: &str, text: &str) {
 
 fn list(selected: &Selected) -> Result<ExitStatus, Failure> {
     let mut stdout = io::stdout().lock();
-    let written = selected.hosts.iter().try_for_each(|host| {
-        writeln!(stdout, "{}\t{}", host.host, host.origins.join(", "))
-    });
+    let written =
+        selected.hosts.iter().try_for_each(|host| writeln!(stdout, "{}\t{}", host.host, host.origins.join(", ")));
     match written.and_then(|()| stdout.flush()) {
         Ok(()) => Ok(ExitStatus::Success),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitStatus::Success),

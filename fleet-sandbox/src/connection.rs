@@ -72,7 +72,8 @@ async fn serve_stream<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut stream = ClientStream::new(stream, host.clone(), cut.clone());
-    if misbehave_before_ssh(&mut stream, faults).await.is_none() {
+    let begun = cut.run_until_cancelled(misbehave_before_ssh(&mut stream, faults)).await;
+    if begun.flatten().is_none() {
         return;
     }
     let (handle_sender, handle) = oneshot::channel();

@@ -35,7 +35,8 @@ pub enum Fault {
     RefuseExec,
     /// Ignores requests to send a signal, as sshd does for root.
     NoSignal,
-    /// Commands have no input; what the client sends is thrown away, and after about three windows no more is allowed.
+    /// Commands have no input; what the client sends is thrown away, and after one and a half windows no more
+    /// is allowed.
     CloseStdinEarly,
     /// Closes the channel without saying how the command ended.
     NoExitStatus,

@@ -98,7 +98,7 @@ pub enum FolderError {
     #[error("{} is neither empty nor the folder of a sandbox", .0.display())]
     Foreign(PathBuf),
     /// A path that the files' formats cannot hold.
-    #[error("the path {} cannot be written into ssh_config: expected UTF-8 without quotes and line ends", .0.display())]
+    #[error("the path {} cannot be written into ssh_config: expected UTF-8 without quotes, backslashes, line ends, \"%\" and \"$\"", .0.display())]
     Path(PathBuf),
 }
 
@@ -158,7 +158,7 @@ impl Folder {
         made.map_err(|source| FolderError::Io { action: "make", path: dir.to_owned(), source })?;
         let dir =
             fs::canonicalize(dir).map_err(|source| FolderError::Io { action: "find", path: dir.to_owned(), source })?;
-        let is_quotable = |text: &str| !text.contains(['"', '\n', '\r', '\\', '%']);
+        let is_quotable = |text: &str| !text.contains(['"', '\n', '\r', '\\', '%', '$']);
         if !dir.to_str().is_some_and(is_quotable) {
             return Err(FolderError::Path(dir));
         }

@@ -14,7 +14,7 @@ pub struct HostStats {
     pub connections: u64,
     /// TCP connections open now.
     pub open_connections: u64,
-    /// Keys and other credentials that clients tried.
+    /// Keys that clients offered.
     pub auth_attempts: u64,
     /// Logins.
     pub logins: u64,

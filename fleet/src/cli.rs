@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use fleet_sandbox::{Fault, Roles};
 
-use crate::sandbox;
+use crate::{demo, sandbox};
 
 /// Control a fleet of hosts
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ enum Command {
     /// the user who started them, and accept only a key that is made for them.
     #[command(subcommand)]
     Sandbox(SandboxCommand),
+    /// Show the suite at work on SSH hosts of its own, which are gone afterwards
+    Demo,
 }
 
 #[derive(Debug, Subcommand)]
@@ -122,6 +124,7 @@ pub(crate) fn run(
     };
     match arguments.command {
         Command::Sandbox(command) => sandbox::run(command, stdout, stderr),
+        Command::Demo => demo::run(stdout, stderr),
     }
 }
 

@@ -132,10 +132,13 @@ impl Run {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {line}: {error}"));
         let stdout = Captured::from(child.stdout.take().expect("stdout is piped"));
         let stderr = Captured::from(child.stderr.take().expect("stderr is piped"));
-        let mut stdin: Option<Box<dyn Write + Send>> = child.stdin.take().map(|pipe| Box::new(pipe) as _);
-        if let (Input::Bytes(bytes), Some(mut pipe)) = (self.input, stdin.take_if(|_| true)) {
-            // It may end without reading all of it.
-            std::thread::spawn(move || pipe.write_all(&bytes));
+        let mut stdin: Option<Box<dyn Write + Send>> = None;
+        match (self.input, child.stdin.take()) {
+            (Input::Bytes(bytes), Some(mut pipe)) => {
+                // It may end without reading all of it.
+                std::thread::spawn(move || pipe.write_all(&bytes));
+            }
+            (_, pipe) => stdin = pipe.map(|pipe| Box::new(pipe) as _),
         }
         Running::new(child, line, stdin, stdout, stderr, self.patience)
     }

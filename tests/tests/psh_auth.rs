@@ -86,7 +86,7 @@ fn a_key_that_others_may_read_is_not_used() {
     let env = TestEnv::new();
     let server = Sshd::new(&env).start();
     fs::set_permissions(env.user_key(), fs::Permissions::from_mode(0o644)).unwrap();
-    env.psh(["-H", "server", "true"]).finish().expect_code(4).expect_stderr("id_ed25519").expect_stderr("permissions");
+    env.psh(["-H", "server", "true"]).finish().expect_code(4).expect_stderr("id_ed25519").expect_stderr("0644");
     env.ssh(["server", "true"]).finish().expect_code(255);
     drop(server);
 }
@@ -146,7 +146,7 @@ fn a_passphrase_that_cannot_be_asked_for_is_a_failure_with_a_hint() {
         .finish()
         .expect_code(4)
         .expect_stderr("id_ed25519")
-        .expect_stderr("passphrase");
+        .expect_stderr("no terminal to ask at");
 }
 
 #[test]

@@ -9,7 +9,6 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -212,10 +211,15 @@ fn wrapped(shell: &Path, command: &[u8]) -> Output {
     output
 }
 
-/// As sshd would run it without us: the shell is called by its name alone.
+/// As sshd runs it without us: the shell is called by its name alone.
 fn direct(shell: &Path, command: &[u8]) -> Output {
-    let mut direct = Command::new(shell);
-    direct.arg0(shell.file_name().unwrap()).arg("-c").arg(os(command));
+    let mut direct = Command::new("setsid");
+    direct
+        .args(["bash", "-c", r#"exec -a "$0" "$@""#])
+        .arg(shell.file_name().unwrap())
+        .arg(shell)
+        .arg("-c")
+        .arg(os(command));
     tame(&mut direct, shell);
     direct.stdin(Stdio::null()).output().unwrap()
 }
@@ -233,7 +237,7 @@ fn a_command_ends_and_prints_as_without_us() {
         b"kill -TERM $$",
         b"exec sh -c 'kill -KILL $$'",
         b"sh -c 'kill -INT $$'",
-        b"sh -c 'kill -QUIT $$'; echo after",
+        b"exec sh -c 'kill -QUIT $$'",
         b"cat; echo end of input",
         b"echo out; sh -c 'echo err >&2'",
         b"echo 'single'\"double\"\\ backslash \\\\ '!' !x `echo tick` $HOME %s %% ~ * #",
@@ -518,7 +522,8 @@ fn a_signal_to_the_commands_group_does_not_end_the_keeper() {
     let place = Place::new();
     let sh = program("sh");
     let script = "trap '' TERM HUP INT; setsid -f LEAF; kill -TERM 0; kill -HUP 0; kill -INT 0; LEAF";
-    let mut running = Running::start(&sh, &remote(place.write("tree", script).as_bytes(), StdinMode::Closed));
+    let command = format!("exec {}", place.write("tree", script));
+    let mut running = Running::start(&sh, &remote(command.as_bytes(), StdinMode::Closed));
     running.wait_for_leaves(2);
     assert!(is_alive(running.process.keeper().unwrap()));
     running.control = None;

@@ -17,8 +17,8 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-pub use self::signal::{Signal, Signals};
 use self::renderer_thread::RendererThread;
+pub use self::signal::{Signal, Signals};
 use self::state::{Input, RunState, Step};
 use crate::event::{Event, HostEvent, HostIndex};
 use crate::outcome::{ExitRule, ExitStatus, HostError, Outcome, Report};

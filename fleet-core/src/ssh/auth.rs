@@ -222,13 +222,11 @@ impl Login<'_> {
         in_agent.sort_by_key(|(place, _)| *place);
         ordered.extend(in_agent.iter().map(|(_, held)| Identity::from_agent(held)));
         let held_by_agent = |file: &KeyFile| from_agent.iter().any(|(identity, _)| same_key(file, identity));
-        ordered.extend(
-            files.iter().filter(|file| file.has_private() && !held_by_agent(file)).map(|file| Identity {
-                public: file.public().clone(),
-                certificate: None,
-                holder: Holder::File(Arc::clone(file)),
-            }),
-        );
+        ordered.extend(files.iter().filter(|file| file.has_private() && !held_by_agent(file)).map(|file| Identity {
+            public: file.public().clone(),
+            certificate: None,
+            holder: Holder::File(Arc::clone(file)),
+        }));
         ordered
     }
 
@@ -304,8 +302,11 @@ impl Login<'_> {
             let names: Vec<&str> = methods.iter().map(Into::into).collect();
             format!("; the server accepts {}", names.join(", "))
         });
-        let message =
-            format!("permission denied for user {} (tried {tried}{})", self.credentials.user, accepts.unwrap_or_default());
+        let message = format!(
+            "permission denied for user {} (tried {tried}{})",
+            self.credentials.user,
+            accepts.unwrap_or_default()
+        );
         HostError::new(Stage::Authenticate, FailureClass::Auth, message)
     }
 }

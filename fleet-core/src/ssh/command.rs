@@ -152,15 +152,8 @@ async fn start<'a, F>(session: &'a Session, run: &CommandRun<'_, F>) -> Result<(
     let exec = session.exec(&text).await?;
     let (remote_sender, remote) = watch::channel(None);
     let (ended_sender, ended) = watch::channel(false);
-    let process = Process {
-        session,
-        signals: exec.signals(),
-        stdin: exec.stdin(),
-        token,
-        wrapping: run.wrapping,
-        remote,
-        ended,
-    };
+    let process =
+        Process { session, signals: exec.signals(), stdin: exec.stdin(), token, wrapping: run.wrapping, remote, ended };
     Ok((Output { exec, announcement, remote: remote_sender, ended: ended_sender }, process))
 }
 
@@ -256,9 +249,7 @@ impl Process<'_> {
                 let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
                 Stop::Unconfirmed(format!("left on the host: process {}", pids.join(", ")))
             }
-            Ok(Ok(StopVerdict::Unknown)) => {
-                Stop::Unconfirmed("the host does not show all its processes".to_owned())
-            }
+            Ok(Ok(StopVerdict::Unknown)) => Stop::Unconfirmed("the host does not show all its processes".to_owned()),
             Ok(Err(error)) => self.stop_by_keeper(grace, &error).await,
             Err(_) => Stop::Unconfirmed("the host did not answer".to_owned()),
         }

@@ -130,9 +130,11 @@ impl Connector {
     /// # Errors
     /// With the stage that failed. Connections dropped before login were tried again.
     pub async fn connect(&self, host: &Host, observer: &impl ConnectObserver) -> Result<Session, HostError> {
-        let route = self.settings.config.route(&self.with_user(host)).map_err(|error| {
-            HostError::new(Stage::Resolve, FailureClass::Local, chain(&error))
-        })?;
+        let route = self
+            .settings
+            .config
+            .route(&self.with_user(host))
+            .map_err(|error| HostError::new(Stage::Resolve, FailureClass::Local, chain(&error)))?;
         self.connect_often(&route, observer).await
     }
 

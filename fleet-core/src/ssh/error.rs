@@ -77,11 +77,8 @@ pub(super) fn describe_open_failure(failure: &ChannelOpenFailure) -> String {
 /// The first line of what came instead of an SSH identification, fit to be shown.
 pub(super) fn describe_preamble(bytes: &[u8]) -> String {
     let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
-    let text: String = String::from_utf8_lossy(line)
-        .chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .take(60)
-        .collect();
+    let text: String =
+        String::from_utf8_lossy(line).chars().map(|c| if c.is_control() { '?' } else { c }).take(60).collect();
     text.trim_end_matches('?').to_owned()
 }
 

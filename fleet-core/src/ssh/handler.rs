@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg};
 use russh::Channel;
+use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg};
 use russh::keys::PublicKeyOrCertificate;
 
 use super::host_key::HostKeyCheck;

@@ -98,4 +98,3 @@ fn is_dropped(failure: &russh::Error) -> bool {
         _ => false,
     }
 }
-

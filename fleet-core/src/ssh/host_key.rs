@@ -6,9 +6,7 @@ use std::time::SystemTime;
 
 use russh::keys::{PublicKey, PublicKeyOrCertificate};
 
-use super::known_hosts::{
-    Decision, HashNames, HostKeyPolicy, KnownHosts, KnownName, decide,
-};
+use super::known_hosts::{Decision, HashNames, HostKeyPolicy, KnownHosts, KnownName, decide};
 use crate::outcome::{FailureClass, HostError, Stage};
 
 /// Everything needed to judge the key of one host.

@@ -138,8 +138,7 @@ impl KeyFile {
         let no_key = |reason: String| KeyFileError::NoKey { path: path.to_owned(), reason };
         if let Ok(key) = PrivateKey::from_openssh(&text) {
             let public = key.public_key().clone();
-            let source =
-                if key.is_encrypted() { KeySource::Encrypted(text) } else { KeySource::Open(Arc::new(key)) };
+            let source = if key.is_encrypted() { KeySource::Encrypted(text) } else { KeySource::Open(Arc::new(key)) };
             return Ok(made(public, source));
         }
         match russh::keys::decode_secret_key(&text, None) {

@@ -153,15 +153,21 @@ impl Session {
     }
 
     /// Opens a TCP connection from the host to `name`:`port`.
-    pub(super) async fn direct_tcpip(&self, name: &str, port: u16) -> Result<russh::Channel<russh::client::Msg>, HostError> {
-        self.handle.channel_open_direct_tcpip(name, u32::from(port), "127.0.0.1", 0).await.map_err(|error| match error {
-            russh::Error::ChannelOpenFailure(failure) => HostError::new(
-                Stage::Connect,
-                FailureClass::Refused,
-                format!("through the jump host: {}", super::error::describe_open_failure(&failure)),
-            ),
-            _ => self.lost(Stage::Connect),
-        })
+    pub(super) async fn direct_tcpip(
+        &self,
+        name: &str,
+        port: u16,
+    ) -> Result<russh::Channel<russh::client::Msg>, HostError> {
+        self.handle.channel_open_direct_tcpip(name, u32::from(port), "127.0.0.1", 0).await.map_err(
+            |error| match error {
+                russh::Error::ChannelOpenFailure(failure) => HostError::new(
+                    Stage::Connect,
+                    FailureClass::Refused,
+                    format!("through the jump host: {}", super::error::describe_open_failure(&failure)),
+                ),
+                _ => self.lost(Stage::Connect),
+            },
+        )
     }
 
     /// Whether the connection is gone.
@@ -289,7 +295,9 @@ async fn drain(reader: &mut ChannelReadHalf, spool: &Spool) -> Result<ExecEnd, H
                 spool.push(Stream::Stderr, data).map_err(|error| spool_error(&error))?;
             }
             ChannelMsg::ExitStatus { exit_status } => end.exit = Some(ExitReport::Status(exit_status)),
-            ChannelMsg::ExitSignal { signal_name, .. } => end.exit = Some(ExitReport::Signal(signal_name_of(&signal_name))),
+            ChannelMsg::ExitSignal { signal_name, .. } => {
+                end.exit = Some(ExitReport::Signal(signal_name_of(&signal_name)))
+            }
             ChannelMsg::Failure => {
                 end.refused = true;
                 break;

@@ -93,13 +93,23 @@ async fn a_command_that_does_not_read_stops_neither_its_client_nor_other_channel
     sandbox.stop().await;
 }
 
+/// The one in the background holds the output open: the channel ends only when both have died. (A shell starts it deaf to
+/// INT.)
 #[tokio::test]
 async fn signals_reach_the_whole_group_and_their_name_comes_back() {
     let (_dir, sandbox) = sandbox("web=2").await;
     let client = log_in(&sandbox, "web01").await;
-    for (signal, name) in [(Sig::INT, "INT"), (Sig::USR1, "USR1"), (Sig::KILL, "KILL")] {
-        let mut channel = client.start("echo ready; sleep 1000 & wait").await;
-        wait_for_data(&mut channel).await;
+    for (command, signal, name) in [
+        ("echo $$; exec sleep 1000", Sig::INT, "INT"),
+        ("sleep 1000 & echo $$; exec sleep 1000", Sig::USR1, "USR1"),
+        ("sleep 1000 & echo $$; exec sleep 1000", Sig::TERM, "TERM"),
+        ("sleep 1000 & echo $$; exec sleep 1000", Sig::KILL, "KILL"),
+    ] {
+        let mut channel = client.start(command).await;
+        let pid = wait_for_data(&mut channel).await;
+        let program = format!("/proc/{}/comm", pid.trim());
+        // A signal may get lost in a shell that is about to become another program.
+        until("sleep runs", || std::fs::read_to_string(&program).is_ok_and(|name| name == "sleep\n")).await;
         channel.signal(signal).await.unwrap();
         let answer = read(channel).await;
         assert_eq!(answer.signal.as_deref(), Some(name));
@@ -129,6 +139,38 @@ async fn a_closed_channel_ends_the_whole_process_group() {
     channel.close().await.unwrap();
     until("the group is gone", || !is_alive(&pid)).await;
     until("nothing runs", || sandbox.stats("web01").unwrap().running == 0).await;
+    sandbox.stop().await;
+}
+
+/// A process in the background that has let go of the output does not keep the channel open, and does not outlive it.
+#[tokio::test]
+async fn what_is_left_in_the_group_goes_with_the_channel() {
+    let (_dir, sandbox) = sandbox("web=2").await;
+    let client = log_in(&sandbox, "web01").await;
+    let answer = client.run("sleep 1000 >/dev/null 2>&1 & echo $!").await;
+    assert_eq!(answer.code, Some(0));
+    until("the process is gone", || !is_alive(answer.text())).await;
+    until("nothing runs", || sandbox.stats("web01").unwrap().running == 0).await;
+    sandbox.stop().await;
+}
+
+/// Files, sockets and pipes of this process, counted once all that belongs to connections should be gone.
+#[tokio::test]
+async fn nothing_is_left_open_by_a_hundred_connections() {
+    let (_dir, sandbox) = sandbox("web=2").await;
+    let open_files = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let idle = || sandbox.stats("web01").unwrap();
+    log_in(&sandbox, "web01").await.leave().await;
+    for _ in 0..100 {
+        let client = log_in(&sandbox, "web01").await;
+        client.run("true").await;
+        let abandoned = client.start("cat").await;
+        drop(abandoned);
+        client.leave().await;
+    }
+    until("all is closed", || idle().open_connections == 0 && idle().running == 0).await;
+    // Other tests of this process open files too, but never hundreds.
+    assert!(open_files() < 600, "{} files are open", open_files());
     sandbox.stop().await;
 }
 

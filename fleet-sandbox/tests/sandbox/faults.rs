@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::client::{DEADLINE, authenticate, connect, log_in, read, sandbox};
+use crate::client::{DEADLINE, authenticate, connect, log_in, read, sandbox, until};
 
 /// A sandbox in which `web01` has `fault`, and `web02` none.
 async fn with(fault: Fault) -> (TempDir, Sandbox) {
@@ -86,6 +86,14 @@ async fn slow_banner_and_latency_take_their_time() {
     let bytes = client.run("head -c 1000000 /dev/zero").await.stdout.len();
     assert_eq!(bytes, 1_000_000);
     sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn stopping_does_not_wait_for_a_slow_banner() {
+    let (_dir, sandbox) = with(Fault::SlowBanner(Duration::from_secs(3600))).await;
+    let _socket = TcpStream::connect(sandbox.host("web01").unwrap().address).await.unwrap();
+    until("the connection is accepted", || sandbox.stats("web01").unwrap().open_connections == 1).await;
+    timeout(DEADLINE, sandbox.stop()).await.expect("the sandbox does not stop");
 }
 
 #[tokio::test]

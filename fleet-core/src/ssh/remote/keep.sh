@@ -7,7 +7,7 @@ born "$pid"
 start=$born
 keeper=-
 if [ "$control" ]; then
-  (watch && stop) <&3 3<&- >/dev/null 2>&1 &
+  (watch; stop) <&3 3<&- >/dev/null 2>&1 &
   keeper=$!
 fi
 printf '\036fleet %s %s %s %s\n' "$token" "$pid" "$start" "$keeper"

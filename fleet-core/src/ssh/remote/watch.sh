@@ -2,10 +2,10 @@
 watch() {
   # read also fails when somebody made the line non-blocking; cat tells that from the line's end.
   until while read -r line; do :; done && cat >/dev/null 2>&1; do
-    ended && exit
+    if ended; then exit; fi
     sleep 1
   done
-  ended && exit
+  if ended; then exit; fi
 }
 
 # ended: whether process $pid, born at $start, has ended.
