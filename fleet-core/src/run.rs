@@ -14,7 +14,7 @@ use crate::outcome::ExitStatus;
 use crate::render::{self, HostLabel, RenderError};
 use crate::select::Selected;
 use crate::settings::{Origin, SshConfigFile};
-use crate::ssh::config::{ConfigSource, ConfigSources, LocalContext, SshConfig};
+use crate::ssh::config::{ConfigSource, ConfigSources, LocalContext, Origin as NoticeOrigin, SshConfig};
 use crate::ssh::{ConnectSettings, Connector, Prompt, StageTimeout};
 
 /// Threads that encrypt and copy; more do not help, as few hosts at once are busy.
@@ -53,7 +53,10 @@ async fn run_on_hosts<T: Task>(
     let connector = Arc::new(connector(&prepared, Arc::new(prompt))?);
     connector.check_configuration(prepared.selected.hosts.iter().map(|selected| &selected.host))?;
     for notice in connector.take_notices() {
-        say(prepared.program, &notice.to_string());
+        // What the distribution put into the system's file is not the user's doing: Debian's has such a line.
+        if notice.origin != NoticeOrigin::System || prepared.verbosity > 0 {
+            say(prepared.program, &notice.to_string());
+        }
     }
     let task = make_task(Arc::clone(&connector), &prepared)?;
     let labels = prepared.selected.hosts.iter().map(|selected| HostLabel::from(&selected.host)).collect();

@@ -27,7 +27,7 @@ const DEFAULT_HOSTS: usize = 10;
 /// What the background process says when its hosts can be used; anything else is why they cannot.
 const READY: &str = "ready";
 /// How long a sandbox has to stop before it is killed.
-const STOP_GRACE: Duration = Duration::from_secs(15);
+const STOP_GRACE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Why a subcommand did not do its work.

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use clap::{ArgAction, Parser};
 use fleet_core::broadcast::Broadcast;
 use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, usage_failure};
+use fleet_core::render::Layout;
 use fleet_core::ssh::remote::sh_quote;
 use fleet_core::ssh::{CommandLimits, Connector, Wrapping};
 
-use crate::task::RunCommand;
+use crate::task::{Remarks, RunCommand};
 
 /// Run a command on many hosts at once over SSH
 #[derive(Parser, Debug)]
@@ -97,6 +98,11 @@ impl CommandSettings {
             variables: self.variables,
             input,
             wrapping: self.wrapping,
+            remarks: if prepared.verbosity > 0 || prepared.render.layout == Layout::Json {
+                Remarks::Shown
+            } else {
+                Remarks::Hidden
+            },
             limits: CommandLimits {
                 timeout: settings.timeout.value,
                 stall: settings.stall.value,

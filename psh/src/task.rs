@@ -24,12 +24,20 @@ pub(crate) struct RunCommand {
     pub(crate) input: Option<Broadcast>,
     pub(crate) wrapping: Wrapping,
     pub(crate) limits: CommandLimits,
+    pub(crate) remarks: Remarks,
+}
+
+/// Whether remarks on single hosts, such as another try, reach the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remarks {
+    Shown,
+    Hidden,
 }
 
 impl Task for RunCommand {
     async fn run(&self, host: HostContext) -> Outcome {
         let target = &self.hosts[host.index()];
-        let reporter = Reporter(&host);
+        let reporter = Reporter { host: &host, remarks: self.remarks };
         let connected = tokio::select! {
             connected = self.connector.connect(&target.host, &reporter) => connected,
             () = host.cancel().cancelled() => return Outcome::Skipped,
@@ -80,21 +88,26 @@ impl RunCommand {
 }
 
 /// Passes what a host says to the run.
-struct Reporter<'a>(&'a HostContext);
+struct Reporter<'a> {
+    host: &'a HostContext,
+    remarks: Remarks,
+}
 
 impl ConnectObserver for Reporter<'_> {
     async fn stage(&self, stage: Stage) {
-        self.0.emit(Event::Stage(stage)).await;
+        self.host.emit(Event::Stage(stage)).await;
     }
 
     async fn note(&self, text: String) {
-        self.0.emit(Event::Note(text)).await;
+        if self.remarks == Remarks::Shown {
+            self.host.emit(Event::Note(text)).await;
+        }
     }
 }
 
 impl OutputSink for Reporter<'_> {
     async fn output(&self, stream: Stream, bytes: Bytes) {
-        self.0.emit(Event::Output { stream, bytes }).await;
+        self.host.emit(Event::Output { stream, bytes }).await;
     }
 }
 

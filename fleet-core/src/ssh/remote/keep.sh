@@ -7,7 +7,11 @@ born "$pid"
 start=$born
 keeper=-
 if [ "$control" ]; then
-  (watch; stop) <&3 3<&- >/dev/null 2>&1 &
+  (
+    exec <&3 3<&- >/dev/null 2>&1
+    watch
+    stop
+  ) &
   keeper=$!
 fi
 printf '\036fleet %s %s %s %s\n' "$token" "$pid" "$start" "$keeper"
