@@ -8,7 +8,7 @@ mod logging;
 mod terminal;
 
 use std::io::{self, IsTerminal, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args};
 
@@ -345,5 +345,5 @@ fn read_host_file(path: &PathBuf, stdin: StdinUse) -> Result<HostFile, Failure> 
         tracing::warn!("reading the host list from the terminal: end it with Ctrl-D");
     }
     io::stdin().read_to_end(&mut bytes).map_err(|error| Failure::usage(&error))?;
-    Ok(inventory::file::parse(&bytes, path)?)
+    Ok(inventory::file::parse(&bytes, Path::new("standard input"))?)
 }

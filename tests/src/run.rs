@@ -5,7 +5,9 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
+use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,6 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::termios::{LocalModes, tcgetattr};
 
 use crate::processes::CLIENT_MARK;
 use crate::tools::program;
@@ -151,10 +154,12 @@ impl Run {
         let child = pty_process::blocking::Command::from(self.command)
             .spawn(far_end)
             .unwrap_or_else(|error| panic!("cannot start {line}: {error}"));
-        let terminal = std::fs::File::from(std::os::fd::OwnedFd::from(terminal));
-        let keyboard = terminal.try_clone().expect("a pseudo-terminal can be duplicated");
-        let nothing = Captured::from(std::io::empty());
-        Running::new(child, line, Some(Box::new(keyboard)), Captured::from(terminal), nothing, self.patience)
+        let terminal = File::from(OwnedFd::from(terminal));
+        let another = || terminal.try_clone().expect("a pseudo-terminal can be duplicated");
+        let (keyboard, screen, nothing) = (another(), Captured::from(another()), Captured::from(std::io::empty()));
+        let mut running = Running::new(child, line, Some(Box::new(keyboard)), screen, nothing, self.patience);
+        running.terminal = Some(terminal);
+        running
     }
 }
 
@@ -174,6 +179,7 @@ pub struct Running {
     child: Child,
     line: String,
     stdin: Option<Box<dyn Write + Send>>,
+    terminal: Option<File>,
     stdout: Captured,
     stderr: Captured,
     deadline: Instant,
@@ -190,7 +196,7 @@ impl Running {
         patience: Duration,
     ) -> Self {
         let ended = Flag::set_when_ended(pid_of(&child));
-        Self { child, line, stdin, stdout, stderr, deadline: Instant::now() + patience, ended }
+        Self { child, line, stdin, terminal: None, stdout, stderr, deadline: Instant::now() + patience, ended }
     }
 
     /// Its process id.
@@ -206,6 +212,21 @@ impl Running {
     pub fn write(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("the run was started with an open stdin");
         stdin.write_all(bytes).and_then(|()| stdin.flush()).expect("the program reads its stdin");
+    }
+
+    /// Types a line on its terminal once that does not show what is typed.
+    ///
+    /// # Panics
+    /// When the program is not on a terminal, or the deadline passes before it turns the echo off.
+    pub fn type_secret(&mut self, secret: &str) {
+        let terminal = self.terminal.as_ref().expect("the run is on a terminal");
+        let echoes = || tcgetattr(terminal).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ECHO));
+        while echoes() {
+            assert!(Instant::now() < self.deadline, "the terminal shows what is typed: {}", self.report());
+            // There is no event for a change of the modes.
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.write(format!("{secret}\n").as_bytes());
     }
 
     /// Ends its stdin.
@@ -224,7 +245,7 @@ impl Running {
     /// # Panics
     /// When it ends or the deadline passes before.
     pub fn wait_for_stdout(&self, text: &str) {
-        let seen = self.stdout.wait_for(self.deadline, |bytes| contains(bytes, text.as_bytes()));
+        let seen = self.stdout.wait_for(self.deadline, text.as_bytes());
         assert!(seen, "no \"{text}\" on stdout of {}", self.report());
     }
 
@@ -233,7 +254,7 @@ impl Running {
     /// # Panics
     /// As [`Running::wait_for_stdout`].
     pub fn wait_for_stderr(&self, text: &str) {
-        let seen = self.stderr.wait_for(self.deadline, |bytes| contains(bytes, text.as_bytes()));
+        let seen = self.stderr.wait_for(self.deadline, text.as_bytes());
         assert!(seen, "no \"{text}\" on stderr of {}", self.report());
     }
 
@@ -405,9 +426,15 @@ impl Captured {
         self.state.0.lock().unwrap_or_else(PoisonError::into_inner).bytes.clone()
     }
 
-    fn wait_for(&self, deadline: Instant, enough: impl Fn(&[u8]) -> bool) -> bool {
-        self.wait(deadline, |state| enough(&state.bytes));
-        enough(&self.bytes())
+    /// Each byte is looked at once: a slow reader would hold the program back.
+    fn wait_for(&self, deadline: Instant, text: &[u8]) -> bool {
+        let mut looked_at = 0;
+        let mut found = false;
+        self.wait(deadline, |state| {
+            found = found || contains(&state.bytes[looked_at..], text);
+            looked_at = state.bytes.len().saturating_sub(text.len());
+            found
+        })
     }
 
     fn wait_for_end(&self, deadline: Instant) -> bool {
@@ -415,7 +442,7 @@ impl Captured {
     }
 
     /// Waits until `enough`, the output's end, or the deadline.
-    fn wait(&self, deadline: Instant, enough: impl Fn(&CapturedState) -> bool) -> bool {
+    fn wait(&self, deadline: Instant, mut enough: impl FnMut(&CapturedState) -> bool) -> bool {
         let mut state = self.state.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -465,5 +492,13 @@ fn pid_of(child: &Child) -> Pid {
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    part.is_empty() || bytes.windows(part.len()).any(|window| window == part)
+    let Some(first) = part.first() else { return true };
+    let mut rest = bytes;
+    while let Some(start) = rest.iter().position(|byte| byte == first) {
+        if rest[start..].starts_with(part) {
+            return true;
+        }
+        rest = &rest[start + 1..];
+    }
+    false
 }

@@ -132,7 +132,7 @@ fn a_passphrase_is_asked_for_once_for_all_hosts() {
     let (env, _server) = with_passphrase();
     let mut run = env.psh(["-H", "web[01-03]", "echo fine"]).on_terminal().start();
     run.wait_for_stdout("assphrase");
-    run.write(format!("{PASSWORD}\n").as_bytes());
+    run.type_secret(PASSWORD);
     let run = run.finish().expect_code(0);
     assert_eq!(run.stdout_text().matches("fine").count(), 3, "{run}");
     assert_eq!(run.stdout_text().matches("assphrase").count(), 1, "{run}");
@@ -173,7 +173,7 @@ fn a_password_is_asked_for_once_for_all_hosts() {
         .start();
     let mut run = env.psh(["-A", "-H", "web[01-03]", "echo fine"]).on_terminal().start();
     run.wait_for_stdout("assword");
-    run.write(format!("{PASSWORD}\n").as_bytes());
+    run.type_secret(PASSWORD);
     let run = run.finish().expect_code(0);
     assert_eq!(run.stdout_text().matches("fine").count(), 3, "{run}");
     assert_eq!(run.stdout_text().matches("assword").count(), 1, "{run}");
@@ -191,7 +191,7 @@ fn a_wrong_password_fails_and_is_not_shown() {
         .start();
     let mut run = env.psh(["-A", "-H", "server", "true"]).on_terminal().start();
     run.wait_for_stdout("assword");
-    run.write(b"wrong-one\n");
+    run.type_secret("wrong-one");
     run.finish().expect_code(4).expect_stdout("authentication: ").expect_nowhere("wrong-one");
 }
 
@@ -207,7 +207,7 @@ fn questions_of_the_server_are_answered_with_the_password() {
         .start();
     let mut run = env.psh(["-A", "-H", "server", "echo fine"]).on_terminal().start();
     run.wait_for_stdout("assword");
-    run.write(format!("{PASSWORD}\n").as_bytes());
+    run.type_secret(PASSWORD);
     run.finish().expect_code(0).expect_stdout("fine").expect_nowhere(PASSWORD);
 }
 

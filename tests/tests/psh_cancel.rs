@@ -118,6 +118,7 @@ fn the_death_of_psh_stops_the_remote_command() {
             one.run.signal(Signal::KILL);
         }
         for one in &sleeping {
+            println!("as {user}: {}", one.command);
             processes::assert_gone(&one.marker);
         }
     }

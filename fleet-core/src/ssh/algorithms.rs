@@ -52,6 +52,16 @@ pub(super) fn preferred(config: &HostConfig, host_keys: Vec<Algorithm>, certific
     }
 }
 
+/// Whether a user key of the algorithm named so may be offered (`PubkeyAcceptedAlgorithms`).
+pub(super) fn accepts(list: Option<&AlgorithmList>) -> impl Fn(&str) -> bool + Send + Sync + use<> {
+    let known: Vec<Algorithm> = Preferred::DEFAULT.key.iter().filter(|key| !is_sha1(key)).cloned().collect();
+    let names: Vec<String> =
+        known.iter().flat_map(|key| [key.as_str().to_owned(), key.to_certificate_type()]).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let accepted = list.map(|list| list.apply(&names, &names));
+    move |name| accepted.as_ref().is_none_or(|accepted| accepted.iter().any(|known| known == name))
+}
+
 /// The host key algorithms in ssh_config's order, or ours.
 pub(super) fn host_keys(list: Option<&AlgorithmList>) -> Vec<Algorithm> {
     let ours: Vec<Algorithm> = Preferred::DEFAULT.key.iter().filter(|key| !is_sha1(key)).cloned().collect();

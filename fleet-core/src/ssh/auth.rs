@@ -19,6 +19,12 @@ use crate::outcome::{FailureClass, HostError, Stage};
 
 /// Rounds of questions a keyboard-interactive server may ask before we give up on it.
 const QUESTION_ROUNDS: u32 = 16;
+/// How many methods a server may want one after the other.
+const MOST_FACTORS: usize = 8;
+
+/// The signatures an RSA key can make, without SHA-1.
+const RSA: [Algorithm; 2] =
+    [Algorithm::Rsa { hash: Some(HashAlg::Sha512) }, Algorithm::Rsa { hash: Some(HashAlg::Sha256) }];
 
 /// What may be used to log in to one host.
 pub(super) struct Credentials<'a> {
@@ -31,22 +37,40 @@ pub(super) struct Credentials<'a> {
     pub(super) agent: Option<&'a Arc<Agent>>,
     pub(super) keys: &'a KeyStore,
     pub(super) password: Option<&'a Secret>,
-    pub(super) methods: Methods,
+    /// The methods allowed, in the order in which they are tried.
+    pub(super) methods: Vec<Method>,
+    /// Whether a key of this algorithm may be offered (`PubkeyAcceptedAlgorithms`).
+    pub(super) accepts: &'a (dyn Fn(&str) -> bool + Send + Sync),
 }
 
-/// Which methods the configuration allows (`PubkeyAuthentication` and its like).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Methods {
-    pub(super) publickey: Allowed,
-    pub(super) password: Allowed,
-    pub(super) keyboard_interactive: Allowed,
-}
-
-/// Whether a method may be used.
+/// A way to log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Allowed {
-    Yes,
-    No,
+pub(super) enum Method {
+    PublicKey,
+    KeyboardInteractive,
+    Password,
+}
+
+impl Method {
+    /// The order of ssh(1), as far as it goes here.
+    pub(super) const USUAL: [Self; 3] = [Self::PublicKey, Self::KeyboardInteractive, Self::Password];
+
+    /// The name on the wire (RFC 4252).
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::PublicKey => "publickey",
+            Self::KeyboardInteractive => "keyboard-interactive",
+            Self::Password => "password",
+        }
+    }
+
+    fn kind(self) -> MethodKind {
+        match self {
+            Self::PublicKey => MethodKind::PublicKey,
+            Self::KeyboardInteractive => MethodKind::KeyboardInteractive,
+            Self::Password => MethodKind::Password,
+        }
+    }
 }
 
 /// One key to offer.
@@ -70,6 +94,8 @@ struct Login<'a> {
     remaining: Option<MethodSet>,
     /// What was tried and with what result, in words.
     tried: Vec<String>,
+    /// How often the server accepted something and asked for more.
+    partial_successes: usize,
 }
 
 /// Logs in.
@@ -81,26 +107,46 @@ pub(super) async fn authenticate(
     notes: &SessionNotes,
     credentials: &Credentials<'_>,
 ) -> Result<(), HostError> {
-    let mut login = Login { handle, notes, credentials, remaining: None, tried: Vec::new() };
-    if login.publickey().await? || login.keyboard_interactive().await? || login.password().await? {
-        return Ok(());
-    }
-    if login.remaining.is_none() && login.none().await? {
+    let mut login =
+        Login { handle, notes, credentials, remaining: None, tried: Vec::new(), partial_successes: 0 };
+    if login.all_methods().await? || (login.remaining.is_none() && login.none().await?) {
         return Ok(());
     }
     Err(login.refused())
 }
 
 impl Login<'_> {
-    async fn publickey(&mut self) -> Result<bool, HostError> {
-        if self.credentials.methods.publickey == Allowed::No {
-            return Ok(false);
+    /// Tries the methods in order, and again from the first whenever the server accepted one and wants another.
+    async fn all_methods(&mut self) -> Result<bool, HostError> {
+        loop {
+            let before = self.partial_successes;
+            for &method in &self.credentials.methods {
+                let accepted = match method {
+                    _ if !self.allows(method) => false,
+                    Method::PublicKey => self.publickey().await?,
+                    Method::KeyboardInteractive => self.keyboard_interactive().await?,
+                    Method::Password => self.password().await?,
+                };
+                if accepted {
+                    return Ok(true);
+                }
+                if self.partial_successes > before {
+                    break;
+                }
+            }
+            if self.partial_successes == before || self.partial_successes > MOST_FACTORS {
+                return Ok(false);
+            }
         }
+    }
+
+    async fn publickey(&mut self) -> Result<bool, HostError> {
+        let before = self.partial_successes;
         for identity in self.identities().await {
-            if !self.allows(MethodKind::PublicKey) {
+            if !self.allows(Method::PublicKey) || self.partial_successes > before {
                 break;
             }
-            if self.offer(&identity).await? {
+            if identity.algorithms().iter().any(|name| (self.credentials.accepts)(name)) && self.offer(&identity).await? {
                 return Ok(true);
             }
         }
@@ -139,11 +185,7 @@ impl Login<'_> {
     }
 
     async fn keyboard_interactive(&mut self) -> Result<bool, HostError> {
-        let allowed = self.credentials.methods.keyboard_interactive == Allowed::Yes;
-        let Some(password) = self.credentials.password.filter(|_| allowed) else { return Ok(false) };
-        if !self.allows(MethodKind::KeyboardInteractive) {
-            return Ok(false);
-        }
+        let Some(password) = self.credentials.password else { return Ok(false) };
         let user = self.credentials.user.to_owned();
         let mut response = self.handle.authenticate_keyboard_interactive_start(user, None).await;
         for _ in 0..QUESTION_ROUNDS {
@@ -165,11 +207,7 @@ impl Login<'_> {
     }
 
     async fn password(&mut self) -> Result<bool, HostError> {
-        let allowed = self.credentials.methods.password == Allowed::Yes;
-        let Some(password) = self.credentials.password.filter(|_| allowed) else { return Ok(false) };
-        if !self.allows(MethodKind::Password) {
-            return Ok(false);
-        }
+        let Some(password) = self.credentials.password else { return Ok(false) };
         let result = self.handle.authenticate_password(self.credentials.user, password.expose()).await;
         let result = result.map_err(|_| self.hung_up())?;
         self.settle(result, "password".to_owned())
@@ -192,6 +230,7 @@ impl Login<'_> {
                 Err(self.hung_up())
             }
             AuthResult::Failure { remaining_methods, partial_success } => {
+                self.partial_successes += usize::from(partial_success);
                 self.tried.push(if partial_success { format!("{label} (accepted, more is asked for)") } else { label });
                 self.remaining = Some(remaining_methods);
                 Ok(false)
@@ -199,8 +238,8 @@ impl Login<'_> {
         }
     }
 
-    fn allows(&self, method: MethodKind) -> bool {
-        self.remaining.as_ref().is_none_or(|methods| methods.contains(&method))
+    fn allows(&self, method: Method) -> bool {
+        self.remaining.as_ref().is_none_or(|methods| methods.contains(&method.kind()))
     }
 
     async fn identities(&mut self) -> Vec<Identity> {
@@ -318,6 +357,19 @@ impl Identity {
             AgentIdentity::Certificate { certificate, .. } => Some(certificate.clone()),
         };
         Self { public: agent_public(identity), certificate, holder: Holder::Agent(identity.clone(), Arc::clone(agent)) }
+    }
+
+    /// The names on the wire that the key can be offered under.
+    fn algorithms(&self) -> Vec<String> {
+        let plain: &[Algorithm] = match self.public.algorithm() {
+            Algorithm::Rsa { .. } => &RSA,
+            other => &[other],
+        };
+        let name = |algorithm: &Algorithm| match &self.certificate {
+            Some(_) => algorithm.to_certificate_type(),
+            None => algorithm.as_str().to_owned(),
+        };
+        plain.iter().map(name).collect()
     }
 
     fn label(&self) -> String {

@@ -95,7 +95,7 @@ pub async fn run_command<F: StdinFeed>(session: &Session, run: CommandRun<'_, F>
         () = cancel.cancelled() => return Outcome::Skipped,
         error = session.until_silent() => return Outcome::Failed(error),
     };
-    let activity = Activity::default();
+    let activity = Activity::new();
     let stopping = AtomicBool::new(false);
     let stop = async {
         let cause = activity.stop_cause(limits, cancel).await;
@@ -304,10 +304,14 @@ impl Process<'_> {
 }
 
 /// When the host last sent something, for `--stall`. Time that we spend on writing its output does not count.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Activity(Mutex<Option<Instant>>);
 
 impl Activity {
+    fn new() -> Self {
+        Self(Mutex::new(Some(Instant::now())))
+    }
+
     fn begin_output(&self) {
         *self.lock() = None;
     }
@@ -318,7 +322,6 @@ impl Activity {
 
     /// Waits until the command is to be stopped and says why.
     async fn stop_cause(&self, limits: &CommandLimits, cancel: &CancellationToken) -> StopCause {
-        self.end_output();
         let timeout = async {
             match limits.timeout {
                 Some(limit) => tokio::time::sleep(limit).await,

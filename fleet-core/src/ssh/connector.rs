@@ -16,7 +16,7 @@ use russh::client::{self, Handle};
 
 use super::agent::Agent;
 use super::algorithms;
-use super::auth::{self, Allowed, Credentials, Methods};
+use super::auth::{self, Credentials, Method};
 use super::config::{ConfigError, ForwardAgent, HostConfig, IdentityFiles, Notice, Proxy, SshConfig, StrictHostKey};
 use super::deadline::within;
 use super::dial::{self, ProxyWords};
@@ -180,7 +180,7 @@ impl Connector {
             .await
             .map_err(|failure| failure.explain(&notes, &wire_guard, dialled.words.as_ref()))?;
         observer.stage(Stage::Authenticate).await;
-        within(limit, Stage::Authenticate, self.log_in(config, &mut handle, &notes)).await?;
+        self.log_in_within(limit, self.log_in(config, &mut handle, &notes)).await?;
         Ok(Session::new(SessionParts {
             handle,
             notes,
@@ -193,6 +193,23 @@ impl Connector {
         }))
     }
 
+    /// The time in which a person types a passphrase is not the host's.
+    async fn log_in_within(
+        &self,
+        limit: Option<Duration>,
+        login: impl Future<Output = Result<(), HostError>>,
+    ) -> Result<(), HostError> {
+        let mut login = std::pin::pin!(login);
+        loop {
+            let asking = self.keys.is_asking();
+            let result = within(limit, Stage::Authenticate, &mut login).await;
+            match result {
+                Err(error) if error.class == FailureClass::Timeout && (asking || self.keys.is_asking()) => {}
+                result => return result,
+            }
+        }
+    }
+
     async fn log_in(
         &self,
         config: &HostConfig,
@@ -200,7 +217,7 @@ impl Connector {
         notes: &SessionNotes,
     ) -> Result<(), HostError> {
         let agent = config.agent.as_ref().map(|socket| self.agent(socket));
-        let allowed = |allowed: bool| if allowed { Allowed::Yes } else { Allowed::No };
+        let accepts = algorithms::accepts(config.pubkey_accepted_algorithms.as_ref());
         let named = self.settings.identities.as_deref();
         let credentials = Credentials {
             user: &config.user,
@@ -211,11 +228,8 @@ impl Connector {
             agent: agent.as_ref(),
             keys: &self.keys,
             password: self.settings.password.as_ref(),
-            methods: Methods {
-                publickey: allowed(config.pubkey_authentication),
-                password: allowed(config.password_authentication),
-                keyboard_interactive: allowed(config.kbd_interactive_authentication),
-            },
+            methods: methods(config),
+            accepts: &accepts,
         };
         auth::authenticate(handle, notes, &credentials).await
     }
@@ -296,7 +310,7 @@ impl Connector {
         let addresses = within(limit, Stage::Resolve, looking_up).await?;
         observer.stage(Stage::Connect).await;
         let bind = bind_address(config)?;
-        let stream = within(limit, Stage::Connect, dial::tcp(&addresses, bind)).await?;
+        let stream = connect_attempts(config, || within(limit, Stage::Connect, dial::tcp(&addresses, bind))).await?;
         Ok(Dialled { stream: Box::new(stream), route: None, words: None })
     }
 
@@ -309,6 +323,21 @@ impl Connector {
         let key = route.iter().map(hop).collect::<Vec<_>>().join(",");
         Box::pin(async move { self.jump_hosts.route(&key, || self.connect_often(route, &Unobserved)).await })
     }
+}
+
+/// `ConnectionAttempts`, one a second as ssh(1) does.
+async fn connect_attempts<T, F: Future<Output = Result<T, HostError>>>(
+    config: &HostConfig,
+    attempt: impl Fn() -> F,
+) -> Result<T, HostError> {
+    for _ in 1..config.connection_attempts {
+        match attempt().await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => tracing::info!(%error, "another attempt in a second"),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    attempt().await
 }
 
 fn bind_address(config: &HostConfig) -> Result<Option<IpAddr>, HostError> {
@@ -325,6 +354,23 @@ fn at_jump_host(hop: &HostConfig, error: HostError) -> HostError {
         false => format!("jump host {}: {error}", hop.original),
     };
     HostError { stage: Stage::Connect, message, ..error }
+}
+
+/// The methods that the configuration allows, in its order (`PreferredAuthentications`) or ssh(1)'s.
+fn methods(config: &HostConfig) -> Vec<Method> {
+    let allowed = |method: &Method| match method {
+        Method::PublicKey => config.pubkey_authentication,
+        Method::KeyboardInteractive => config.kbd_interactive_authentication,
+        Method::Password => config.password_authentication,
+    };
+    let usual = Method::USUAL.into_iter().filter(allowed);
+    match &config.preferred_authentications {
+        None => usual.collect(),
+        Some(names) => {
+            let usual: Vec<Method> = usual.collect();
+            names.iter().filter_map(|name| usual.iter().copied().find(|method| method.name() == name)).collect()
+        }
+    }
 }
 
 fn client_config(config: &HostConfig, host_key: &HostKeyCheck) -> client::Config {

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -108,6 +109,7 @@ async fn connect_one(address: SocketAddr, bind: Option<IpAddr>) -> io::Result<Tc
             Ok(socket) => {
                 let stream = socket.connect(address).await?;
                 stream.set_nodelay(true)?;
+                SockRef::from(&stream).set_keepalive(true)?;
                 return Ok(stream);
             }
             Err(error) if error::is_out_of_descriptors(&error) => tokio::time::sleep(DESCRIPTOR_WAIT).await,

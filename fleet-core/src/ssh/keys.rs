@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use russh::keys::{Certificate, HashAlg, PrivateKey, PublicKey, signature, ssh_encoding::Encode, ssh_key};
@@ -49,11 +50,17 @@ enum KeySource {
 pub(super) struct KeyStore {
     files: Mutex<HashMap<PathBuf, Result<Arc<KeyFile>, KeyFileError>>>,
     prompt: Arc<dyn Prompt>,
+    open_questions: Arc<AtomicUsize>,
 }
 
 impl KeyStore {
     pub(super) fn new(prompt: Arc<dyn Prompt>) -> Self {
-        Self { files: Mutex::default(), prompt }
+        Self { files: Mutex::default(), prompt, open_questions: Arc::default() }
+    }
+
+    /// Whether a person is being asked for a passphrase.
+    pub(super) fn is_asking(&self) -> bool {
+        self.open_questions.load(Ordering::SeqCst) > 0
     }
 
     /// The key in `path`; with the certificate of `PATH-cert.pub` if that is there.
@@ -70,10 +77,12 @@ impl KeyStore {
             KeySource::Encrypted(text) => {
                 let decrypted = file.private.get_or_init(|| {
                     let (prompt, text, path) = (Arc::clone(&self.prompt), text.clone(), file.path.clone());
+                    let open_questions = Arc::clone(&self.open_questions);
                     async move {
-                        tokio::task::spawn_blocking(move || decrypt(&*prompt, &text, &path))
-                            .await
-                            .unwrap_or_else(|error| Err(error.to_string()))
+                        open_questions.fetch_add(1, Ordering::SeqCst);
+                        let decrypted = tokio::task::spawn_blocking(move || decrypt(&*prompt, &text, &path)).await;
+                        open_questions.fetch_sub(1, Ordering::SeqCst);
+                        decrypted.unwrap_or_else(|error| Err(error.to_string()))
                     }
                 });
                 decrypted.await.clone()
@@ -193,7 +202,7 @@ fn decrypt(prompt: &dyn Prompt, text: &str, path: &Path) -> Result<Arc<PrivateKe
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     use russh::keys::Algorithm;
     use russh::keys::key::safe_rng;

@@ -20,6 +20,9 @@ use super::wire::WireControl;
 use crate::event::Stream;
 use crate::outcome::{FailureClass, HostError, Stage};
 
+/// How long a server that takes no byte holds our good-bye up.
+const GOOD_BYE_LIMIT: Duration = Duration::from_secs(1);
+
 /// When a silent server counts as lost: no byte for `interval` times `count` (ServerAliveInterval, -CountMax).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Liveness {
@@ -196,9 +199,18 @@ impl Session {
         }
     }
 
-    /// Says good-bye. Dropping the session without it cuts the connection, which servers log as a loss.
+    /// Says good-bye and closes the connection. Dropping the session without it cuts the connection, which servers log
+    /// as a loss.
     pub async fn disconnect(self) {
-        let _ = self.handle.disconnect(russh::Disconnect::ByApplication, "", "").await;
+        let Self { handle, wire, .. } = self;
+        let good_bye = async {
+            // Only queues the message; the session loop ends when it is sent, and not before may the wire be closed.
+            if handle.disconnect(russh::Disconnect::ByApplication, "", "").await.is_ok() {
+                let _ = handle.await;
+            }
+        };
+        let _ = tokio::time::timeout(GOOD_BYE_LIMIT, good_bye).await;
+        drop(wire);
     }
 
     fn open_error(&self, error: &russh::Error) -> HostError {

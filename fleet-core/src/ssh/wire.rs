@@ -191,7 +191,8 @@ impl AsyncWrite for Wire {
         if self.control.closed.load(Ordering::SeqCst) {
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        // russh tells nobody why the session ended when this fails, as it does on a connection that was reset.
+        Pin::new(&mut self.inner).poll_shutdown(cx).map(|_| Ok(()))
     }
 }
 

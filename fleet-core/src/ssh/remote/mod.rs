@@ -183,7 +183,8 @@ fn exports(env: &[(String, Vec<u8>)], token: &Token) -> Result<Vec<u8>, WrapErro
         refuse_nul(value, || format!("the variable {name}"))?;
         push_all(&mut exports, &[b" ", name.as_bytes(), b"=", &sh_quote(value)]);
     }
-    push_all(&mut exports, &[b" FLEET_JOB=", token.as_str().as_bytes(), b"\n"]);
+    // In quotes, so that the mark, FLEET_JOB=TOKEN, is not found in the keeper's environment, which has this text.
+    push_all(&mut exports, &[b" FLEET_JOB='", token.as_str().as_bytes(), b"'\n"]);
     Ok(exports)
 }
 

@@ -24,11 +24,18 @@ survey() {
     }
     $1 !~ /^Z/ { parent[$2] = $3; group[$2] = $4; birth[$2] = $5 "_" $6 "_" $7 "_" $8 "_" $9 }
     function add(pid, start) {
+      if (pid in aside) return
       if (!(pid in mine)) order[++count] = pid
       mine[pid] = start
     }
     END {
       if (!NR) exit
+      # The keeper and its helpers are no part of the command, though they are in its process group.
+      aside[keeper]
+      do {
+        more = 0
+        for (p in birth) if (!(p in aside) && parent[p] in aside) { aside[p]; more = 1 }
+      } while (more)
       n = split(known, word)
       for (i = 1; i <= n; i++) {
         split(word[i], part, "/")
@@ -39,11 +46,6 @@ survey() {
         gsub(/[^0-9]/, "", word[i])
         if (word[i] in birth) add(word[i], birth[word[i]])
       }
-      aside[keeper]
-      do {
-        more = 0
-        for (p in birth) if (!(p in aside) && parent[p] in aside) { aside[p]; more = 1 }
-      } while (more)
       do {
         more = 0
         for (p in birth)

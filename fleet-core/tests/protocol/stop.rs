@@ -1,0 +1,272 @@
+//! Stopping: whatever ends a run early, no process is left on the host, and what is said of that is true.
+//!
+//! The sandbox itself ends the process group of a closed channel, so the commands here leave theirs with `setsid`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fleet_core::event::Stream;
+use fleet_core::fanout::{Signal, Signals};
+use fleet_core::outcome::{Outcome, Stage, Stop, StopCause};
+use fleet_core::render::Completion;
+use fleet_core::ssh::OutputSink;
+use fleet_sandbox::Fault;
+use tokio::sync::Notify;
+
+use crate::support::{
+    DEADLINE, Input, Job, LIMIT, Marker, Recorder, RunCommand, Witness, World, fan_out, in_time, pattern, until,
+};
+
+/// Two processes: one in the command's own group, one in a session of its own. Both are deaf to TERM.
+const STUBBORN: &str = "trap '' TERM HUP; setsid sh -c '{}; true' & {} & echo go; wait";
+
+fn stopped(cause: StopCause, stop: Stop) -> Outcome {
+    Outcome::Stopped { cause, stop }
+}
+
+/// Runs the stubborn command on a host with `faults` and cancels it once it sleeps.
+async fn cancel_stubborn(faults: &[Fault]) -> Outcome {
+    let (world, marker, witness) = (World::one(faults).await, Marker::new(), Witness::default());
+    let session = world.session("web").await;
+    let job = Job::new(marker.in_command(STUBBORN));
+    let cancelling = async {
+        witness.heard("go").await;
+        marker.sleeps(2).await;
+        job.cancel.cancel();
+    };
+    let (outcome, ()) = tokio::join!(job.run(&session, &witness), cancelling);
+    marker.assert_gone();
+    outcome
+}
+
+#[tokio::test]
+async fn cancelling_leaves_no_process_and_says_so() {
+    assert_eq!(cancel_stubborn(&[]).await, stopped(StopCause::Cancelled, Stop::Confirmed));
+}
+
+#[tokio::test]
+async fn cancelling_leaves_no_process_where_the_server_ignores_signals() {
+    assert_eq!(cancel_stubborn(&[Fault::NoSignal]).await, stopped(StopCause::Cancelled, Stop::Confirmed));
+}
+
+#[tokio::test]
+async fn the_timeout_leaves_no_process() {
+    let (world, marker) = (World::one(&[]).await, Marker::new());
+    let limit = Duration::from_secs(2);
+    let job = Job::new(marker.in_command(STUBBORN)).with_timeout(limit);
+    let (outcome, output) = job.watch(&world.session("web").await).await;
+    assert_eq!(outcome, stopped(StopCause::Timeout(limit), Stop::Confirmed));
+    assert_eq!(output.text(), "go\n", "what came before is kept");
+    marker.assert_gone();
+}
+
+#[tokio::test]
+async fn a_stall_in_mid_output_leaves_no_process_and_keeps_what_came() {
+    let (world, marker) = (World::one(&[Fault::StallOutput(100_000)]).await, Marker::new());
+    let job = Job::new(marker.in_command("setsid {} & yes")).with_stall(LIMIT);
+    let (outcome, output) = job.watch(&world.session("web").await).await;
+    assert_eq!(outcome, stopped(StopCause::Stall(LIMIT), Stop::Confirmed));
+    // The rest of what the host lets through is the wrapper's announcement.
+    assert!(output.stdout.len() > 99_900, "{output:?}");
+    marker.assert_gone();
+}
+
+#[tokio::test]
+async fn bytes_that_trickle_are_no_stall() {
+    let world = World::one(&[]).await;
+    let job = Job::new("for i in 1 2 3 4 5 6; do echo $i; sleep 0.4; done").with_stall(LIMIT + LIMIT);
+    let (outcome, output) = job.watch(&world.session("web").await).await;
+    assert_eq!((outcome, output.text()), (Outcome::Exited(0), "1\n2\n3\n4\n5\n6\n".to_owned()));
+}
+
+/// Takes its time over every chunk.
+struct Slow(Duration);
+
+impl OutputSink for Slow {
+    async fn output(&self, _: Stream, _: Bytes) {
+        tokio::time::sleep(self.0).await;
+    }
+}
+
+#[tokio::test]
+async fn time_that_we_spend_on_output_is_no_stall() {
+    let world = World::one(&[]).await;
+    let session = world.session("web").await;
+    let sink = Slow(LIMIT * 2);
+    for _ in 0..3 {
+        assert_eq!(Job::new("echo said").with_stall(LIMIT).run(&session, &sink).await, Outcome::Exited(0));
+    }
+}
+
+/// A terminal that is paused for ever.
+#[derive(Default)]
+struct Stuck(Notify);
+
+impl OutputSink for Stuck {
+    async fn output(&self, _: Stream, _: Bytes) {
+        self.0.notify_one();
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn cancelling_works_while_nobody_takes_the_output() {
+    let (world, marker, sink) = (World::one(&[]).await, Marker::new(), Stuck::default());
+    let session = world.session("web").await;
+    let job = Job::new(marker.in_command("setsid {} & yes"));
+    let cancelling = async {
+        sink.0.notified().await;
+        marker.sleeps(1).await;
+        job.cancel.cancel();
+    };
+    let (outcome, ()) = tokio::join!(job.run(&session, &sink), cancelling);
+    assert_eq!(outcome, stopped(StopCause::Cancelled, Stop::Confirmed));
+    marker.assert_gone();
+}
+
+#[tokio::test]
+async fn the_timeout_acts_while_nobody_takes_the_output() {
+    let (world, marker, sink) = (World::one(&[]).await, Marker::new(), Stuck::default());
+    let session = world.session("web").await;
+    let job = Job::new(marker.in_command("setsid {} & yes")).with_timeout(LIMIT);
+    let outcome = job.run(&session, &sink).await;
+    assert_eq!(outcome, stopped(StopCause::Timeout(LIMIT), Stop::Confirmed));
+    marker.assert_gone();
+}
+
+#[tokio::test]
+async fn cancelling_works_while_the_command_does_not_read_its_input() {
+    let (world, marker, witness) = (World::one(&[]).await, Marker::new(), Witness::default());
+    let session = world.session("web").await;
+    let job = Job::new(marker.in_command("echo go; setsid {} & {}; cat")).with_input(pattern(10 << 20));
+    let cancelling = async {
+        witness.heard("go").await;
+        marker.sleeps(2).await;
+        job.cancel.cancel();
+    };
+    let (outcome, ()) = tokio::join!(job.run(&session, &witness), cancelling);
+    assert_eq!(outcome, stopped(StopCause::Cancelled, Stop::Confirmed));
+    marker.assert_gone();
+}
+
+#[tokio::test]
+async fn a_command_without_the_wrapper_is_stopped_by_signal() {
+    let (world, marker, witness) = (World::one(&[]).await, Marker::new(), Witness::default());
+    let session = world.session("web").await;
+    for command in ["echo go; exec {}", "trap '' TERM; echo go; {}"] {
+        let job = Job::new(marker.in_command(command)).raw();
+        let cancelling = async {
+            marker.sleeps(1).await;
+            job.cancel.cancel();
+        };
+        let (outcome, ()) = tokio::join!(job.run(&session, &witness), cancelling);
+        assert_eq!(outcome, stopped(StopCause::Cancelled, Stop::Confirmed), "{command}");
+        marker.gone().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_ignores_signals_confirms_nothing_without_the_wrapper() {
+    let (world, marker, witness) = (World::one(&[Fault::NoSignal]).await, Marker::new(), Witness::default());
+    let session = world.session("web").await;
+    let job = Job::new(marker.in_command("{}")).raw();
+    let cancelling = async {
+        marker.sleeps(1).await;
+        job.cancel.cancel();
+    };
+    let (outcome, ()) = tokio::join!(job.run(&session, &witness), cancelling);
+    let known = "the server did not act on the signal".to_owned();
+    assert_eq!(outcome, stopped(StopCause::Cancelled, Stop::Unconfirmed(known)));
+}
+
+#[tokio::test]
+async fn a_host_that_says_nothing_confirms_nothing() {
+    let world = World::one(&[Fault::StallOutput(0)]).await;
+    let job = Job::new("sleep 1000").with_timeout(LIMIT);
+    let (outcome, _) = job.watch(&world.session("web").await).await;
+    let Outcome::Stopped { cause, stop: Stop::Unconfirmed(_) } = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(*cause, StopCause::Timeout(LIMIT));
+}
+
+#[tokio::test]
+async fn a_run_that_is_dropped_closes_its_channel() {
+    let (world, marker) = (World::one(&[]).await, Marker::new());
+    let session = Arc::new(world.session("web").await);
+    for input in [None, Some(Input(Bytes::from_static(b"input")))] {
+        let job = Job { input, ..Job::new(marker.in_command("{}")) };
+        let running = Arc::clone(&session);
+        let run = tokio::spawn(async move { job.run(&running, &Witness::default()).await });
+        marker.sleeps(1).await;
+        run.abort();
+        marker.gone().await;
+        until("the channels are closed", || world.stats("web").running == 0).await;
+        assert!(!session.is_closed());
+    }
+}
+
+#[tokio::test]
+async fn cancelling_before_the_login_skips_the_host_and_closes_the_connection() {
+    for (fault, stage) in [(Fault::Silent, Stage::Banner), (Fault::HangKex, Stage::KeyExchange)] {
+        let world = World::one(&[fault]).await;
+        let (sender, signals) = Signals::scripted();
+        let recorder = Recorder::new(1);
+        let task = RunCommand {
+            connector: world.connector_within(DEADLINE, &[]).into(),
+            hosts: world.hosts("web"),
+            job: Job::new("true"),
+        };
+        let interrupting = async {
+            recorder.wait_for(0, |shown| shown.stages.contains(&stage)).await;
+            sender.send(Signal::Interrupt).await.unwrap();
+        };
+        let (finished, ()) = tokio::join!(fan_out(task, 1, &recorder, signals), interrupting);
+        assert_eq!(finished.report.outcomes(), [Outcome::Skipped], "{fault}");
+        assert_eq!(finished.completion, Completion::Interrupted);
+        until("the connection is closed", || world.stats("web").open_connections == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn the_first_signal_stops_what_runs_on_every_host_and_skips_the_rest() {
+    let (world, marker) = (World::new("web=6", &[]).await, Marker::new());
+    let (sender, signals) = Signals::scripted();
+    let recorder = Recorder::new(6);
+    let task = RunCommand {
+        connector: world.connector(&[]).into(),
+        hosts: world.hosts("web"),
+        job: Job::new(marker.in_command("setsid {} & echo go; {}")),
+    };
+    let interrupting = async {
+        marker.sleeps(6).await;
+        sender.send(Signal::Interrupt).await.unwrap();
+    };
+    let (finished, ()) = tokio::join!(fan_out(task, 3, &recorder, signals), interrupting);
+    let expected = |index| if index < 3 { stopped(StopCause::Cancelled, Stop::Confirmed) } else { Outcome::Skipped };
+    assert_eq!(finished.report.outcomes(), (0..6).map(expected).collect::<Vec<_>>());
+    marker.assert_gone();
+    assert_eq!(world.stats("web4").connections, 0);
+}
+
+#[tokio::test]
+async fn leaving_at_once_closes_every_connection() {
+    let (world, marker) = (World::new("web=3", &[]).await, Marker::new());
+    let (sender, signals) = Signals::scripted();
+    let recorder = Recorder::new(3);
+    // Ignores everything, so that only leaving ends the run before the stop is through.
+    let mut job = Job::new(marker.in_command("trap '' TERM HUP; echo go; {}; {}"));
+    job.limits.grace = DEADLINE;
+    let task = RunCommand { connector: world.connector(&[]).into(), hosts: world.hosts("web"), job };
+    let interrupting = async {
+        marker.sleeps(3).await;
+        sender.send(Signal::Interrupt).await.unwrap();
+        sender.send(Signal::Interrupt).await.unwrap();
+    };
+    let (finished, ()) = tokio::join!(fan_out(task, 3, &recorder, signals), interrupting);
+    assert_eq!(finished.completion, Completion::Abandoned);
+    for outcome in finished.report.outcomes() {
+        assert!(matches!(outcome, Outcome::Stopped { stop: Stop::Unconfirmed(_), .. }), "{outcome:?}");
+    }
+    let closed = || (1..=3).all(|n| world.stats(&format!("web{n}")).open_connections == 0);
+    in_time("leaving", until("the connections are closed", closed)).await;
+}
