@@ -14,8 +14,8 @@ trap '"$work/bin/fleet" sandbox stop --dir "$work/fleet" 2>/dev/null; rm -rf "$w
 mkdir "$work/bin"
 for name in fleet psh; do ln -s "$PWD/target/release/fleet" "$work/bin/$name"; done
 "$work/bin/fleet" sandbox start --dir "$work/fleet" -n 12 --roles server=1,web=4,loadgen=rest \
-    --fault loadgen05:refuse --fault loadgen06:auth-refused 2>/dev/null
+    --fault loadgen05:refuse --fault loadgen06:garbage-banner 2>/dev/null
 
 PATH="$work/bin:$PATH" FLEET_CONFIG="$work/fleet/fleet.toml" "$venv/bin/python" docs/picture.py docs/psh.svg \
     "psh -g loadgen 'echo \"ready, \$FLEET_INDEX of \$FLEET_COUNT\"'" \
-    "psh -g web -t 1 'sleep \$FLEET_INDEX; echo done'"
+    "psh -g web -t 1 'echo starting; sleep \$((FLEET_INDEX / 2 * 60))'"

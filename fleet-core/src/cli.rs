@@ -332,7 +332,7 @@ impl RefusedArgs {
     }
 }
 
-fn read_host_file(path: &PathBuf, stdin: StdinUse) -> Result<HostFile, Failure> {
+fn read_host_file(path: &Path, stdin: StdinUse) -> Result<HostFile, Failure> {
     if path.as_os_str() != "-" {
         return Ok(inventory::file::read(path)?);
     }

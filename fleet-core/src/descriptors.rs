@@ -6,7 +6,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// A socket, and a temporary file for output that nobody takes yet.
 const PER_SESSION: u64 = 2;
-/// Standard streams, runtime, name lookups, the agent's sockets, output files, known_hosts.
+/// Standard streams, runtime, name lookups, the agent's sockets, output files, known_hosts. All but the first few make
+/// do with less.
 const RESERVED: u64 = 96;
 
 /// How many of `wanted` sessions fit. Raises the soft limit as far as needed and allowed.
@@ -32,7 +33,8 @@ pub(crate) fn sessions_allowed(wanted: usize) -> usize {
 
 /// At least one: with less than the reserve it may still go well.
 fn sessions_within(descriptors: u64) -> usize {
-    usize::try_from(descriptors.saturating_sub(RESERVED) / PER_SESSION).unwrap_or(usize::MAX).max(1)
+    let reserved = RESERVED.min(descriptors / 2);
+    usize::try_from((descriptors - reserved) / PER_SESSION).unwrap_or(usize::MAX).max(1)
 }
 
 #[cfg(test)]
@@ -41,7 +43,7 @@ mod tests {
 
     #[test]
     fn a_low_limit_leaves_room_for_fewer_sessions_but_always_one() {
-        for (descriptors, sessions) in [(256, 80), (1024, 464), (100, 2), (10, 1)] {
+        for (descriptors, sessions) in [(256, 80), (1024, 464), (64, 16), (10, 2), (1, 1)] {
             assert_eq!(sessions_within(descriptors), sessions, "{descriptors}");
         }
     }

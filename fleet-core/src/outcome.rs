@@ -2,8 +2,13 @@
 //!
 //! Pure values. Must not know how the work was done, nor how it is shown.
 
+mod exit;
+mod hint;
+
 use std::fmt;
 use std::time::Duration;
+
+pub use exit::{ExitRule, ExitStatus, Report};
 
 /// The step of a session that a host is in. Each has its own deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,27 +45,7 @@ impl Stage {
     }
 }
 
-impl Stage {
-    fn timeout_hint(self) -> &'static str {
-        match self {
-            Self::Resolve => "the name server does not answer: check DNS on this machine",
-            Self::Connect => {
-                "the host is down, or a firewall (security group) drops packets to this port; else raise --connect-timeout"
-            }
-            Self::Banner => {
-                "the port is open but silent: the host is overloaded, or something else than sshd listens there"
-            }
-            Self::KeyExchange => {
-                "the host is overloaded, or the path drops large packets (MTU); else raise --connect-timeout"
-            }
-            Self::Authenticate => {
-                "the server is slow to decide: often DNS or directory look-ups (UseDNS, PAM, LDAP) on the host"
-            }
-            Self::Channel => "the login worked but nothing starts: check load, memory and process limits on the host",
-            Self::Command => "raise --timeout if it needs longer",
-        }
-    }
-}
+impl Stage {}
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,32 +96,6 @@ impl FailureClass {
             Self::Channel => "channel",
             Self::Lost => "lost",
             Self::Local => "local",
-        }
-    }
-
-    /// What to do next about a failure of this class at `stage`.
-    #[must_use]
-    pub fn hint(self, stage: Stage) -> &'static str {
-        match self {
-            Self::Resolve => "check the spelling, or give the address with HostName in ssh_config",
-            Self::Refused => "check that sshd runs there and listens on this port",
-            Self::Unreachable => "check the address, and the network or VPN between here and there",
-            Self::Timeout => stage.timeout_hint(),
-            Self::Banner => {
-                "check that the port is that of sshd; if only some hosts fail, sshd may drop logins (MaxStartups): lower --parallel"
-            }
-            Self::KeyExchange => {
-                "the server may offer only old algorithms: allow one with -O KexAlgorithms=+NAME (or Ciphers, MACs, HostKeyAlgorithms)"
-            }
-            Self::HostKey => {
-                "compare the key with one you trust; for hosts never seen before, --host-key accept-new stores it"
-            }
-            Self::Auth => "check the user (-l) and the key (--identity, ssh-add -l)",
-            Self::Channel => "the login worked: check MaxSessions, ForceCommand and the user's shell on the server",
-            Self::Lost => {
-                "the host may have restarted, or the network failed: the command may have run, or may still run"
-            }
-            Self::Local => "the cause is on this machine: put it right and run again for these hosts",
         }
     }
 }
@@ -259,32 +218,6 @@ impl Outcome {
         }
     }
 
-    /// What to do next, for hosts with this outcome; `None` on success.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Exited(0) => return None,
-            Self::Exited(code) => exit_code_hint(*code),
-            Self::Signalled(signal) if signal == "KILL" => {
-                "often the kernel for lack of memory: look for \"Out of memory\" in dmesg on the host"
-            }
-            Self::Signalled(_) => "something on the host sent the signal, or the program crashed: look in its log",
-            Self::Stopped { stop: Stop::Unconfirmed(_), .. } => {
-                "look for what is left on the host, with ps -ef, before running it again"
-            }
-            Self::Stopped { cause: StopCause::Timeout(_), .. } => "raise --timeout if the command needs longer",
-            Self::Stopped { cause: StopCause::Stall(_), .. } => "raise --stall if the command may be silent for longer",
-            Self::Stopped { cause: StopCause::Cancelled, .. } => {
-                "what the command did until then stays: check, then run it again"
-            }
-            Self::Failed(error) => {
-                return Some(error.hint.clone().unwrap_or_else(|| error.class.hint(error.stage).into()));
-            }
-            Self::Skipped => "run it again for these hosts",
-        };
-        Some(hint.to_owned())
-    }
-
     /// The exit code a shell would give for the command: the code itself, or 128 plus the signal's number.
     #[must_use]
     pub fn remote_code(&self) -> Option<u32> {
@@ -327,16 +260,6 @@ impl Stop {
     }
 }
 
-/// The meaning that POSIX shells give to exit codes (POSIX.1-2024, Shell Command Language, 2.8.2).
-fn exit_code_hint(code: u32) -> &'static str {
-    match code {
-        126 => "the command is there but cannot be executed: check its mode and its interpreter",
-        127 => "command not found: install it, or give its full path (PATH is that of a non-interactive shell)",
-        129..=192 => "a process within the command was ended by signal (code - 128); 137 is often lack of memory",
-        _ => "the command itself failed: its output says why",
-    }
-}
-
 /// The numbers that POSIX and Linux agree on for the signals RFC 4254 names.
 fn signal_number(name: &str) -> Option<u32> {
     Some(match name {
@@ -355,93 +278,6 @@ fn signal_number(name: &str) -> Option<u32> {
         "TERM" => 15,
         _ => return None,
     })
-}
-
-/// The exit status of every tool: pssh's numbers, so that scripts carry over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExitStatus {
-    /// All hosts are fine.
-    Success,
-    /// Our own failure.
-    OurFailure,
-    /// Usage, settings or inventory; nothing was contacted.
-    Usage,
-    /// Some host was killed, timed out or cancelled.
-    Killed,
-    /// Some host was never reached or was lost.
-    NotReached,
-    /// Some command or transfer failed.
-    CommandFailed,
-    /// `--exit-max`: the largest remote exit code.
-    Remote(u8),
-}
-
-impl ExitStatus {
-    /// The number given to the operating system.
-    #[must_use]
-    pub fn code(self) -> u8 {
-        match self {
-            Self::Success => 0,
-            Self::OurFailure => 1,
-            Self::Usage => 2,
-            Self::Killed => 3,
-            Self::NotReached => 4,
-            Self::CommandFailed => 5,
-            Self::Remote(code) => code,
-        }
-    }
-
-    /// Which of two statuses stands for both: 1, then 3 before 4 before 5, then 0.
-    #[must_use]
-    pub fn worse(self, other: Self) -> Self {
-        let rank = |status: Self| match status.code() {
-            0 => u8::MAX,
-            code => code,
-        };
-        if rank(other) < rank(self) { other } else { self }
-    }
-}
-
-/// The outcomes of a run, in the order of its hosts.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
-    outcomes: Vec<Outcome>,
-}
-
-impl Report {
-    /// A report of `outcomes`, one for each host in the run's order.
-    #[must_use]
-    pub fn new(outcomes: Vec<Outcome>) -> Self {
-        Self { outcomes }
-    }
-
-    /// One outcome for each host, in the run's order.
-    #[must_use]
-    pub fn outcomes(&self) -> &[Outcome] {
-        &self.outcomes
-    }
-
-    /// The exit status of the run by `rule`.
-    #[must_use]
-    pub fn exit_status(&self, rule: ExitRule) -> ExitStatus {
-        let worst = self.outcomes.iter().map(Outcome::exit_status).fold(ExitStatus::Success, ExitStatus::worse);
-        match (rule, self.outcomes.iter().filter_map(Outcome::remote_code).max()) {
-            (ExitRule::LargestRemote, Some(code)) if code > 0 => {
-                ExitStatus::Remote(u8::try_from(code).unwrap_or(u8::MAX))
-            }
-            _ => worst,
-        }
-    }
-}
-
-/// How the exit status of a run follows from its outcomes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ExitRule {
-    /// The class of the worst outcome: 1, then 3 before 4 before 5.
-    #[default]
-    WorstClass,
-    /// `--exit-max`: the largest remote exit code, or the worst class when no command failed.
-    LargestRemote,
 }
 
 #[cfg(test)]

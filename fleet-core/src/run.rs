@@ -15,7 +15,7 @@ use crate::render::{self, HostLabel, RenderError};
 use crate::select::Selected;
 use crate::settings::{Origin, SshConfigFile};
 use crate::ssh::config::{ConfigSource, ConfigSources, LocalContext, Origin as NoticeOrigin, SshConfig};
-use crate::ssh::{ConnectSettings, Connector, Prompt, StageTimeout};
+use crate::ssh::{ConnectSettings, Connector, Prompt, Secret, StageTimeout};
 
 /// Threads that encrypt and copy; more do not help, as few hosts at once are busy.
 const MOST_THREADS: usize = 8;
@@ -49,33 +49,43 @@ async fn run_on_hosts<T: Task>(
     prepared: Prepared,
     make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure>,
 ) -> Result<ExitStatus, Failure> {
+    let mut signals = Signals::of_process().map_err(|error| Failure::ours(&error))?;
     let (prompt, quiet) = TerminalPrompt::new();
-    let connector = Arc::new(connector(&prepared, Arc::new(prompt))?);
-    connector.check_configuration(prepared.selected.hosts.iter().map(|selected| &selected.host))?;
-    for notice in connector.take_notices() {
-        // What the distribution put into the system's file is not the user's doing: Debian's has such a line.
-        if notice.origin != NoticeOrigin::System || prepared.verbosity > 0 {
-            say(prepared.program, &notice.to_string());
+    let prompt = Arc::new(prompt);
+    let password = tokio::select! {
+        password = password(&prepared, &prompt) => password?,
+        _ = signals.next() => {
+            prompt.restore();
+            return Err(Failure::usage_text("interrupted at the question for the password"));
         }
-    }
+    };
+    let connector = Arc::new(connector(&prepared, password, Arc::clone(&prompt))?);
+    connector.check_configuration(prepared.selected.hosts.iter().map(|selected| &selected.host))?;
+    say_notices(&prepared, &connector);
     let task = make_task(Arc::clone(&connector), &prepared)?;
     let labels = prepared.selected.hosts.iter().map(|selected| HostLabel::from(&selected.host)).collect();
     let limit = fan_out_limit(&prepared);
-    let signals = Signals::of_process().map_err(|error| Failure::ours(&error))?;
     let renderer = render::build(prepared.render.clone(), labels, Box::new(io::stdout()), Box::new(io::stderr()))?;
     let fanout = Fanout { hosts: prepared.selected.hosts.len(), limit, exit_rule: prepared.exit_rule, quiet };
     let finished = fanout.run(task, renderer, signals).await;
+    prompt.restore();
     Ok(conclude(prepared.program, finished))
 }
 
-fn connector(prepared: &Prepared, prompt: Arc<TerminalPrompt>) -> Result<Connector, Failure> {
+async fn password(prepared: &Prepared, prompt: &Arc<TerminalPrompt>) -> Result<Option<Secret>, Failure> {
+    if prepared.password == Password::None {
+        return Ok(None);
+    }
+    let prompt = Arc::clone(prompt);
+    let asked = tokio::task::spawn_blocking(move || prompt.secret("Password: ")).await;
+    let answer = asked.unwrap_or_else(|error| Err(error.to_string()));
+    answer.map(Some).map_err(|reason| {
+        Failure::usage_text(format!("-A needs a password: {reason}")).hint("run it at a terminal, or use a key")
+    })
+}
+
+fn connector(prepared: &Prepared, password: Option<Secret>, prompt: Arc<TerminalPrompt>) -> Result<Connector, Failure> {
     let settings = &prepared.settings;
-    let password = match prepared.password {
-        Password::None => None,
-        Password::Ask => Some(prompt.secret("Password: ").map_err(|reason| {
-            Failure::usage_text(format!("-A needs a password: {reason}")).hint("run it at a terminal, or use a key")
-        })?),
-    };
     let sources = ConfigSources {
         options: settings.ssh_options.iter().map(|option| option.value.clone()).collect(),
         file: match &settings.ssh_config.value {
@@ -99,13 +109,24 @@ fn connector(prepared: &Prepared, prompt: Arc<TerminalPrompt>) -> Result<Connect
     Ok(Connector::new(connect, prompt))
 }
 
+/// Names what ssh_config holds and we do not do. What the distribution put into the system's file is not the user's
+/// doing (Debian's has such a line) and named only to those who ask for more.
+fn say_notices(prepared: &Prepared, connector: &Connector) {
+    for notice in connector.take_notices() {
+        if notice.origin != NoticeOrigin::System || prepared.verbosity > 0 {
+            say(prepared.program, &notice.to_string());
+        }
+    }
+}
+
 /// As many hosts at once as was asked for, or as the file descriptors of this process allow; the latter is said.
 fn fan_out_limit(prepared: &Prepared) -> usize {
     let wanted = prepared.settings.parallel.value.get().min(prepared.selected.hosts.len());
     let allowed = descriptors::sessions_allowed(wanted);
     if allowed < wanted {
+        let hosts = if allowed == 1 { "host" } else { "hosts" };
         let text =
-            format!("only {allowed} hosts at once instead of {wanted}: the limit of open files (ulimit -n) is low");
+            format!("only {allowed} {hosts} at once instead of {wanted}: the limit of open files (ulimit -n) is low");
         say(prepared.program, &text);
     }
     allowed

@@ -46,7 +46,7 @@ struct PshArgs {
     raw: bool,
 
     /// What to run: one word is a shell command, several are joined as ssh(1) does
-    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true, action = ArgAction::Append)]
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, action = ArgAction::Append)]
     command: Vec<OsString>,
 }
 
@@ -166,6 +166,7 @@ mod tests {
         assert_eq!(args.command, words(&["ls", "-l", "-p", "--json"]));
         let args = command_of(&["psh", "-H", "a", "--", "-x"]);
         assert_eq!(args.command, words(&["-x"]));
+        assert!(PshArgs::try_parse_from(["psh", "-H", "a", "--no-such-flag", "true"]).is_err());
     }
 
     #[test]

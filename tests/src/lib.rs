@@ -8,8 +8,10 @@
 
 pub mod accounts;
 mod asyncssh;
+mod captured;
 mod dropbear;
 mod env;
+mod finished;
 mod listener;
 pub mod processes;
 mod run;
@@ -20,8 +22,9 @@ mod tools;
 pub use asyncssh::Asyncssh;
 pub use dropbear::Dropbear;
 pub use env::TestEnv;
+pub use finished::Finished;
 pub use listener::Welcome;
-pub use run::{Finished, Run, Running};
+pub use run::{Run, Running};
 pub use rustix::process::Signal;
 pub use server::Server;
 pub use sshd::Sshd;

@@ -2,11 +2,9 @@
 //!
 //! Must not know which program it is.
 
-use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::fmt;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -17,6 +15,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use rustix::termios::{LocalModes, tcgetattr};
 
+use crate::captured::Captured;
+use crate::finished::{Finished, Outputs};
 use crate::processes::CLIENT_MARK;
 use crate::tools::program;
 
@@ -290,170 +290,6 @@ impl Drop for Running {
     }
 }
 
-/// How a program ended and what it printed.
-#[derive(Debug)]
-pub struct Finished {
-    line: String,
-    /// Its exit code, unless a signal ended it.
-    pub code: Option<i32>,
-    /// The number of the signal that ended it.
-    pub signal: Option<i32>,
-    /// The bytes of its stdout, or of its terminal.
-    pub stdout: Vec<u8>,
-    /// The bytes of its stderr.
-    pub stderr: Vec<u8>,
-}
-
-impl Finished {
-    /// Asserts its exit code.
-    ///
-    /// # Panics
-    /// When it is another, with what it printed.
-    #[track_caller]
-    pub fn expect_code(self, code: i32) -> Self {
-        assert!(self.code == Some(code), "expected exit code {code} of {self}");
-        self
-    }
-
-    /// Asserts that a text is part of its stdout.
-    ///
-    /// # Panics
-    /// When it is not, with what it printed.
-    #[track_caller]
-    pub fn expect_stdout(self, text: &str) -> Self {
-        assert!(contains(&self.stdout, text.as_bytes()), "expected \"{text}\" on stdout of {self}");
-        self
-    }
-
-    /// Asserts that a text is part of its stderr.
-    ///
-    /// # Panics
-    /// When it is not, with what it printed.
-    #[track_caller]
-    pub fn expect_stderr(self, text: &str) -> Self {
-        assert!(contains(&self.stderr, text.as_bytes()), "expected \"{text}\" on stderr of {self}");
-        self
-    }
-
-    /// Asserts that a text is nowhere in its outputs.
-    ///
-    /// # Panics
-    /// When it is, with what it printed.
-    #[track_caller]
-    pub fn expect_nowhere(self, text: &str) -> Self {
-        let found = contains(&self.stdout, text.as_bytes()) || contains(&self.stderr, text.as_bytes());
-        assert!(!found, "\"{text}\" was not expected from {self}");
-        self
-    }
-
-    /// Its stdout as text.
-    #[must_use]
-    pub fn stdout_text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.stdout)
-    }
-
-    /// Its stderr as text.
-    #[must_use]
-    pub fn stderr_text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.stderr)
-    }
-
-    /// The lines of its stdout, sorted: hosts answer in any order.
-    #[must_use]
-    pub fn sorted_lines(&self) -> Vec<String> {
-        let mut lines: Vec<_> = self.stdout_text().lines().map(str::to_owned).collect();
-        lines.sort();
-        lines
-    }
-}
-
-impl fmt::Display for Finished {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let outputs = Outputs { stdout: &self.stdout, stderr: &self.stderr };
-        write!(f, "{}\ncode {:?}, signal {:?}\n{outputs}", self.line, self.code, self.signal)
-    }
-}
-
-/// The outputs for a failure message: the ends of long ones.
-struct Outputs<'a> {
-    stdout: &'a [u8],
-    stderr: &'a [u8],
-}
-
-impl fmt::Display for Outputs<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, bytes) in [("stdout", self.stdout), ("stderr", self.stderr)] {
-            let end = &bytes[bytes.len().saturating_sub(4000)..];
-            writeln!(f, "--- {name} ({} bytes)\n{}", bytes.len(), String::from_utf8_lossy(end))?;
-        }
-        Ok(())
-    }
-}
-
-/// An output of a program, read as it comes.
-struct Captured {
-    state: Arc<(Mutex<CapturedState>, Condvar)>,
-}
-
-#[derive(Default)]
-struct CapturedState {
-    bytes: Vec<u8>,
-    ended: bool,
-}
-
-impl Captured {
-    fn from(mut source: impl Read + Send + 'static) -> Self {
-        let state = Arc::new((Mutex::new(CapturedState::default()), Condvar::new()));
-        let writer = Arc::clone(&state);
-        std::thread::spawn(move || {
-            let mut buffer = vec![0; 64 * 1024];
-            loop {
-                // A terminal reports an error, not an end, when its last user is gone.
-                let count = source.read(&mut buffer).unwrap_or(0);
-                let mut state = writer.0.lock().unwrap_or_else(PoisonError::into_inner);
-                state.bytes.extend_from_slice(&buffer[..count]);
-                state.ended = count == 0;
-                writer.1.notify_all();
-                if count == 0 {
-                    return;
-                }
-            }
-        });
-        Self { state }
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        self.state.0.lock().unwrap_or_else(PoisonError::into_inner).bytes.clone()
-    }
-
-    /// Each byte is looked at once: a slow reader would hold the program back.
-    fn wait_for(&self, deadline: Instant, text: &[u8]) -> bool {
-        let mut looked_at = 0;
-        let mut found = false;
-        self.wait(deadline, |state| {
-            found = found || contains(&state.bytes[looked_at..], text);
-            looked_at = state.bytes.len().saturating_sub(text.len());
-            found
-        })
-    }
-
-    fn wait_for_end(&self, deadline: Instant) -> bool {
-        self.wait(deadline, |state| state.ended)
-    }
-
-    /// Waits until `enough`, the output's end, or the deadline.
-    fn wait(&self, deadline: Instant, mut enough: impl FnMut(&CapturedState) -> bool) -> bool {
-        let mut state = self.state.0.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if enough(&state) || state.ended || left.is_zero() {
-                return enough(&state);
-            }
-            state = self.state.1.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-}
-
 /// Whether a program has ended.
 #[derive(Default)]
 struct Flag {
@@ -489,16 +325,4 @@ impl Flag {
 
 fn pid_of(child: &Child) -> Pid {
     i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id is a positive i32")
-}
-
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    let Some(first) = part.first() else { return true };
-    let mut rest = bytes;
-    while let Some(start) = rest.iter().position(|byte| byte == first) {
-        if rest[start..].starts_with(part) {
-            return true;
-        }
-        rest = &rest[start + 1..];
-    }
-    false
 }

@@ -10,6 +10,7 @@ use crate::outcome::ExitStatus;
 use crate::render::RenderError;
 use crate::select::SelectError;
 use crate::settings::SettingsError;
+use crate::ssh::ConnectorError;
 use crate::ssh::config::ConfigError;
 
 /// An error that ends the run: its text, its causes, what to do next, and the exit status.
@@ -110,6 +111,12 @@ impl From<SelectError> for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
+        Self::usage(&error)
+    }
+}
+
+impl From<ConnectorError> for Failure {
+    fn from(error: ConnectorError) -> Self {
         Self::usage(&error)
     }
 }

@@ -1,19 +1,19 @@
-//! Proving who we are: which identities are offered, in which order, and what is said when none is accepted.
+//! Proving who we are: which methods are tried, in which order, and what is said when none is accepted.
 //!
-//! The order is ssh(1)'s: certificates and keys of the agent that are named in the configuration, the agent's other
-//! keys (unless `IdentitiesOnly`), key files, then keyboard-interactive, then password. Must not open connections.
+//! Must not open connections, nor choose keys (that is `identities`).
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::agent::AgentIdentity;
-use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
+use russh::keys::{Algorithm, HashAlg, PublicKey};
 use russh::{MethodKind, MethodSet};
 
 use super::agent::Agent;
 use super::handler::{SessionHandler, SessionNotes};
-use super::keys::{self, KeyFile, KeyFileError, KeyStore};
+use super::identities::{Holder, Identities, Identity};
+use super::keys::{self, KeyStore};
 use super::prompt::Secret;
 use crate::outcome::{FailureClass, HostError, Stage};
 
@@ -21,10 +21,6 @@ use crate::outcome::{FailureClass, HostError, Stage};
 const QUESTION_ROUNDS: u32 = 16;
 /// How many methods a server may want one after the other.
 const MOST_FACTORS: usize = 8;
-
-/// The signatures an RSA key can make, without SHA-1.
-const RSA: [Algorithm; 2] =
-    [Algorithm::Rsa { hash: Some(HashAlg::Sha512) }, Algorithm::Rsa { hash: Some(HashAlg::Sha256) }];
 
 /// What may be used to log in to one host.
 pub(super) struct Credentials<'a> {
@@ -73,18 +69,6 @@ impl Method {
     }
 }
 
-/// One key to offer.
-struct Identity {
-    public: PublicKey,
-    certificate: Option<Certificate>,
-    holder: Holder,
-}
-
-enum Holder {
-    File(Arc<KeyFile>),
-    Agent(AgentIdentity, Arc<Agent>),
-}
-
 /// A login in progress.
 struct Login<'a> {
     handle: &'a mut Handle<SessionHandler>,
@@ -107,8 +91,7 @@ pub(super) async fn authenticate(
     notes: &SessionNotes,
     credentials: &Credentials<'_>,
 ) -> Result<(), HostError> {
-    let mut login =
-        Login { handle, notes, credentials, remaining: None, tried: Vec::new(), partial_successes: 0 };
+    let mut login = Login { handle, notes, credentials, remaining: None, tried: Vec::new(), partial_successes: 0 };
     if login.all_methods().await? || (login.remaining.is_none() && login.none().await?) {
         return Ok(());
     }
@@ -142,11 +125,15 @@ impl Login<'_> {
 
     async fn publickey(&mut self) -> Result<bool, HostError> {
         let before = self.partial_successes;
-        for identity in self.identities().await {
+        let identities = Identities::gather(self.credentials).await;
+        self.tried.extend(identities.problems);
+        for identity in identities.usable {
             if !self.allows(Method::PublicKey) || self.partial_successes > before {
                 break;
             }
-            if identity.algorithms().iter().any(|name| (self.credentials.accepts)(name)) && self.offer(&identity).await? {
+            if identity.algorithms().iter().any(|name| (self.credentials.accepts)(name))
+                && self.offer(&identity).await?
+            {
                 return Ok(true);
             }
         }
@@ -165,7 +152,10 @@ impl Login<'_> {
         };
         match result {
             Ok(result) => self.settle(result, identity.label()),
-            Err(SignError::Gone) => Err(self.hung_up()),
+            Err(SignError::Gone) => {
+                self.tried.push(identity.label());
+                Err(self.hung_up())
+            }
             Err(SignError::Signer(reason)) => {
                 self.tried.push(format!("{} ({reason})", identity.label()));
                 Ok(false)
@@ -216,7 +206,13 @@ impl Login<'_> {
     /// Asks for nothing, to learn what the server would accept: only when there was nothing to offer.
     async fn none(&mut self) -> Result<bool, HostError> {
         let result = self.handle.authenticate_none(self.credentials.user).await.map_err(|_| self.hung_up())?;
-        self.settle(result, "none".to_owned())
+        match result {
+            AuthResult::Failure { remaining_methods, .. } if !remaining_methods.is_empty() => {
+                self.remaining = Some(remaining_methods);
+                Ok(false)
+            }
+            result => self.settle(result, "no method".to_owned()),
+        }
     }
 
     fn settle(&mut self, result: AuthResult, label: String) -> Result<bool, HostError> {
@@ -242,101 +238,23 @@ impl Login<'_> {
         self.remaining.as_ref().is_none_or(|methods| methods.contains(&method.kind()))
     }
 
-    async fn identities(&mut self) -> Vec<Identity> {
-        let files = self.key_files();
-        let from_agent = self.agent_identities().await;
-        let certificates = self.certificates(&files, &from_agent);
-        let mut ordered = certificates;
-        let named = |identity: &AgentIdentity| {
-            files.iter().position(|file| file.public().key_data() == agent_public(identity).key_data())
-        };
-        let mut in_agent: Vec<(usize, &(AgentIdentity, Arc<Agent>))> = from_agent
-            .iter()
-            .filter_map(|held| match named(&held.0) {
-                Some(place) => Some((place, held)),
-                None if self.credentials.identities_only => None,
-                None => Some((usize::MAX, held)),
-            })
-            .collect();
-        in_agent.sort_by_key(|(place, _)| *place);
-        ordered.extend(in_agent.iter().map(|(_, held)| Identity::from_agent(held)));
-        let held_by_agent = |file: &KeyFile| from_agent.iter().any(|(identity, _)| same_key(file, identity));
-        ordered.extend(files.iter().filter(|file| file.has_private() && !held_by_agent(file)).map(|file| Identity {
-            public: file.public().clone(),
-            certificate: None,
-            holder: Holder::File(Arc::clone(file)),
-        }));
-        ordered
-    }
-
-    fn key_files(&mut self) -> Vec<Arc<KeyFile>> {
-        let mut files = Vec::new();
-        for path in self.credentials.identity_files {
-            match self.credentials.keys.load(path) {
-                Ok(file) => files.push(file),
-                Err(KeyFileError::Missing(_)) if self.credentials.identities_are_defaults => {}
-                Err(error) => self.tried.push(error.to_string()),
-            }
-        }
-        files
-    }
-
-    async fn agent_identities(&mut self) -> Vec<(AgentIdentity, Arc<Agent>)> {
-        let Some(agent) = self.credentials.agent else { return Vec::new() };
-        match agent.identities().await {
-            Ok(identities) => identities.iter().map(|identity| (identity.clone(), Arc::clone(agent))).collect(),
-            Err(reason) => {
-                self.tried.push(format!("agent {} ({reason})", agent.socket().display()));
-                Vec::new()
-            }
-        }
-    }
-
-    /// Certificates of `CertificateFile` and beside the key files, each with whoever holds its private key.
-    fn certificates(&mut self, files: &[Arc<KeyFile>], from_agent: &[(AgentIdentity, Arc<Agent>)]) -> Vec<Identity> {
-        let mut certificates: Vec<Certificate> = Vec::new();
-        for path in self.credentials.certificate_files {
-            match keys::load_certificate(path) {
-                Ok(certificate) => certificates.push(certificate),
-                Err(error) => self.tried.push(error.to_string()),
-            }
-        }
-        certificates.extend(files.iter().filter_map(|file| file.certificate().cloned()));
-        let holder = |certificate: &Certificate| {
-            let in_agent = from_agent.iter().find(|(identity, _)| {
-                matches!(identity, AgentIdentity::PublicKey { key, .. } if key.key_data() == certificate.public_key())
-            });
-            let in_file = files.iter().find(|f| f.has_private() && f.public().key_data() == certificate.public_key());
-            match (in_agent, in_file) {
-                (Some((identity, agent)), _) => Some(Holder::Agent(identity.clone(), Arc::clone(agent))),
-                (None, Some(file)) => Some(Holder::File(Arc::clone(file))),
-                (None, None) => None,
-            }
-        };
-        certificates
-            .into_iter()
-            .filter_map(|certificate| {
-                let holder = holder(&certificate)?;
-                let public = PublicKey::from(certificate.public_key().clone());
-                Some(Identity { public, certificate: Some(certificate), holder })
-            })
-            .collect()
-    }
-
     fn hung_up(&self) -> HostError {
         let said = self.notes.disconnect().unwrap_or_else(|| "connection closed by the server".to_owned());
-        let error = HostError::new(Stage::Authenticate, FailureClass::Auth, said.trim().to_owned());
-        if said.contains("Too many authentication failures") {
-            return error.with_hint(format!(
-                "{} keys were offered before the right one: name it with --identity, or set IdentitiesOnly yes",
-                self.tried.len()
-            ));
-        }
-        error
+        let hint = if said.contains("Too many authentication failures") {
+            "the server takes only so many tries (MaxAuthTries): name the right key with --identity, or set IdentitiesOnly yes"
+        } else {
+            "the login was neither accepted nor refused: the log of the server says why"
+        };
+        let message = format!("{} (tried {})", said.trim(), self.tried());
+        HostError::new(Stage::Authenticate, FailureClass::Auth, message).with_hint(hint)
+    }
+
+    fn tried(&self) -> String {
+        if self.tried.is_empty() { "nothing".to_owned() } else { self.tried.join(", ") }
     }
 
     fn refused(&self) -> HostError {
-        let tried = if self.tried.is_empty() { "nothing".to_owned() } else { self.tried.join(", ") };
+        let tried = self.tried();
         let accepts = self.remaining.as_ref().filter(|methods| !methods.is_empty()).map(|methods| {
             let names: Vec<&str> = methods.iter().map(Into::into).collect();
             format!("; the server accepts {}", names.join(", "))
@@ -346,48 +264,12 @@ impl Login<'_> {
             self.credentials.user,
             accepts.unwrap_or_default()
         );
-        HostError::new(Stage::Authenticate, FailureClass::Auth, message)
-    }
-}
-
-impl Identity {
-    fn from_agent((identity, agent): &(AgentIdentity, Arc<Agent>)) -> Self {
-        let certificate = match identity {
-            AgentIdentity::PublicKey { .. } => None,
-            AgentIdentity::Certificate { certificate, .. } => Some(certificate.clone()),
-        };
-        Self { public: agent_public(identity), certificate, holder: Holder::Agent(identity.clone(), Arc::clone(agent)) }
-    }
-
-    /// The names on the wire that the key can be offered under.
-    fn algorithms(&self) -> Vec<String> {
-        let plain: &[Algorithm] = match self.public.algorithm() {
-            Algorithm::Rsa { .. } => &RSA,
-            other => &[other],
-        };
-        let name = |algorithm: &Algorithm| match &self.certificate {
-            Some(_) => algorithm.to_certificate_type(),
-            None => algorithm.as_str().to_owned(),
-        };
-        plain.iter().map(name).collect()
-    }
-
-    fn label(&self) -> String {
-        let kind = if self.certificate.is_some() { "certificate" } else { "key" };
-        match &self.holder {
-            Holder::File(file) => format!("{kind} {}", file.path().display()),
-            Holder::Agent(AgentIdentity::PublicKey { comment, .. }, _)
-            | Holder::Agent(AgentIdentity::Certificate { comment, .. }, _) => format!("agent {kind} {comment}"),
+        let error = HostError::new(Stage::Authenticate, FailureClass::Auth, message);
+        if self.tried.iter().any(|tried| tried.contains("passphrase")) {
+            return error.with_hint("load the key into an agent (ssh-add), or run this at a terminal");
         }
+        error
     }
-}
-
-fn agent_public(identity: &AgentIdentity) -> PublicKey {
-    identity.public_key().into_owned()
-}
-
-fn same_key(file: &KeyFile, identity: &AgentIdentity) -> bool {
-    matches!(identity, AgentIdentity::PublicKey { key, .. } if key.key_data() == file.public().key_data())
 }
 
 /// Signs with a key file (decrypted at this moment) or through the agent.

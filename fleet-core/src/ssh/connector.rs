@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +15,7 @@ use russh::client::{self, Handle};
 
 use super::agent::Agent;
 use super::algorithms;
-use super::auth::{self, Credentials, Method};
+use super::auth::{self, Credentials};
 use super::config::{ConfigError, ForwardAgent, HostConfig, IdentityFiles, Notice, Proxy, SshConfig, StrictHostKey};
 use super::deadline::within;
 use super::dial::{self, ProxyWords};
@@ -25,24 +24,19 @@ use super::handshake::{TryError, shake_hands};
 use super::host_key::HostKeyCheck;
 use super::jump::{JumpHosts, JumpRoute, JumpStream};
 use super::keys::KeyStore;
-use super::known_hosts::{HashNames, HostKeyPolicy, KnownHostsFiles, KnownName};
+use super::known_hosts::{HashNames, HostKeyPolicy, KnownHostsError, KnownHostsFiles, KnownName};
+use super::parameters::{bind_address, client_config, liveness, methods};
 use super::prompt::{Prompt, Secret};
-use super::session::{Liveness, Session, SessionParts, WireGuard};
+use super::session::{Session, SessionParts, WireGuard};
 use super::spool::SpoolBudget;
 use super::wire::{ByteStream, Wire};
 use crate::host::Host;
 use crate::outcome::{FailureClass, HostError, Stage};
 
-/// Bytes a server may send on a channel before we have read any.
-const WINDOW_BYTES: u32 = 2 << 20;
-/// Messages of a channel that wait for its reader.
-const CHANNEL_MESSAGES: usize = 32;
 /// Tries where a server drops connections before login, as sshd does when too many log in at once (MaxStartups).
 const CONNECT_TRIES: u32 = 6;
 /// The pause before the second try; doubled for each further one, and varied by half so that hosts spread out.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// Keep-alives where the configuration says nothing: a host that dies must not hold a run for ever.
-const DEFAULT_LIVENESS: Liveness = Liveness { interval: Duration::from_secs(30), count: 3 };
 
 /// What the user decides about connections, for all hosts.
 #[derive(Debug)]
@@ -68,6 +62,17 @@ pub enum StageTimeout {
     Default(Option<Duration>),
     /// Chosen by flag or setting: comes before any `ConnectTimeout`.
     Chosen(Option<Duration>),
+}
+
+/// What is wrong before any host is contacted.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectorError {
+    /// The OpenSSH configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The known host keys cannot be used.
+    #[error(transparent)]
+    KnownHosts(#[from] KnownHostsError),
 }
 
 /// Hears of the stages of one connection.
@@ -116,8 +121,13 @@ impl Connector {
     ///
     /// # Errors
     /// The first thing wrong.
-    pub fn check_configuration<'a>(&self, hosts: impl IntoIterator<Item = &'a Host>) -> Result<(), ConfigError> {
-        hosts.into_iter().try_for_each(|host| self.settings.config.route(&self.with_user(host)).map(drop))
+    pub fn check_configuration<'a>(&self, hosts: impl IntoIterator<Item = &'a Host>) -> Result<(), ConnectorError> {
+        for host in hosts {
+            for config in self.settings.config.route(&self.with_user(host))? {
+                self.known_hosts.open(&config.user_known_hosts, &config.global_known_hosts)?;
+            }
+        }
+        Ok(())
     }
 
     /// The lines of the OpenSSH configuration that were met and do nothing here, each keyword once.
@@ -340,66 +350,12 @@ async fn connect_attempts<T, F: Future<Output = Result<T, HostError>>>(
     attempt().await
 }
 
-fn bind_address(config: &HostConfig) -> Result<Option<IpAddr>, HostError> {
-    let Some(text) = &config.bind_address else { return Ok(None) };
-    text.parse().map(Some).map_err(|_| {
-        let message = format!("BindAddress \"{text}\" is not an address of this machine");
-        HostError::new(Stage::Connect, FailureClass::Local, message)
-    })
-}
-
 fn at_jump_host(hop: &HostConfig, error: HostError) -> HostError {
     let message = match error.message.starts_with("jump host ") {
         true => error.message,
         false => format!("jump host {}: {error}", hop.original),
     };
     HostError { stage: Stage::Connect, message, ..error }
-}
-
-/// The methods that the configuration allows, in its order (`PreferredAuthentications`) or ssh(1)'s.
-fn methods(config: &HostConfig) -> Vec<Method> {
-    let allowed = |method: &Method| match method {
-        Method::PublicKey => config.pubkey_authentication,
-        Method::KeyboardInteractive => config.kbd_interactive_authentication,
-        Method::Password => config.password_authentication,
-    };
-    let usual = Method::USUAL.into_iter().filter(allowed);
-    match &config.preferred_authentications {
-        None => usual.collect(),
-        Some(names) => {
-            let usual: Vec<Method> = usual.collect();
-            names.iter().filter_map(|name| usual.iter().copied().find(|method| method.name() == name)).collect()
-        }
-    }
-}
-
-fn client_config(config: &HostConfig, host_key: &HostKeyCheck) -> client::Config {
-    let wanted = algorithms::host_keys(config.host_key_algorithms.as_ref());
-    let ordered = host_key.known_hosts.order_algorithms(&host_key.name, &wanted);
-    let certificates = match host_key.known_hosts.has_certificate_authority(&host_key.name) {
-        true => ordered.clone(),
-        false => Vec::new(),
-    };
-    client::Config {
-        window_size: WINDOW_BYTES,
-        channel_buffer_size: CHANNEL_MESSAGES,
-        preferred: algorithms::preferred(config, ordered, certificates),
-        // Silence is judged by `Session::until_silent`, which knows when we are the ones who do not read.
-        keepalive_interval: liveness(config).map(|liveness| liveness.interval),
-        keepalive_max: 0,
-        inactivity_timeout: None,
-        nodelay: true,
-        ..client::Config::default()
-    }
-}
-
-/// ssh(1) never asks unless told to; a fleet tool that is not told uses its own times, so that a host that dies does
-/// not hold a run for ever.
-fn liveness(config: &HostConfig) -> Option<Liveness> {
-    match config.server_alive_interval {
-        Duration::ZERO => Some(DEFAULT_LIVENESS),
-        interval => Some(Liveness { interval, count: config.server_alive_count_max }),
-    }
 }
 
 /// An error and its causes in one line.

@@ -188,7 +188,8 @@ fn check_permissions(path: &Path) -> Result<(), KeyFileError> {
 
 fn decrypt(prompt: &dyn Prompt, text: &str, path: &Path) -> Result<Arc<PrivateKey>, String> {
     for _ in 0..PASSPHRASE_TRIES {
-        let passphrase = prompt.secret(&format!("Passphrase for {}: ", path.display()))?;
+        let question = format!("Passphrase for {}: ", path.display());
+        let passphrase = prompt.secret(&question).map_err(|reason| format!("it needs a passphrase: {reason}"))?;
         if passphrase.expose().is_empty() {
             return Err("no passphrase was given".to_owned());
         }

@@ -4,7 +4,7 @@ use fleet_core::outcome::{FailureClass, Outcome, Stage};
 use fleet_core::ssh::{ExitReport, Wrapping};
 use fleet_sandbox::Fault;
 
-use crate::support::{Job, Relay, Transcript, World, open, pattern, run_to_end};
+use crate::support::{Job, LIMIT, Transcript, Witness, World, open, pattern, run_to_end};
 
 /// Runs `job` on a host with `faults`.
 async fn run(faults: &[Fault], job: Job) -> (Outcome, Transcript) {
@@ -18,7 +18,7 @@ fn assert_failed(outcome: &Outcome, stage: Stage, class: FailureClass, message: 
     assert_eq!(error.message, message);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn output_and_exit_code_are_the_commands_own() {
     for wrapping in [Wrapping::Shell, Wrapping::Raw] {
         let job = Job { wrapping, ..Job::new("printf 'a\\000\\377'; printf 'e\\001' >&2; exit 3") };
@@ -28,13 +28,13 @@ async fn output_and_exit_code_are_the_commands_own() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_signal_that_ends_the_command_is_named() {
     let (outcome, _) = run(&[], Job::new("kill -USR1 $$")).await;
     assert_eq!(outcome, Outcome::Signalled("USR1".to_owned()));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_exit_status_is_a_loss_and_never_success() {
     let (outcome, output) = run(&[Fault::NoExitStatus], Job::new("echo said")).await;
     let message = "the server closed the channel without an exit status";
@@ -42,7 +42,7 @@ async fn no_exit_status_is_a_loss_and_never_success() {
     assert_eq!(output.text(), "said\n");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_comes_after_the_exit_status_is_not_lost() {
     let bytes = pattern(300_000);
     let job = Job::new("cat; exit 4").with_input(bytes.clone());
@@ -51,19 +51,19 @@ async fn what_comes_after_the_exit_status_is_not_lost() {
     assert!(output.stdout == bytes, "{output:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_without_end_of_output_ends_with_its_close() {
     let (outcome, output) = run(&[Fault::NoEof], Job::new("echo said; exit 5")).await;
     assert_eq!((outcome, output.text()), (Outcome::Exited(5), "said\n".to_owned()));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_that_is_never_closed_ends_with_its_output_and_status() {
     let (outcome, output) = run(&[Fault::NoClose], Job::new("echo said; exit 6")).await;
     assert_eq!((outcome, output.text()), (Outcome::Exited(6), "said\n".to_owned()));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_ends_in_mid_output_is_a_loss_and_keeps_what_came() {
     let world = World::one(&[Fault::CloseOutput(100_000)]).await;
     let bytes = pattern(300_000);
@@ -73,7 +73,7 @@ async fn a_connection_that_ends_in_mid_output_is_a_loss_and_keeps_what_came() {
     assert!(output.stdout == bytes[..100_000], "{output:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_opens_no_session_is_told_from_one_that_runs_no_command() {
     let (outcome, _) = run(&[Fault::RefuseSession], Job::new("true")).await;
     assert_failed(&outcome, Stage::Channel, FailureClass::Channel, "no session: the server prohibits it");
@@ -81,7 +81,7 @@ async fn a_server_that_opens_no_session_is_told_from_one_that_runs_no_command() 
     assert_failed(&outcome, Stage::Channel, FailureClass::Channel, "the server refused to run the command");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tiny_windows_lose_no_byte_in_either_direction() {
     let bytes = pattern(1 << 20);
     let (outcome, output) = run(&[Fault::TinyWindow], Job::new("cat").with_input(bytes.clone())).await;
@@ -89,7 +89,7 @@ async fn tiny_windows_lose_no_byte_in_either_direction() {
     assert!(output.stdout == bytes, "{output:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn new_keys_in_mid_transfer_lose_no_byte_in_either_direction() {
     let bytes = pattern(20 << 20);
     let (outcome, output) = run(&[Fault::Rekey(1 << 20)], Job::new("cat").with_input(bytes.clone())).await;
@@ -97,7 +97,7 @@ async fn new_keys_in_mid_transfer_lose_no_byte_in_either_direction() {
     assert!(output.stdout == bytes, "{output:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_input_a_command_reads_end_of_file_at_once() {
     for wrapping in [Wrapping::Shell, Wrapping::Raw] {
         let (outcome, output) = run(&[], Job { wrapping, ..Job::new("cat; echo end") }).await;
@@ -105,15 +105,14 @@ async fn without_input_a_command_reads_end_of_file_at_once() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_falls_silent_is_noticed_by_keep_alives() {
     let world = World::one(&[]).await;
-    let relay = Relay::to(world.sandbox.host("web").unwrap().address).await;
+    let relay = world.relay("web").await;
     let [name, port] = relay.options();
     let connector = world.connector(&[&name, &port, "ServerAliveInterval=1", "ServerAliveCountMax=1"]);
     let session = open(&connector, "web").await.unwrap();
-    let witness = crate::support::Witness::default();
-    let job = Job::new("echo go; sleep 1000");
+    let (job, witness) = (Job::new("echo go; sleep 1000"), Witness::default());
     let freezing = async {
         witness.heard("go").await;
         relay.freeze();
@@ -122,7 +121,20 @@ async fn a_server_that_falls_silent_is_noticed_by_keep_alives() {
     assert_failed(&outcome, Stage::Command, FailureClass::Lost, "no answer to keep-alives for 1s");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_never_answers_a_channel_request_times_out_there() {
+    let world = World::one(&[]).await;
+    let relay = world.relay("web").await;
+    let [name, port] = relay.options();
+    let session = open(&world.connector(&[&name, &port]), "web").await.unwrap();
+    relay.freeze();
+    let mut job = Job::new("true");
+    job.limits.channel = Some(LIMIT);
+    let (outcome, _) = job.watch(&session).await;
+    assert_failed(&outcome, Stage::Channel, FailureClass::Timeout, "timed out after 1s");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keep_alives_keep_a_silent_command_alive() {
     let world = World::one(&[]).await;
     let connector = world.connector(&["ServerAliveInterval=1", "ServerAliveCountMax=1"]);
@@ -131,7 +143,7 @@ async fn keep_alives_keep_a_silent_command_alive() {
     assert_eq!((outcome, output.text()), (Outcome::Exited(0), "woke\n".to_owned()));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_commands_on_one_session_keep_their_output_apart() {
     let world = World::one(&[]).await;
     let session = world.session("web").await;

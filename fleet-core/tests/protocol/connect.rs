@@ -8,7 +8,7 @@ use fleet_core::ssh::known_hosts::HostKeyPolicy;
 use fleet_core::ssh::{ConnectObserver, ConnectSettings, Connector, NoPrompt};
 use fleet_sandbox::Fault;
 
-use crate::support::{DEADLINE, Job, LIMIT, Relay, Witness, World, open, open_seen_by, until};
+use crate::support::{DEADLINE, Job, LIMIT, Witness, World, open, open_seen_by, until};
 
 /// How connecting to a host with `faults` fails, when each stage may take a moment.
 async fn failure(faults: &[Fault]) -> HostError {
@@ -28,7 +28,7 @@ fn assert_fails(error: &HostError, stage: Stage, class: FailureClass, message: &
     assert_eq!(error.message, message);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_passes_through_every_stage_once() {
     let world = World::one(&[]).await;
     let witness = Witness::default();
@@ -40,19 +40,19 @@ async fn a_session_passes_through_every_stage_once() {
     assert_eq!(witness.notes(), [""; 0]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_listening_is_a_refused_connection() {
     let error = failure(&[Fault::Refuse]).await;
     assert_fails(&error, Stage::Connect, FailureClass::Refused, "connection refused");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_server_times_out_waiting_for_the_banner() {
     let error = failure(&[Fault::Silent]).await;
     assert_fails(&error, Stage::Banner, FailureClass::Timeout, "timed out after 1s");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_ssh_server_is_quoted() {
     let world = World::one(&[Fault::GarbageBanner]).await;
     let error = failure_in(&world).await;
@@ -61,20 +61,20 @@ async fn what_is_no_ssh_server_is_quoted() {
     assert_eq!(world.stats("web").connections, 1, "trying again would not help");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_banner_is_waited_for_within_its_limit() {
     let world = World::one(&[Fault::SlowBanner(Duration::from_millis(300))]).await;
     let session = open(&world.connector_within(DEADLINE, &[]), "web").await.unwrap();
     assert!(!session.is_closed());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_banner_beyond_its_limit_times_out() {
     let error = failure(&[Fault::SlowBanner(DEADLINE)]).await;
     assert_fails(&error, Stage::Banner, FailureClass::Timeout, "timed out after 1s");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_never_exchanges_keys_times_out_there() {
     let error = failure(&[Fault::HangKex]).await;
     assert_fails(&error, Stage::KeyExchange, FailureClass::Timeout, "timed out after 1s");
@@ -89,7 +89,7 @@ async fn a_server_that_closes_after_its_banner_fails_in_key_exchange_after_all_t
     assert_eq!(world.stats("web").connections, 6);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_dropped_before_login_are_tried_again() {
     let world = World::one(&[Fault::DropPreauth(2)]).await;
     let (connector, witness) = (world.connector_within(DEADLINE, &[]), Witness::default());
@@ -112,7 +112,7 @@ async fn a_server_that_drops_every_connection_fails_and_the_tries_are_said() {
     assert_eq!(world.stats("web").connections, 6);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_host_key_names_the_line_with_the_old_one_under_every_policy() {
     let world = World::new("other=1,web=1", &[("web", Fault::WrongHostKey)]).await;
     for policy in [None, Some(HostKeyPolicy::Strict), Some(HostKeyPolicy::AcceptNew), Some(HostKeyPolicy::Off)] {
@@ -125,7 +125,7 @@ async fn a_changed_host_key_names_the_line_with_the_old_one_under_every_policy()
     assert_eq!(world.stats("web").auth_attempts, 0, "nothing is told to a stranger");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_login_says_what_was_tried_and_what_the_server_accepts() {
     let world = World::one(&[Fault::AuthRefused]).await;
     let error = failure_in(&world).await;
@@ -136,12 +136,14 @@ async fn a_refused_login_says_what_was_tried_and_what_the_server_accepts() {
     assert_eq!((world.stats("web").connections, world.stats("web").auth_attempts), (1, 1));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disconnect_during_login_is_told_in_the_servers_words_and_not_as_a_wrong_key() {
     let world = World::one(&[Fault::TooManyAuthFailures]).await;
     for _ in 0..20 {
         let error = failure_in(&world).await;
-        assert_fails(&error, Stage::Authenticate, FailureClass::Auth, "Too many authentication failures");
+        let key = world.sandbox.user_key_path();
+        let message = format!("Too many authentication failures (tried key {})", key.display());
+        assert_fails(&error, Stage::Authenticate, FailureClass::Auth, &message);
         let hint = error.hint.unwrap();
         assert!(hint.contains("--identity") && hint.contains("IdentitiesOnly"), "{hint}");
     }
@@ -160,28 +162,29 @@ impl<F: Fn() + Send + Sync> ConnectObserver for AtLogin<F> {
     async fn note(&self, _: String) {}
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_lost_during_login_is_not_a_wrong_key() {
     let world = World::one(&[]).await;
-    let relay = Relay::to(world.sandbox.host("web").unwrap().address).await;
+    let relay = world.relay("web").await;
     let [name, port] = relay.options();
     let connector = world.connector(&[&name, &port]);
     let error = open_seen_by(&AtLogin(|| relay.cut()), &connector, "web").await.err().unwrap();
     assert_eq!(error.stage, Stage::Authenticate);
     assert!(error.message.starts_with("connection "), "{error}");
+    assert!(error.hint.unwrap().contains("neither accepted nor refused"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_that_hangs_times_out_there() {
     let world = World::one(&[]).await;
-    let relay = Relay::to(world.sandbox.host("web").unwrap().address).await;
+    let relay = world.relay("web").await;
     let [name, port] = relay.options();
     let connector = world.connector_within(LIMIT, &[&name, &port]);
     let error = open_seen_by(&AtLogin(|| relay.freeze()), &connector, "web").await.err().unwrap();
     assert_fails(&error, Stage::Authenticate, FailureClass::Timeout, "timed out after 1s");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_line_is_no_failure() {
     let world = World::one(&[Fault::Latency(Duration::from_millis(50))]).await;
     let session = open(&world.connector_within(DEADLINE, &[]), "web").await.unwrap();
@@ -190,10 +193,10 @@ async fn a_slow_line_is_no_failure() {
     assert_eq!(output.text(), "input\nend\n");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_says_good_bye_before_it_closes() {
     let world = World::one(&[]).await;
-    let relay = Relay::to(world.sandbox.host("web").unwrap().address).await;
+    let relay = world.relay("web").await;
     let [name, port] = relay.options();
     let session = open(&world.connector(&[&name, &port]), "web").await.unwrap();
     let before = relay.from_client_bytes();

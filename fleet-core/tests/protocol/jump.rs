@@ -7,7 +7,7 @@ use fleet_core::fanout::Signals;
 use fleet_core::outcome::{FailureClass, Outcome, Stage};
 use fleet_sandbox::Fault;
 
-use crate::support::{DEADLINE, Job, LIMIT, Recorder, Relay, RunCommand, World, fan_out, in_time, open, pattern};
+use crate::support::{DEADLINE, Job, LIMIT, Recorder, RunCommand, Witness, World, fan_out, in_time, open, pattern};
 
 /// Runs `job` on all `web` hosts through `jump` and returns the outcomes.
 async fn run_behind(world: &World, jump: &str, job: Job, recorder: &Recorder) -> Vec<Outcome> {
@@ -17,7 +17,7 @@ async fn run_behind(world: &World, jump: &str, job: Job, recorder: &Recorder) ->
     finished.report.outcomes().to_vec()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_targets_share_one_connection_to_their_jump_host() {
     let world = World::new("jump=1,web=50", &[]).await;
     let recorder = Recorder::new(50);
@@ -30,7 +30,7 @@ async fn fifty_targets_share_one_connection_to_their_jump_host() {
     assert_eq!((jump.connections, jump.logins, jump.forwards, jump.execs), (1, 1, 50, 0));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_chain_connects_to_each_of_its_jump_hosts_once() {
     let world = World::new("outer=1,inner=1,web=5", &[]).await;
     let outcomes = run_behind(&world, "outer,inner", Job::new("true"), &Recorder::new(5)).await;
@@ -40,7 +40,7 @@ async fn a_chain_connects_to_each_of_its_jump_hosts_once() {
     assert_eq!((inner.connections, inner.forwards), (1, 5));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_targets_of_a_jump_host_that_is_down_fail_with_one_reason() {
     let world = World::new("jump=1,web=20", &[("jump", Fault::Refuse)]).await;
     let outcomes = run_behind(&world, "jump", Job::new("true"), &Recorder::new(20)).await;
@@ -50,7 +50,7 @@ async fn all_targets_of_a_jump_host_that_is_down_fail_with_one_reason() {
     assert_eq!((error.stage, error.class), (Stage::Connect, FailureClass::Refused));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_jump_host_that_lets_nobody_in_is_asked_once_and_named() {
     let world = World::new("outer=1,inner=1,web=20", &[("inner", Fault::AuthRefused)]).await;
     let outcomes = run_behind(&world, "outer,inner", Job::new("true"), &Recorder::new(20)).await;
@@ -61,7 +61,7 @@ async fn a_jump_host_that_lets_nobody_in_is_asked_once_and_named() {
     assert_eq!((world.stats("inner").connections, world.stats("web01").connections), (1, 0));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_that_is_down_is_no_failure_of_the_others() {
     let world = World::new("jump=1,web=3", &[("web2", Fault::Refuse)]).await;
     let outcomes = run_behind(&world, "jump", Job::new("true"), &Recorder::new(3)).await;
@@ -70,7 +70,7 @@ async fn a_target_that_is_down_is_no_failure_of_the_others() {
     assert_eq!((&outcomes[0], &outcomes[2]), (&Outcome::Exited(0), &Outcome::Exited(0)));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_target_that_says_nothing_times_out_alone() {
     let world = World::new("jump=1,web=2", &[("web1", Fault::HangKex)]).await;
     let connector = world.connector_within(LIMIT, &["ProxyJump=jump"]);
@@ -79,17 +79,17 @@ async fn a_target_that_says_nothing_times_out_alone() {
     assert_eq!(Job::new("true").watch(&healthy.unwrap()).await.0, Outcome::Exited(0));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_loss_of_a_jump_host_loses_its_targets_and_the_next_connection_opens_it_anew() {
     let world = World::new("jump=1,web=2", &[]).await;
-    let relay = Relay::to(world.sandbox.host("jump").unwrap().address).await;
+    let relay = world.relay("jump").await;
     let config = world.sandbox.dir().join("through_relay");
     let [name, port] = relay.options().map(|option| option.replace('=', " "));
     let rest = std::fs::read_to_string(world.sandbox.ssh_config_path()).unwrap();
     std::fs::write(&config, format!("Host jump\n{name}\n{port}\nHost web*\nProxyJump jump\n{rest}")).unwrap();
     let connector = world.connector_with_config(&config);
     let session = open(&connector, "web1").await.unwrap();
-    let (job, witness) = (Job::new("echo go; sleep 1000"), crate::support::Witness::default());
+    let (job, witness) = (Job::new("echo go; sleep 1000"), Witness::default());
     let cutting = async {
         witness.heard("go").await;
         relay.cut();
@@ -103,7 +103,7 @@ async fn the_loss_of_a_jump_host_loses_its_targets_and_the_next_connection_opens
     assert_eq!(world.stats("jump").connections, 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_go_through_a_jump_host_unchanged_in_both_directions() {
     let world = World::new("jump=1,web=3", &[]).await;
     let connector = world.connector_within(DEADLINE, &["ProxyJump=jump"]);

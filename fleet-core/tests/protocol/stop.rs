@@ -12,10 +12,11 @@ use fleet_core::outcome::{Outcome, Stage, Stop, StopCause};
 use fleet_core::render::Completion;
 use fleet_core::ssh::OutputSink;
 use fleet_sandbox::Fault;
+use futures::future::join_all;
 use tokio::sync::Notify;
 
 use crate::support::{
-    DEADLINE, Input, Job, LIMIT, Marker, Recorder, RunCommand, Witness, World, fan_out, in_time, pattern, until,
+    DEADLINE, Input, Job, LIMIT, Marker, Recorder, RunCommand, Witness, World, fan_out, in_time, open, pattern, until,
 };
 
 /// Two processes: one in the command's own group, one in a session of its own. Both are deaf to TERM.
@@ -40,17 +41,17 @@ async fn cancel_stubborn(faults: &[Fault]) -> Outcome {
     outcome
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelling_leaves_no_process_and_says_so() {
     assert_eq!(cancel_stubborn(&[]).await, stopped(StopCause::Cancelled, Stop::Confirmed));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelling_leaves_no_process_where_the_server_ignores_signals() {
     assert_eq!(cancel_stubborn(&[Fault::NoSignal]).await, stopped(StopCause::Cancelled, Stop::Confirmed));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_timeout_leaves_no_process() {
     let (world, marker) = (World::one(&[]).await, Marker::new());
     let limit = Duration::from_secs(2);
@@ -61,7 +62,7 @@ async fn the_timeout_leaves_no_process() {
     marker.assert_gone();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stall_in_mid_output_leaves_no_process_and_keeps_what_came() {
     let (world, marker) = (World::one(&[Fault::StallOutput(100_000)]).await, Marker::new());
     let job = Job::new(marker.in_command("setsid {} & yes")).with_stall(LIMIT);
@@ -72,7 +73,7 @@ async fn a_stall_in_mid_output_leaves_no_process_and_keeps_what_came() {
     marker.assert_gone();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_that_trickle_are_no_stall() {
     let world = World::one(&[]).await;
     let job = Job::new("for i in 1 2 3 4 5 6; do echo $i; sleep 0.4; done").with_stall(LIMIT + LIMIT);
@@ -89,14 +90,13 @@ impl OutputSink for Slow {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn time_that_we_spend_on_output_is_no_stall() {
     let world = World::one(&[]).await;
     let session = world.session("web").await;
-    let sink = Slow(LIMIT * 2);
-    for _ in 0..3 {
-        assert_eq!(Job::new("echo said").with_stall(LIMIT).run(&session, &sink).await, Outcome::Exited(0));
-    }
+    let job = Job::new("echo said").with_stall(LIMIT);
+    let runs = (0..4).map(|_| job.run(&session, &Slow(LIMIT * 2)));
+    assert_eq!(join_all(runs).await, vec![Outcome::Exited(0); 4]);
 }
 
 /// A terminal that is paused for ever.
@@ -110,7 +110,7 @@ impl OutputSink for Stuck {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelling_works_while_nobody_takes_the_output() {
     let (world, marker, sink) = (World::one(&[]).await, Marker::new(), Stuck::default());
     let session = world.session("web").await;
@@ -125,7 +125,7 @@ async fn cancelling_works_while_nobody_takes_the_output() {
     marker.assert_gone();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_timeout_acts_while_nobody_takes_the_output() {
     let (world, marker, sink) = (World::one(&[]).await, Marker::new(), Stuck::default());
     let session = world.session("web").await;
@@ -135,7 +135,7 @@ async fn the_timeout_acts_while_nobody_takes_the_output() {
     marker.assert_gone();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelling_works_while_the_command_does_not_read_its_input() {
     let (world, marker, witness) = (World::one(&[]).await, Marker::new(), Witness::default());
     let session = world.session("web").await;
@@ -150,7 +150,7 @@ async fn cancelling_works_while_the_command_does_not_read_its_input() {
     marker.assert_gone();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_without_the_wrapper_is_stopped_by_signal() {
     let (world, marker, witness) = (World::one(&[]).await, Marker::new(), Witness::default());
     let session = world.session("web").await;
@@ -166,7 +166,7 @@ async fn a_command_without_the_wrapper_is_stopped_by_signal() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_ignores_signals_confirms_nothing_without_the_wrapper() {
     let (world, marker, witness) = (World::one(&[Fault::NoSignal]).await, Marker::new(), Witness::default());
     let session = world.session("web").await;
@@ -180,7 +180,7 @@ async fn a_server_that_ignores_signals_confirms_nothing_without_the_wrapper() {
     assert_eq!(outcome, stopped(StopCause::Cancelled, Stop::Unconfirmed(known)));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_that_says_nothing_confirms_nothing() {
     let world = World::one(&[Fault::StallOutput(0)]).await;
     let job = Job::new("sleep 1000").with_timeout(LIMIT);
@@ -189,7 +189,7 @@ async fn a_host_that_says_nothing_confirms_nothing() {
     assert_eq!(*cause, StopCause::Timeout(LIMIT));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_is_dropped_closes_its_channel() {
     let (world, marker) = (World::one(&[]).await, Marker::new());
     let session = Arc::new(world.session("web").await);
@@ -205,7 +205,20 @@ async fn a_run_that_is_dropped_closes_its_channel() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelling_while_the_channel_is_opened_skips_the_host() {
+    let world = World::one(&[]).await;
+    let relay = world.relay("web").await;
+    let [name, port] = relay.options();
+    let session = open(&world.connector(&[&name, &port]), "web").await.unwrap();
+    relay.freeze();
+    let job = Job::new("true");
+    let cancelling = async { job.cancel.cancel() };
+    let (outcome, ()) = tokio::join!(job.run(&session, &Witness::default()), cancelling);
+    assert_eq!(outcome, Outcome::Skipped);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelling_before_the_login_skips_the_host_and_closes_the_connection() {
     for (fault, stage) in [(Fault::Silent, Stage::Banner), (Fault::HangKex, Stage::KeyExchange)] {
         let world = World::one(&[fault]).await;
@@ -227,7 +240,7 @@ async fn cancelling_before_the_login_skips_the_host_and_closes_the_connection() 
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_signal_stops_what_runs_on_every_host_and_skips_the_rest() {
     let (world, marker) = (World::new("web=6", &[]).await, Marker::new());
     let (sender, signals) = Signals::scripted();
@@ -248,7 +261,7 @@ async fn the_first_signal_stops_what_runs_on_every_host_and_skips_the_rest() {
     assert_eq!(world.stats("web4").connections, 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leaving_at_once_closes_every_connection() {
     let (world, marker) = (World::new("web=3", &[]).await, Marker::new());
     let (sender, signals) = Signals::scripted();

@@ -7,7 +7,7 @@ use fleet_sandbox::Fault;
 use futures::future::join_all;
 
 use crate::support::{
-    DEADLINE, Job, LIMIT, World, host, in_time, open, pattern, run_to_end, temporary_file_bytes, until,
+    DEADLINE, Job, LIMIT, Witness, World, host, in_time, open, pattern, run_to_end, temporary_file_bytes, until,
 };
 
 /// More than a channel's window and all queues behind it.
@@ -20,7 +20,7 @@ fn tasks() -> usize {
     tokio::runtime::Handle::current().metrics().num_alive_tasks()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_that_waits_for_window_ends_when_the_command_does() {
     let world = World::one(&[Fault::CloseStdinEarly]).await;
     let session = world.session("web").await;
@@ -43,7 +43,7 @@ async fn a_writer_that_waits_for_window_ends_when_the_command_does() {
     until("no task is left", || tasks() <= before).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_that_leaves_its_input_ends_with_its_own_code() {
     let world = World::one(&[Fault::CloseStdinEarly]).await;
     let session = world.session("web").await;
@@ -58,7 +58,7 @@ async fn a_command_that_leaves_its_input_ends_with_its_own_code() {
     assert_eq!(run_to_end(&session, "echo fine").await.1.text(), "fine\n", "the session goes on");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn input_beyond_what_a_command_reads_is_no_failure() {
     let world = World::one(&[]).await;
     let job = Job::new("head -c 1000 | wc -c").with_input(pattern(10 << 20));
@@ -74,7 +74,7 @@ async fn flood(world: &World, name: &str, session: &Session) -> fleet_core::ssh:
     exec
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_that_nobody_reads_stops_no_other_and_no_keep_alive() {
     let world = World::one(&[]).await;
     let connector = world.connector(&["ServerAliveInterval=1", "ServerAliveCountMax=2"]);
@@ -90,7 +90,7 @@ async fn a_channel_that_nobody_reads_stops_no_other_and_no_keep_alive() {
     drop(flood);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_reads_yet_waits_on_disk_and_comes_in_order() {
     let world = World::one(&[]).await;
     let session = world.session("web").await;
@@ -110,7 +110,7 @@ async fn what_nobody_reads_yet_waits_on_disk_and_comes_in_order() {
     assert!(output == bytes, "{} bytes came", output.len());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_that_floods_us_stops_no_other_behind_the_same_jump_host() {
     let world = World::new("jump=1,web=2", &[]).await;
     let connector = world.connector_within(DEADLINE, &["ProxyJump=jump"]);
@@ -122,7 +122,7 @@ async fn a_host_that_floods_us_stops_no_other_behind_the_same_jump_host() {
     drop(flood);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_timeout_in_key_exchange_leaves_neither_task_nor_connection() {
     let world = World::new("web=30", &[("web", Fault::HangKex)]).await;
     let connector = world.connector_within(LIMIT, &[]);
@@ -137,14 +137,14 @@ async fn a_timeout_in_key_exchange_leaves_neither_task_nor_connection() {
     until("no task is left", || tasks() <= before).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connecting_that_is_given_up_leaves_neither_task_nor_connection() {
     for (fault, said) in [(Fault::Silent, 0), (Fault::HangKex, 1)] {
         let world = World::one(&[fault]).await;
-        let connector = std::sync::Arc::new(world.connector(&[]));
+        let connector = world.connector(&[]);
         let before = tasks();
         let connecting = tokio::spawn(async move {
-            let _ = connector.connect(&host("web"), &crate::support::Witness::default()).await;
+            let _ = connector.connect(&host("web"), &Witness::default()).await;
         });
         let sent = || world.stats("web").open_connections == 1 && world.stats("web").sent_bytes >= said;
         until("the host has said what it says", sent).await;
@@ -154,7 +154,7 @@ async fn connecting_that_is_given_up_leaves_neither_task_nor_connection() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_is_dropped_leaves_neither_task_nor_connection() {
     let world = World::one(&[]).await;
     let before = tasks();

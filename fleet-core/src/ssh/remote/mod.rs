@@ -11,6 +11,9 @@
 //! A command that ends by itself is left alone, and so is what it put in the background. Stopped with the command is also
 //! what it put in the background, other sessions included (on Linux: whatever inherited `FLEET_JOB`).
 //!
+//! On a channel with a pty, a lost connection is first of all a hang-up: what dies of SIGHUP is gone before the keeper looks,
+//! and the keeper takes that for a natural end. Only [`stop_command`] finds the rest there.
+//!
 //! Bytes to bytes: must not know of SSH, channels or time. The shell is in the `.sh` files of this folder.
 
 mod announcement;

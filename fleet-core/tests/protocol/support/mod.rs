@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 pub(crate) use job::{Input, Job, Transcript, Witness, run_to_end};
 pub(crate) use processes::{Marker, temporary_file_bytes};
-pub(crate) use relay::Relay;
+use relay::Relay;
 pub(crate) use run::{Recorder, RunCommand, fan_out};
 pub(crate) use world::{World, host, open, open_seen_by};
 

@@ -12,7 +12,7 @@ use fleet_core::ssh::{ConnectObserver, ConnectSettings, Connector, NoPrompt, Ses
 use fleet_sandbox::{Fault, HostStats, Sandbox};
 use tempfile::TempDir;
 
-use super::{Witness, in_time};
+use super::{Relay, Witness, in_time};
 
 /// Hosts that run in this process, until dropped.
 pub(crate) struct World {
@@ -98,6 +98,11 @@ impl World {
 
     pub(crate) fn stats(&self, host: &str) -> HostStats {
         self.sandbox.stats(host).unwrap()
+    }
+
+    /// A line to `host` that can be frozen or cut.
+    pub(crate) async fn relay(&self, host: &str) -> Relay {
+        Relay::to(self.sandbox.host(host).unwrap().address).await
     }
 
     /// All hosts of the sandbox whose name starts with `prefix`, in order.
