@@ -7,7 +7,7 @@ mod failure;
 mod logging;
 mod terminal;
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args};
@@ -35,7 +35,7 @@ Of several, 3 comes before 4 before 5. With --exit-max: the largest remote exit 
 #[derive(Args, Clone, Debug)]
 pub struct FleetArgs {
     /// Run on HOST: [user@]host[:port], ranges web[01-20], comma lists; repeatable
-    #[arg(short = 'H', long = "host", value_name = "HOST", help_heading = "Selection")]
+    #[arg(short = 'H', long = "host", value_name = "HOST", allow_hyphen_values = true, help_heading = "Selection")]
     hosts: Vec<String>,
 
     /// Run on the hosts of FILE (- is standard input), or with -g on its groups; repeatable
@@ -208,9 +208,13 @@ pub enum StdinUse {
 }
 
 /// A failure to read the command line; asking for help or the version is none, and is answered here.
-pub fn usage_failure(error: &clap::Error) -> Failure {
-    let _ = error.print();
-    Failure::printed(if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Success })
+pub fn usage_failure(program: &str, error: &clap::Error) -> Failure {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return Failure::printed(ExitStatus::Success);
+    }
+    let _ = write!(io::stderr(), "{program}: {}", error.render());
+    Failure::printed(ExitStatus::Usage)
 }
 
 impl FleetArgs {

@@ -67,7 +67,7 @@ enum Input {
 
 /// Reads the arguments of this process.
 pub(crate) fn parse() -> Result<(Prepared, CommandSettings), Failure> {
-    let args = PshArgs::try_parse().map_err(|error| usage_failure(&error))?;
+    let args = PshArgs::try_parse().map_err(|error| usage_failure("psh", &error))?;
     let PshArgs { fleet, send_input, variables, argv, raw, command } = args;
     let stdin = if send_input { StdinUse::Taken("-I") } else { StdinUse::Free };
     let variables = variables.into_iter().map(variable).collect::<Result<_, _>>()?;

@@ -89,7 +89,7 @@ fn a_known_hosts_file_that_cannot_be_read_is_an_error() {
     std::fs::remove_file(env.known_hosts()).unwrap();
     std::fs::create_dir(env.known_hosts()).unwrap();
     let run = env.psh(["--host-key", "accept-new", "-H", "server", "echo fine"]).finish();
-    assert_eq!(run.code, Some(1), "{run}");
+    assert_eq!(run.code, Some(2), "{run}");
     let place = env.known_hosts().display().to_string();
     run.expect_stderr(&place).expect_nowhere("fine");
     drop(server);

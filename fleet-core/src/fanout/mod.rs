@@ -1,6 +1,6 @@
 //! The one fan-out: runs a `Task` on many hosts, a bounded number at once, and reports on every one.
 //!
-//! The loop selects over what can happen (an event, a signal, a tick), asks [`RunState`] what follows, and does it.
+//! The loop selects over what can happen (an event, a signal, a tick), asks `RunState` what follows, and does it.
 //! It knows no SSH, no terminal and no flags; hosts are numbers here.
 
 mod renderer_thread;

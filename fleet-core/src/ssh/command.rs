@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::deadline::within;
 use super::remote::{self, Announcement, RemoteCommand, RemoteProcess, StdinMode, StopVerdict, Token};
-use super::session::{Exec, ExecEnd, ExecEvent, ExecSignals, ExecStdin, ExitReport, Session};
+use super::session::{Exec, ExecEnd, ExecEvent, ExecSide, ExecSignals, ExecStdin, ExitReport, Session};
 use crate::event::Stream;
 use crate::outcome::{FailureClass, HostError, Outcome, Stage, Stop, StopCause};
 
@@ -126,7 +126,6 @@ struct Output {
     exec: Exec,
     announcement: Option<Announcement>,
     remote: watch::Sender<Option<RemoteProcess>>,
-    ended: watch::Sender<bool>,
 }
 
 /// The half of a running command that is used to stop it.
@@ -137,7 +136,7 @@ struct Process<'a> {
     token: Token,
     wrapping: Wrapping,
     remote: watch::Receiver<Option<RemoteProcess>>,
-    ended: watch::Receiver<bool>,
+    side: ExecSide,
 }
 
 async fn start<'a, F>(session: &'a Session, run: &CommandRun<'_, F>) -> Result<(Output, Process<'a>), HostError> {
@@ -151,10 +150,10 @@ async fn start<'a, F>(session: &'a Session, run: &CommandRun<'_, F>) -> Result<(
     };
     let exec = session.exec(&text).await?;
     let (remote_sender, remote) = watch::channel(None);
-    let (ended_sender, ended) = watch::channel(false);
+    let side = exec.side();
     let process =
-        Process { session, signals: exec.signals(), stdin: exec.stdin(), token, wrapping: run.wrapping, remote, ended };
-    Ok((Output { exec, announcement, remote: remote_sender, ended: ended_sender }, process))
+        Process { session, signals: exec.signals(), stdin: exec.stdin(), token, wrapping: run.wrapping, remote, side };
+    Ok((Output { exec, announcement, remote: remote_sender }, process))
 }
 
 impl Output {
@@ -180,7 +179,6 @@ impl Output {
                 sink.output(Stream::Stderr, rest).await;
             }
         }
-        self.ended.send_replace(true);
         outcome
     }
 
@@ -237,6 +235,7 @@ impl Process<'_> {
     }
 
     async fn stop(&self, grace: Duration) -> Stop {
+        self.side.let_excess_go();
         if self.wrapping == Wrapping::Raw {
             return self.stop_by_signal(grace).await;
         }
@@ -250,6 +249,7 @@ impl Process<'_> {
                 Stop::Unconfirmed(format!("left on the host: process {}", pids.join(", ")))
             }
             Ok(Ok(StopVerdict::Unknown)) => Stop::Unconfirmed("the host does not show all its processes".to_owned()),
+            Ok(Err(error)) if error.class == FailureClass::Lost => Stop::Unconfirmed(error.message),
             Ok(Err(error)) => self.stop_by_keeper(grace, &error).await,
             Err(_) => Stop::Unconfirmed("the host did not answer".to_owned()),
         }
@@ -276,24 +276,33 @@ impl Process<'_> {
     /// cannot say how it went.
     async fn stop_by_keeper(&self, grace: Duration, why: &HostError) -> Stop {
         self.stdin.close().await;
-        let mut ended = self.ended.clone();
-        let ended = tokio::time::timeout(grace + STOP_MARGIN, ended.wait_for(|ended| *ended)).await.is_ok();
-        let main = if ended { "the command itself has ended" } else { "the command has not ended" };
+        let main = match self.ended_within(grace + STOP_MARGIN).await {
+            Some(Outcome::Failed(error)) => return Stop::Unconfirmed(error.message),
+            Some(_) => "the command itself has ended",
+            None => "the command has not ended",
+        };
         Stop::Unconfirmed(format!("{main}, its children were not asked after: {}", why.message))
     }
 
     async fn stop_by_signal(&self, grace: Duration) -> Stop {
         for (signal, limit) in [("TERM", grace), ("KILL", Duration::from_secs(1))] {
             self.signals.send(signal);
-            let mut ended = self.ended.clone();
-            if tokio::time::timeout(limit, ended.wait_for(|ended| *ended)).await.is_ok() {
-                return match self.wrapping {
-                    Wrapping::Raw => Stop::Confirmed,
-                    Wrapping::Shell => Stop::Unconfirmed("the command ended, its children are not known".to_owned()),
-                };
+            match (self.ended_within(limit).await, self.wrapping) {
+                (None, _) => {}
+                (Some(Outcome::Failed(error)), _) => return Stop::Unconfirmed(error.message),
+                (Some(_), Wrapping::Raw) => return Stop::Confirmed,
+                (Some(_), Wrapping::Shell) => {
+                    return Stop::Unconfirmed("the command ended, its children are not known".to_owned());
+                }
             }
         }
         Stop::Unconfirmed("the server did not act on the signal".to_owned())
+    }
+
+    /// How the command ends, if it does within `limit`.
+    async fn ended_within(&self, limit: Duration) -> Option<Outcome> {
+        let end = tokio::time::timeout(limit, self.side.ended()).await.ok()?;
+        Some(end.map_or_else(Outcome::Failed, |end| outcome_of(&end, self.session)))
     }
 
     /// The command's process on its host; `None` when it ended without a word of it.

@@ -141,3 +141,78 @@ impl AsyncWrite for JumpStream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use fleet_sandbox::Sandbox;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::host::Host;
+    use crate::ssh::config::{ConfigSource, ConfigSources, LocalContext, SshConfig};
+    use crate::ssh::{ConnectObserver, ConnectSettings, Connector, NoPrompt, StageTimeout};
+
+    /// More than a channel's window and the sockets' buffers, and less than [`QUEUE_LIMIT`].
+    const FLOOD_BYTES: usize = 20 << 20;
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    struct Nobody;
+
+    impl ConnectObserver for Nobody {
+        async fn stage(&self, _: crate::outcome::Stage) {}
+        async fn note(&self, _: String) {}
+    }
+
+    async fn session(sandbox: &Sandbox) -> Session {
+        let sources = ConfigSources { options: Vec::new(), file: ConfigSource::Path(sandbox.ssh_config_path()) };
+        let settings = ConnectSettings {
+            config: SshConfig::load(&sources, LocalContext::current().unwrap()).unwrap(),
+            stage_timeout: StageTimeout::Chosen(Some(DEADLINE)),
+            user: None,
+            identities: None,
+            host_key: None,
+            password: None,
+        };
+        Connector::new(settings, Arc::new(NoPrompt)).connect(&Host::new("jump").unwrap(), &Nobody).await.unwrap()
+    }
+
+    /// A stream through `session` to a server that sends `bytes` and tells when they are sent.
+    async fn stream(session: &Session, bytes: Vec<u8>) -> (JumpStream, tokio::task::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let sending = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            socket.write_all(&bytes).await.unwrap();
+            socket.shutdown().await.unwrap();
+            // Closing with unread input would reset the connection.
+            let _ = socket.read(&mut [0]).await;
+        });
+        (JumpStream::new(session.direct_tcpip("127.0.0.1", port).await.unwrap()), sending)
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_nobody_reads_stops_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let sandbox = Sandbox::builder(folder.path()).host("jump", "jump").start().await.unwrap();
+        let session = session(&sandbox).await;
+        let (mut flooded, _flooding) = stream(&session, vec![7; FLOOD_BYTES]).await;
+        let queued = Arc::clone(&flooded.queued);
+        let all_queued = async {
+            while queued.load(Ordering::Relaxed) < FLOOD_BYTES {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(DEADLINE, all_queued).await.expect("the flood is taken in");
+        let (mut other, _sending) = stream(&session, b"fine".to_vec()).await;
+        let mut said = String::new();
+        timeout(DEADLINE, other.read_to_string(&mut said)).await.expect("the other is heard").unwrap();
+        assert_eq!(said, "fine");
+        let mut flood = Vec::new();
+        timeout(DEADLINE, flooded.read_to_end(&mut flood)).await.expect("the flood ends").unwrap();
+        assert!(flood == vec![7; FLOOD_BYTES], "{} bytes", flood.len());
+    }
+}

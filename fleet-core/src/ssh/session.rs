@@ -268,9 +268,36 @@ impl Exec {
         ExecStdin(self.stdin.clone())
     }
 
+    /// What can be known and done beside the output.
+    pub(super) fn side(&self) -> ExecSide {
+        ExecSide { spool: Arc::clone(&self.spool), end: self.end.clone() }
+    }
+
     /// What sends signals to the command.
     pub fn signals(&self) -> ExecSignals {
         ExecSignals(self.signals.downgrade())
+    }
+}
+
+/// A running command seen beside its output, which somebody may be slow to take.
+pub(super) struct ExecSide {
+    spool: Arc<Spool>,
+    end: watch::Receiver<Option<Result<ExecEnd, HostError>>>,
+}
+
+impl ExecSide {
+    /// Waits for the end of the channel, which may be long before the last of the output is taken.
+    pub(super) async fn ended(&self) -> Result<ExecEnd, HostError> {
+        let mut end = self.end.clone();
+        match end.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(end)) => end.clone(),
+            _ => Ok(ExecEnd { exit: None, refused: false }),
+        }
+    }
+
+    /// From now on output that nobody takes may be lost, where keeping it would mean not to hear the host.
+    pub(super) fn let_excess_go(&self) {
+        self.spool.let_excess_go();
     }
 }
 

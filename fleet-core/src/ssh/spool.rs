@@ -24,10 +24,17 @@ const DISK_LIMIT: u64 = 4 << 30;
 /// Stream and length of a chunk on disk.
 const HEADER_BYTES: usize = 5;
 
-/// What all spools of a run have on disk.
-#[derive(Debug, Default)]
+/// What all spools of a run have on disk, and may have.
+#[derive(Debug)]
 pub(super) struct SpoolBudget {
     disk_bytes: AtomicU64,
+    limit: u64,
+}
+
+impl Default for SpoolBudget {
+    fn default() -> Self {
+        Self { disk_bytes: AtomicU64::new(0), limit: DISK_LIMIT }
+    }
 }
 
 /// One host's queue. Push from the session, pop from the consumer.
@@ -47,6 +54,19 @@ struct Queue {
     read_offset: u64,
     write_offset: u64,
     paused: bool,
+    excess: Excess,
+}
+
+/// What happens when there is no room on disk either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Excess {
+    /// The network is no longer read.
+    #[default]
+    Waits,
+    /// It will be thrown away, with all that comes after it.
+    Lost,
+    /// Some was thrown away.
+    Losing,
 }
 
 impl Spool {
@@ -60,6 +80,9 @@ impl Spool {
     /// When the temporary file cannot be made or written.
     pub(super) fn push(&self, stream: Stream, bytes: Bytes) -> io::Result<()> {
         let mut queue = self.lock();
+        if queue.excess == Excess::Losing {
+            return Ok(());
+        }
         let in_memory = queue.on_disk() == 0 && queue.memory_bytes + bytes.len() <= MEMORY_LIMIT;
         if in_memory || (queue.memory.is_empty() && queue.on_disk() == 0) {
             queue.memory_bytes += bytes.len();
@@ -67,9 +90,13 @@ impl Spool {
         } else {
             let added = queue.write(stream, &bytes)?;
             let total = self.budget.disk_bytes.fetch_add(added, Ordering::SeqCst) + added;
-            if total > DISK_LIMIT {
-                queue.paused = true;
-                self.wire.pause();
+            match queue.excess {
+                _ if total <= self.budget.limit => {}
+                Excess::Waits => {
+                    queue.paused = true;
+                    self.wire.pause();
+                }
+                Excess::Lost | Excess::Losing => queue.excess = Excess::Losing,
             }
         }
         drop(queue);
@@ -92,11 +119,22 @@ impl Spool {
         }
         let (chunk, freed) = queue.read()?;
         let total = self.budget.disk_bytes.fetch_sub(freed, Ordering::SeqCst) - freed;
-        if queue.paused && (total <= DISK_LIMIT / 2 || queue.on_disk() == 0) {
+        if queue.paused && (total <= self.budget.limit / 2 || queue.on_disk() == 0) {
             queue.paused = false;
             self.wire.resume();
         }
         Ok(Some(chunk))
+    }
+
+    /// From now on never stops the network: output that nobody takes must not keep us from stopping the command.
+    pub(super) fn let_excess_go(&self) {
+        let mut queue = self.lock();
+        if queue.excess == Excess::Waits {
+            queue.excess = Excess::Lost;
+        }
+        if std::mem::take(&mut queue.paused) {
+            self.wire.resume();
+        }
     }
 
     /// Waits until something was pushed since the last look.
@@ -158,6 +196,8 @@ impl Drop for Spool {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
     use crate::ssh::wire::Wire;
 
@@ -186,6 +226,32 @@ mod tests {
         }
         assert_eq!(popped, chunks);
         assert_eq!(budget.disk_bytes.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_budget_pauses_the_network_until_output_is_taken_or_may_be_lost() {
+        let (mut far, near) = tokio::io::duplex(64);
+        let (mut wire, control) = Wire::new(Box::new(near));
+        let budget = Arc::new(SpoolBudget { limit: 1 << 20, ..SpoolBudget::default() });
+        let spool = Spool::new(Arc::clone(&budget), control);
+        let fill = || (0..64).for_each(|_| spool.push(Stream::Stdout, Bytes::from(vec![0; 32 * 1024])).unwrap());
+        let mut byte = [0];
+        fill();
+        far.write_all(b"x").await.unwrap();
+        assert!(futures::poll!(Box::pin(wire.read_exact(&mut byte))).is_pending());
+        while spool.try_pop().unwrap().is_some() {}
+        wire.read_exact(&mut byte).await.unwrap();
+        fill();
+        far.write_all(b"x").await.unwrap();
+        assert!(futures::poll!(Box::pin(wire.read_exact(&mut byte))).is_pending());
+        spool.let_excess_go();
+        wire.read_exact(&mut byte).await.unwrap();
+        let kept = budget.disk_bytes.load(Ordering::SeqCst);
+        fill();
+        fill();
+        assert!(budget.disk_bytes.load(Ordering::SeqCst) < kept + (64 << 10), "the rest is thrown away");
+        far.write_all(b"x").await.unwrap();
+        wire.read_exact(&mut byte).await.unwrap();
     }
 
     #[tokio::test]

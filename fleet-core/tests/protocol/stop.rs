@@ -10,7 +10,7 @@ use fleet_core::event::Stream;
 use fleet_core::fanout::{Signal, Signals};
 use fleet_core::outcome::{Outcome, Stage, Stop, StopCause};
 use fleet_core::render::Completion;
-use fleet_core::ssh::OutputSink;
+use fleet_core::ssh::{OutputSink, Wrapping};
 use fleet_sandbox::Fault;
 use futures::future::join_all;
 use tokio::sync::Notify;
@@ -94,8 +94,8 @@ impl OutputSink for Slow {
 async fn time_that_we_spend_on_output_is_no_stall() {
     let world = World::one(&[]).await;
     let session = world.session("web").await;
-    let job = Job::new("echo said").with_stall(LIMIT);
-    let runs = (0..4).map(|_| job.run(&session, &Slow(LIMIT * 2)));
+    let (job, sink) = (Job::new("echo said").with_stall(LIMIT), Slow(LIMIT * 2));
+    let runs = (0..4).map(|_| job.run(&session, &sink));
     assert_eq!(join_all(runs).await, vec![Outcome::Exited(0); 4]);
 }
 
@@ -133,6 +133,45 @@ async fn the_timeout_acts_while_nobody_takes_the_output() {
     let outcome = job.run(&session, &sink).await;
     assert_eq!(outcome, stopped(StopCause::Timeout(LIMIT), Stop::Confirmed));
     marker.assert_gone();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_by_signal_is_confirmed_while_nobody_takes_the_output() {
+    let (world, marker, sink) = (World::one(&[]).await, Marker::new(), Stuck::default());
+    let session = world.session("web").await;
+    let job = Job::new(marker.in_command("echo go; echo went; exec {}")).raw();
+    let cancelling = async {
+        sink.0.notified().await;
+        marker.sleeps(1).await;
+        job.cancel.cancel();
+    };
+    let (outcome, ()) = tokio::join!(job.run(&session, &sink), cancelling);
+    assert_eq!(outcome, stopped(StopCause::Cancelled, Stop::Confirmed));
+    marker.gone().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_lost_while_stopping_confirms_nothing() {
+    let world = World::one(&[Fault::NoSignal]).await;
+    for wrapping in [Wrapping::Shell, Wrapping::Raw] {
+        let (marker, relay) = (Marker::new(), world.relay("web").await);
+        let [name, port] = relay.options();
+        let session = open(&world.connector(&[&name, &port]), "web").await.unwrap();
+        let mut job = Job { wrapping, ..Job::new(marker.in_command("trap '' TERM HUP; {}; {}")) };
+        job.limits.grace = DEADLINE * 10;
+        let losing = async {
+            marker.sleeps(1).await;
+            let before = relay.from_client_bytes();
+            job.cancel.cancel();
+            until("the stop is under way", || relay.from_client_bytes() > before).await;
+            relay.cut();
+        };
+        let ((outcome, _), ()) = tokio::join!(job.watch(&session), losing);
+        let Outcome::Stopped { cause: StopCause::Cancelled, stop: Stop::Unconfirmed(known) } = &outcome else {
+            panic!("{wrapping:?}: {outcome:?}");
+        };
+        assert!(known.starts_with("connection "), "{wrapping:?}: {known}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -214,7 +253,7 @@ async fn cancelling_while_the_channel_is_opened_skips_the_host() {
     relay.freeze();
     let job = Job::new("true");
     let cancelling = async { job.cancel.cancel() };
-    let (outcome, ()) = tokio::join!(job.run(&session, &Witness::default()), cancelling);
+    let ((outcome, _), ()) = tokio::join!(job.watch(&session), cancelling);
     assert_eq!(outcome, Outcome::Skipped);
 }
 
