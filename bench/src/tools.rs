@@ -64,11 +64,9 @@ impl Tool {
         let (parallel, command) = (job.parallel, job.command);
         let words: Vec<String> = match self {
             Self::Psh => vec![format!("-F{config}"), format!("-h{hosts}"), format!("-p{parallel}"), "--".into()],
-            Self::ParallelSsh => ["-P", "-t", "0", "-p", &parallel.to_string()]
-                .map(str::to_owned)
-                .into_iter()
-                .chain([format!("-x-F {config}"), format!("-h{hosts}")])
-                .collect(),
+            Self::ParallelSsh => {
+                vec!["-P".into(), "-t0".into(), format!("-p{parallel}"), format!("-x-F {config}"), format!("-h{hosts}")]
+            }
             Self::Pdsh => {
                 vec!["-Rssh".into(), format!("-l{}", job.user), format!("-f{parallel}"), format!("-w^{hosts}")]
             }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::SystemTime;
@@ -378,50 +378,19 @@ fn a_name_that_we_hash_is_found_by_ssh() {
     assert!(bench.ssh_accepts(Shows::Key, to, "yes"));
 }
 
-/// Tells a copy of this test program, started by the test below, which file to write to and who it is.
-const CHILD_FILE: &str = "KNOWN_HOSTS_CHILD_FILE";
-const CHILD_NAME: &str = "KNOWN_HOSTS_CHILD_NAME";
-/// Said by the copy once it is up; it starts when its input ends.
-const READY: &str = "ready to remember";
-
-#[test]
-#[ignore = "run by two_processes_and_ssh_lose_no_line_and_write_none_twice as another process"]
-fn child_remembers_hosts() {
-    let known = open(Path::new(&std::env::var(CHILD_FILE).unwrap()));
-    let me: usize = std::env::var(CHILD_NAME).unwrap().parse().unwrap();
-    println!("{READY}");
-    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
-    std::thread::scope(|scope| {
-        for number in 0..250 {
-            let known = &known;
-            scope.spawn(move || {
-                for (name, key) in
-                    [(format!("shared{number}"), number), (format!("own{me}-{number}"), 1_000 * me + number)]
-                {
-                    let key = PublicKey::from_openssh(&numbered_key(key)).unwrap();
-                    let verdict = known.remember(&KnownName::of_host(&name, 22), &key, HashNames::Plain).unwrap();
-                    assert!(matches!(verdict, Verdict::Trusted(_)), "{name}");
-                }
-            });
-        }
-    });
-}
-
 #[test]
 fn two_processes_and_ssh_lose_no_line_and_write_none_twice() {
     let bench = Bench::new();
     let file = bench.known_hosts("");
     let mut children = ["1", "2"].map(|name| {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child_remembers_hosts", "--ignored", "--nocapture"])
-            .env(CHILD_FILE, &file)
-            .env(CHILD_NAME, name)
+        let mut child = Command::new(env!("CARGO_BIN_EXE_remember-hosts"))
+            .args([file.as_os_str(), name.as_ref()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.by_ref().any(|line| line.unwrap().contains(READY)), "child {name} ended early");
+        assert!(lines.by_ref().any(|line| line.unwrap() == "ready"), "child {name} ended early");
         (child, lines)
     });
     children.iter_mut().for_each(|(child, _)| drop(child.stdin.take()));
