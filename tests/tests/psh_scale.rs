@@ -30,7 +30,7 @@ impl Fleet {
 
 impl Drop for Fleet {
     fn drop(&mut self) {
-        self.env.fleet(["sandbox", "stop", "--dir", &self.dir]).finish();
+        let _ = self.env.fleet(["sandbox", "stop", "--dir", &self.dir]).finish();
     }
 }
 

@@ -199,8 +199,8 @@ async fn a_session_says_good_bye_before_it_closes() {
     let relay = world.relay("web").await;
     let [name, port] = relay.options();
     let session = open(&world.connector(&[&name, &port]), "web").await.unwrap();
-    let before = relay.from_client_bytes();
+    let before = relay.sent_by_client_bytes();
     session.disconnect().await;
     until("the connection is closed", || world.stats("web").open_connections == 0).await;
-    assert!(relay.from_client_bytes() > before, "closed without a word");
+    assert!(relay.sent_by_client_bytes() > before, "closed without a word");
 }

@@ -161,9 +161,9 @@ async fn a_connection_lost_while_stopping_confirms_nothing() {
         job.limits.grace = DEADLINE * 10;
         let losing = async {
             marker.sleeps(1).await;
-            let before = relay.from_client_bytes();
+            let before = relay.sent_by_client_bytes();
             job.cancel.cancel();
-            until("the stop is under way", || relay.from_client_bytes() > before).await;
+            until("the stop is under way", || relay.sent_by_client_bytes() > before).await;
             relay.cut();
         };
         let ((outcome, _), ()) = tokio::join!(job.watch(&session), losing);

@@ -21,7 +21,7 @@ enum Line {
 pub(crate) struct Relay {
     address: SocketAddr,
     line: watch::Sender<Line>,
-    from_client_bytes: Arc<AtomicU64>,
+    sent_by_client_bytes: Arc<AtomicU64>,
 }
 
 impl Relay {
@@ -29,8 +29,8 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let line = watch::Sender::new(Line::Open);
-        let from_client_bytes = Arc::new(AtomicU64::new(0));
-        let (state, count) = (line.subscribe(), Arc::clone(&from_client_bytes));
+        let sent_by_client_bytes = Arc::new(AtomicU64::new(0));
+        let (state, count) = (line.subscribe(), Arc::clone(&sent_by_client_bytes));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (client_read, client_write) = client.into_split();
@@ -39,7 +39,7 @@ impl Relay {
                 tokio::spawn(carry(host_read, client_write, state.clone(), Arc::default()));
             }
         });
-        Self { address, line, from_client_bytes }
+        Self { address, line, sent_by_client_bytes }
     }
 
     /// The options that lead a connection through here instead of to the host itself.
@@ -63,8 +63,8 @@ impl Relay {
     }
 
     /// What clients have sent so far.
-    pub(crate) fn from_client_bytes(&self) -> u64 {
-        self.from_client_bytes.load(Ordering::SeqCst)
+    pub(crate) fn sent_by_client_bytes(&self) -> u64 {
+        self.sent_by_client_bytes.load(Ordering::SeqCst)
     }
 }
 
