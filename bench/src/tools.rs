@@ -173,7 +173,7 @@ mod tests {
             for part in ["-F", "/b/config", "/b/hosts", "7"] {
                 assert!(shown.contains(part), "{part} in {shown}");
             }
-            assert_eq!(words.get_args().next_back(), Some(job.command.as_ref()), "{tool:?}");
+            assert_eq!(words.get_args().last(), Some(job.command.as_ref()), "{tool:?}");
         }
     }
 }

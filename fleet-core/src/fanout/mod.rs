@@ -121,7 +121,8 @@ impl Fanout {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         run.apply(Input::Begin);
         while !run.state.is_over() {
-            let quiet = *self.quiet.borrow_and_update();
+            // A question that is still open when the run is cancelled is not waited for.
+            let quiet = *self.quiet.borrow_and_update() && run.state.is_running();
             let accepts = run.renderer.has_room() && !quiet;
             tokio::select! {
                 biased;

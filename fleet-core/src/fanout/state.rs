@@ -79,6 +79,11 @@ impl RunState {
         self.running_count == 0 && (self.next == self.outcomes.len() || self.phase != Phase::Running)
     }
 
+    /// Whether nobody told it to stop.
+    pub(super) fn is_running(&self) -> bool {
+        self.phase == Phase::Running
+    }
+
     pub(super) fn completion(&self) -> Completion {
         match self.phase {
             Phase::Running => Completion::Complete,

@@ -261,6 +261,21 @@ async fn a_task_that_panics_is_our_failure_on_that_host_only() {
 }
 
 #[tokio::test]
+async fn a_signal_ends_the_run_although_a_question_is_open() {
+    let task = Scripted(|host: HostContext| async move {
+        host.cancel().cancelled().await;
+        Outcome::Skipped
+    });
+    let (sender, signals) = Signals::scripted();
+    let (renderer, _) = recorder();
+    let (fanout, asking) = fanout(2, 2);
+    asking.send_replace(true);
+    let run = tokio::spawn(fanout.run(task, renderer, signals));
+    sender.send(Signal::Interrupt).await.unwrap();
+    assert_eq!(run.await.unwrap().completion, Completion::Interrupted);
+}
+
+#[tokio::test]
 async fn output_waits_while_a_question_is_on_the_terminal() {
     let reached = Arc::new(Notify::new());
     let emitted = Arc::clone(&reached);
