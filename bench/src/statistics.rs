@@ -37,14 +37,14 @@ mod tests {
 
     #[test]
     fn spread_does_not_depend_on_the_order() {
-        let cases: [(&[f64], (f64, f64, f64)); 4] = [
-            (&[2.0], (2.0, 2.0, 2.0)),
-            (&[3.0, 1.0, 2.0], (1.0, 2.0, 3.0)),
-            (&[10.0, 9.0, 100.0, 1.0, 2.0], (1.0, 9.0, 100.0)),
-            (&[4.0, 1.0, 2.0, 3.0], (1.0, 2.5, 4.0)),
+        let cases = [
+            (vec![2.0], [2.0, 2.0, 2.0]),
+            (vec![3.0, 1.0, 2.0], [1.0, 2.0, 3.0]),
+            (vec![10.0, 9.0, 100.0, 1.0, 2.0], [1.0, 9.0, 100.0]),
+            (vec![4.0, 1.0, 2.0, 3.0], [1.0, 2.5, 4.0]),
         ];
-        for (numbers, (min, median, max)) in cases {
-            assert_eq!(Spread::of(numbers.iter().copied()), Some(Spread { min, median, max }), "{numbers:?}");
+        for (numbers, [min, median, max]) in cases {
+            assert_eq!(Spread::of(numbers.clone()), Some(Spread { min, median, max }), "{numbers:?}");
         }
     }
 

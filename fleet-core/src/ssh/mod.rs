@@ -20,6 +20,7 @@ mod jump;
 mod keys;
 pub mod known_hosts;
 mod parameters;
+mod pattern;
 mod prompt;
 pub mod remote;
 mod session;

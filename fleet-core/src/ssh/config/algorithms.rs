@@ -2,7 +2,7 @@
 //!
 //! Must not know which names exist.
 
-use super::pattern::{PatternList, matches};
+use crate::ssh::pattern::{PatternList, matches};
 
 /// What a configuration says about a list of algorithms, such as `aes128-ctr,aes256-ctr` or `+ssh-rsa`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,9 +14,9 @@ use super::keyword::Setting;
 use super::library::{check_depth, is_fixed};
 use super::matching::{Criterion, Expected, Test};
 use super::notice::Notice;
-use super::pattern::PatternList;
 use super::settings::Settings;
 use super::value::Value;
+use crate::ssh::pattern::PatternList;
 
 /// The port of ssh (RFC 4253, section 4.1).
 pub(super) const DEFAULT_PORT: u16 = 22;

@@ -10,8 +10,8 @@ use super::keyword::{Role, Setting, Unsupported, lookup};
 use super::line::Line;
 use super::matching::{Criterion, read_criteria};
 use super::notice::{Notice, NoticeKind, Origin};
-use super::pattern::PatternList;
 use super::value::{BadLine, Mismatch, Value};
+use crate::ssh::pattern::PatternList;
 
 /// A file, or the options of the command line.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::host::Host;
 
 use super::algorithms::AlgorithmList;
-use super::pattern::matches;
 use super::value::{AddressFamily, StrictHostKey};
+use crate::ssh::pattern::matches;
 
 /// How the server is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@
 use super::error::Place;
 use super::line::Line;
 use super::notice::{Notice, NoticeKind, Origin};
-use super::pattern::PatternList;
 use super::value::{BadLine, Mismatch};
+use crate::ssh::pattern::PatternList;
 
 /// One condition.
 #[derive(Debug, PartialEq, Eq)]

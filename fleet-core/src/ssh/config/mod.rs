@@ -27,7 +27,6 @@ mod line;
 mod local;
 mod matching;
 mod notice;
-mod pattern;
 mod settings;
 mod value;
 

@@ -10,8 +10,8 @@ use crate::host::Host;
 use super::algorithms::AlgorithmList;
 use super::file::Assignment;
 use super::keyword::Setting;
-use super::pattern::matches;
 use super::value::Value;
+use crate::ssh::pattern::matches;
 
 /// What the configuration says so far.
 #[derive(Debug)]

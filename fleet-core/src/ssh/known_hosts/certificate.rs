@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Algorithm, Certificate, HashAlg};
 
-use super::matching::glob_matches;
+use crate::ssh::pattern::matches;
 
 /// What is wrong with a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +55,7 @@ pub(super) fn check(certificate: &Certificate, principal: &str, now: SystemTime)
     if certificate.valid_principals().is_empty() {
         return Err(CertificateProblem::NoPrincipals);
     }
-    if !certificate.valid_principals().iter().any(|pattern| glob_matches(pattern, principal)) {
+    if !certificate.valid_principals().iter().any(|pattern| matches(principal, pattern)) {
         return Err(CertificateProblem::OtherPrincipals);
     }
     if !certificate.critical_options().is_empty() {

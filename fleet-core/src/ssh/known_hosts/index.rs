@@ -7,8 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use russh::keys::ssh_key::public::KeyData;
 
-use super::matching::{HashedName, Names, PatternList};
+use super::matching::{HashedName, Names};
 use super::parse::{Line, Marker};
+use crate::ssh::pattern::PatternList;
 
 /// A line that can be found.
 #[derive(Clone, Debug)]

@@ -1,8 +1,9 @@
-//! The patterns of ssh_config(5): `*`, `?`, and comma-separated lists with `!`.
+//! The patterns of ssh_config(5) and known_hosts: `*`, `?`, and comma-separated lists with `!`.
 //!
 //! Must not know what is matched: host names, users and algorithm names all look the same here.
 
-/// Whether `text` matches `pattern`, where `*` stands for any text and `?` for one byte. Case counts.
+/// Whether `text` matches `pattern`, where `*` stands for any text and `?` for one byte. Case counts. Linear in the
+/// text for each `*`: after a mismatch only the last one can take a byte more.
 pub(super) fn matches(text: &str, pattern: &str) -> bool {
     let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
     let (mut at, mut next) = (0, 0);
@@ -78,6 +79,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_star_heavy_pattern_ends_quickly() {
+        let pattern = "*a".repeat(200) + "b";
+        assert!(!matches(&"a".repeat(5_000), &pattern));
+    }
+
+    #[test]
     fn star_and_question_mark_stand_for_text_and_for_one_byte() {
         for (text, pattern, expected) in [
             ("web01", "web01", true),
@@ -94,6 +101,8 @@ mod tests {
             ("mississippi", "m*iss*ipx", false),
             ("abc", "*?c*", true),
             ("abc", "abc**", true),
+            ("bab", "**a**", true),
+            ("[web]:2222", "[web]:*", true),
             ("[a]", "[a]", true),
             ("a", "[a]", false),
         ] {
