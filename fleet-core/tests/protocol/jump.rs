@@ -65,8 +65,9 @@ async fn a_jump_host_that_lets_nobody_in_is_asked_once_and_named() {
 async fn a_target_that_is_down_is_no_failure_of_the_others() {
     let world = World::new("jump=1,web=3", &[("web2", Fault::Refuse)]).await;
     let outcomes = run_behind(&world, "jump", Job::new("true"), &Recorder::new(3)).await;
-    let reason = outcomes[1].reason().unwrap();
-    assert_eq!(reason, "connect: through the jump host: the server could not connect");
+    let Outcome::Failed(error) = &outcomes[1] else { panic!("{outcomes:?}") };
+    assert_eq!((error.stage, error.class), (Stage::Connect, FailureClass::Refused));
+    assert_eq!(error.message, "through the jump host: the server could not connect");
     assert_eq!((&outcomes[0], &outcomes[2]), (&Outcome::Exited(0), &Outcome::Exited(0)));
 }
 
