@@ -62,27 +62,21 @@ impl Broadcast {
     pub fn reader(&self) -> BroadcastReader {
         BroadcastReader { file: Arc::clone(&self.file), progress: self.progress.clone(), offset: 0 }
     }
-
-    /// Why the input could not be read to its end, if so.
-    #[must_use]
-    pub fn failure(&self) -> Option<String> {
-        self.progress.borrow().failure.clone()
-    }
 }
 
 impl BroadcastReader {
     /// The next bytes; `None` at the end of the input.
     ///
     /// # Errors
-    /// When the temporary file cannot be read.
+    /// When the input could not be read to its end, or the temporary file cannot be read.
     pub async fn next(&mut self) -> io::Result<Option<Bytes>> {
         let available = loop {
-            let (bytes, ended) = {
-                let progress = self.progress.borrow_and_update();
-                (progress.bytes, progress.ended)
-            };
+            let Progress { bytes, ended, failure } = self.progress.borrow_and_update().clone();
             if bytes > self.offset {
                 break bytes - self.offset;
+            }
+            if let Some(failure) = failure {
+                return Err(io::Error::other(failure));
             }
             if ended || self.progress.changed().await.is_err() {
                 return Ok(None);
@@ -131,19 +125,19 @@ mod tests {
         let early = tokio::spawn(all(broadcast.reader()));
         assert_eq!(early.await.unwrap(), input);
         assert_eq!(all(broadcast.reader()).await, input);
-        assert_eq!(broadcast.failure(), None);
     }
 
     #[tokio::test]
-    async fn an_input_that_fails_says_so() {
+    async fn an_input_that_fails_is_no_end() {
         struct Broken;
         impl Read for Broken {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
                 Err(io::Error::other("cable cut"))
             }
         }
-        let broadcast = Broadcast::start(Broken).unwrap();
-        assert_eq!(all(broadcast.reader()).await, b"");
-        assert_eq!(broadcast.failure().as_deref(), Some("cable cut"));
+        let broadcast = Broadcast::start(io::Cursor::new(b"half").chain(Broken)).unwrap();
+        let mut reader = broadcast.reader();
+        assert_eq!(reader.next().await.unwrap().unwrap(), "half");
+        assert_eq!(reader.next().await.unwrap_err().to_string(), "cable cut");
     }
 }

@@ -160,6 +160,16 @@ pub enum Stop {
     Unconfirmed(String),
 }
 
+/// Whether all that a stopped command had sent was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LastOutput {
+    /// It was.
+    #[default]
+    Complete,
+    /// Whoever takes it was too slow: the end of it is missing.
+    Cut,
+}
+
 /// How the work on one host ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -173,6 +183,8 @@ pub enum Outcome {
         cause: StopCause,
         /// Whether it is known to be gone.
         stop: Stop,
+        /// Whether its output is complete.
+        output: LastOutput,
     },
     /// It was never reached, or was lost.
     Failed(HostError),
@@ -212,7 +224,7 @@ impl Outcome {
             Self::Exited(0) => None,
             Self::Exited(code) => Some(format!("exit code {code}")),
             Self::Signalled(signal) => Some(format!("killed by signal {signal}")),
-            Self::Stopped { cause, stop } => Some(format!("{}, {}", cause.words(), stop.words())),
+            Self::Stopped { cause, stop, output } => Some(format!("{}, {}{}", cause.words(), stop, output.words())),
             Self::Failed(error) => Some(error.to_string()),
             Self::Skipped => Some("not started".to_owned()),
         }
@@ -251,11 +263,20 @@ impl StopCause {
     }
 }
 
-impl Stop {
-    fn words(&self) -> String {
+impl LastOutput {
+    fn words(self) -> &'static str {
         match self {
-            Self::Confirmed => "stopped".to_owned(),
-            Self::Unconfirmed(known) => format!("may still run ({known})"),
+            Self::Complete => "",
+            Self::Cut => "; the end of its output is missing",
+        }
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Confirmed => f.write_str("stopped"),
+            Self::Unconfirmed(known) => write!(f, "may still run ({known})"),
         }
     }
 }
@@ -289,7 +310,11 @@ mod tests {
     }
 
     fn timed_out() -> Outcome {
-        Outcome::Stopped { cause: StopCause::Timeout(Duration::from_secs(5)), stop: Stop::Confirmed }
+        Outcome::Stopped {
+            cause: StopCause::Timeout(Duration::from_secs(5)),
+            stop: Stop::Confirmed,
+            output: LastOutput::Complete,
+        }
     }
 
     #[test]
@@ -347,7 +372,11 @@ mod tests {
         ];
         let failures = classes.into_iter().flat_map(|class| stages.map(|stage| (class, stage)));
         let failures = failures.map(|(class, stage)| Outcome::Failed(HostError::new(stage, class, "x")));
-        let unconfirmed = Outcome::Stopped { cause: StopCause::Cancelled, stop: Stop::Unconfirmed("x".into()) };
+        let unconfirmed = Outcome::Stopped {
+            cause: StopCause::Cancelled,
+            stop: Stop::Unconfirmed("x".into()),
+            output: LastOutput::Cut,
+        };
         let others = [
             Outcome::Exited(1),
             Outcome::Exited(127),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use fleet_core::broadcast::Broadcast;
 use fleet_core::event::{Event, Stream};
 use fleet_core::fanout::{HostContext, Task};
-use fleet_core::outcome::{Outcome, Stage};
+use fleet_core::outcome::{HostError, Outcome, Stage};
 use fleet_core::select::SelectedHost;
 use fleet_core::ssh::remote::{RemoteCommand, StdinMode};
 use fleet_core::ssh::{
@@ -116,13 +116,15 @@ impl OutputSink for Reporter<'_> {
 struct Feed<'a>(&'a Broadcast);
 
 impl StdinFeed for Feed<'_> {
-    async fn feed(&self, stdin: ExecStdin) {
+    async fn feed(&self, stdin: ExecStdin) -> Result<(), HostError> {
         let mut reader = self.0.reader();
-        while let Ok(Some(bytes)) = reader.next().await {
+        let unreadable = |error| HostError::local(format!("our standard input cannot be read to its end: {error}"));
+        while let Some(bytes) = reader.next().await.map_err(unreadable)? {
             if !stdin.send(bytes).await {
-                return;
+                return Ok(());
             }
         }
         stdin.close().await;
+        Ok(())
     }
 }

@@ -21,13 +21,15 @@ use self::renderer_thread::RendererThread;
 pub use self::signal::{Signal, Signals};
 use self::state::{Input, RunState, Step};
 use crate::event::{Event, HostEvent, HostIndex};
-use crate::outcome::{ExitRule, ExitStatus, HostError, Outcome, Report};
+use crate::outcome::{ExitRule, ExitStatus, HostError, Outcome, Report, Stage};
 use crate::render::{Completion, Ending, RenderError, Renderer};
 
 /// Events that may wait for the renderer; a slow terminal fills this, and the hosts' output then waits with them.
 const EVENT_QUEUE: usize = 256;
 /// How often the progress line is drawn anew.
 const TICK: Duration = Duration::from_millis(100);
+/// How long a cancelled run waits for a terminal or a pipe that takes nothing.
+const STUCK_LIMIT: Duration = Duration::from_secs(10);
 /// How long the summary may take when the run is left at once.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -37,11 +39,18 @@ pub trait Task: Send + Sync + 'static {
     fn run(&self, host: HostContext) -> impl Future<Output = Outcome> + Send;
 }
 
+/// What comes from a task, in order.
+#[derive(Debug)]
+enum Message {
+    Event(Event),
+    Ended(Outcome),
+}
+
 /// What a task is given: which host it is, where to report, and when to stop.
 #[derive(Clone, Debug)]
 pub struct HostContext {
     index: HostIndex,
-    events: mpsc::Sender<(HostIndex, Event)>,
+    messages: mpsc::Sender<(HostIndex, Message)>,
     cancel: CancellationToken,
 }
 
@@ -54,7 +63,7 @@ impl HostContext {
 
     /// Reports an event; waits while the renderer is behind.
     pub async fn emit(&self, event: Event) {
-        let _ = self.events.send((self.index, event)).await;
+        let _ = self.messages.send((self.index, Message::Event(event))).await;
     }
 
     /// Cancelled when the run is to end: stop the remote work, then return.
@@ -94,7 +103,7 @@ pub struct Fanout {
 struct Loop<T> {
     state: RunState,
     task: Arc<T>,
-    running: JoinSet<Outcome>,
+    running: JoinSet<()>,
     hosts: HashMap<Id, HostIndex>,
     context: HostContext,
     renderer: RendererThread,
@@ -105,8 +114,8 @@ struct Loop<T> {
 impl Fanout {
     /// Runs `task` on every host and shows what happens through `renderer`, on a thread of its own.
     pub async fn run<T: Task>(mut self, task: T, renderer: Box<dyn Renderer>, mut signals: Signals) -> Finished {
-        let (events, mut incoming) = mpsc::channel(EVENT_QUEUE);
-        let context = HostContext { index: 0, events, cancel: CancellationToken::new() };
+        let (messages, mut incoming) = mpsc::channel(EVENT_QUEUE);
+        let context = HostContext { index: 0, messages, cancel: CancellationToken::new() };
         let mut run = Loop {
             state: RunState::new(self.hosts, self.limit),
             task: Arc::new(task),
@@ -123,15 +132,21 @@ impl Fanout {
         while !run.state.is_over() {
             // A question that is still open when the run is cancelled is not waited for.
             let quiet = *self.quiet.borrow_and_update() && run.state.is_running();
-            let accepts = run.renderer.has_room() && !quiet;
+            let has_room = run.renderer.has_room();
+            let accepts = has_room && !quiet;
+            let stuck = !has_room && !run.state.is_running();
             tokio::select! {
                 biased;
-                signal = signals.next() => run.apply(Input::Signal(signal)),
+                signal = signals.next() => run.interrupted(Input::Signal(signal), &mut incoming),
                 () = run.renderer.failed() => run.apply(Input::RenderFailed),
-                () = run.renderer.room(), if !run.renderer.has_room() => {}
+                Some(joined) = run.running.join_next_with_id() => run.joined(joined),
+                () = run.renderer.room(), if !has_room => {}
+                () = tokio::time::sleep(STUCK_LIMIT), if stuck => {
+                    let _ = tokio::time::timeout(LAST_WORDS, run.take_outcomes(&mut incoming)).await;
+                    run.apply(Input::Stuck);
+                }
                 _ = self.quiet.changed(), if quiet => {}
-                Some((index, event)) = incoming.recv(), if accepts => run.show(index, event),
-                Some(ended) = run.running.join_next_with_id(), if accepts && incoming.is_empty() => run.ended(ended),
+                Some((index, message)) = incoming.recv(), if accepts => run.receive(index, message),
                 _ = ticks.tick(), if accepts => run.renderer.tick(run.started.elapsed()),
             }
         }
@@ -155,20 +170,55 @@ impl<T: Task> Loop<T> {
         self.show(index, Event::Started);
         let task = Arc::clone(&self.task);
         let context = HostContext { index, ..self.context.clone() };
-        let handle = self.running.spawn(async move { task.run(context).await });
+        // The outcome comes behind the host's events, and no flood from others keeps it from being seen.
+        let messages = context.messages.clone();
+        let handle = self.running.spawn(async move {
+            let outcome = task.run(context).await;
+            let _ = messages.send((index, Message::Ended(outcome))).await;
+        });
         self.hosts.insert(handle.id(), index);
     }
 
-    fn ended(&mut self, ended: Result<(Id, Outcome), tokio::task::JoinError>) {
-        let (id, outcome) = match ended {
-            Ok(ended) => ended,
-            Err(error) => {
-                let words = if error.is_panic() { "internal error: the task panicked" } else { "aborted" };
-                (error.id(), Outcome::Failed(HostError::local(words)))
+    fn receive(&mut self, index: HostIndex, message: Message) {
+        match message {
+            Message::Event(event) => {
+                if event == Event::Stage(Stage::Command) {
+                    self.state.command_started(index);
+                }
+                self.show(index, event);
             }
-        };
-        if let Some(index) = self.hosts.remove(&id) {
-            self.apply(Input::Ended(index, outcome));
+            Message::Ended(outcome) => self.apply(Input::Ended(index, outcome)),
+        }
+    }
+
+    /// A task that ends in order has sent its outcome; what is left to see here is one that panicked.
+    fn joined(&mut self, joined: Result<(Id, ()), tokio::task::JoinError>) {
+        let id = joined.as_ref().map_or_else(tokio::task::JoinError::id, |(id, ())| *id);
+        let index = self.hosts.remove(&id);
+        if let (Err(error), Some(index)) = (joined, index)
+            && error.is_panic()
+        {
+            self.apply(Input::Ended(index, Outcome::Failed(HostError::local("internal error: the task panicked"))));
+        }
+    }
+
+    /// A signal. The second one leaves at once, but not without the outcomes that are there already.
+    fn interrupted(&mut self, input: Input, incoming: &mut mpsc::Receiver<(HostIndex, Message)>) {
+        if !self.state.is_running() {
+            while let Ok((index, message)) = incoming.try_recv() {
+                self.receive(index, message);
+            }
+        }
+        self.apply(input);
+    }
+
+    /// Takes what the tasks send until all have ended; their output has nowhere to go and is dropped.
+    async fn take_outcomes(&mut self, incoming: &mut mpsc::Receiver<(HostIndex, Message)>) {
+        while !self.state.is_over() {
+            let Some((index, message)) = incoming.recv().await else { return };
+            if let Message::Ended(outcome) = message {
+                self.apply(Input::Ended(index, outcome));
+            }
         }
     }
 

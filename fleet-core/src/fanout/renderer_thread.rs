@@ -38,6 +38,27 @@ struct Queue {
     work: VecDeque<Work>,
     errors: Vec<RenderError>,
     failed: bool,
+    /// The thread is gone: what is handed over goes nowhere.
+    gone: bool,
+}
+
+/// Tells of the thread's end, however it comes: nobody must wait for a renderer that panicked.
+struct Farewell<'a>(&'a Shared);
+
+impl Drop for Farewell<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        queue.gone = true;
+        queue.work.clear();
+        if thread::panicking() {
+            queue.failed = true;
+            let source = std::io::Error::other("internal error: the renderer panicked");
+            queue.errors.push(RenderError::Write { to: "standard output", source });
+        }
+        drop(queue);
+        self.0.emptied.notify_one();
+        self.0.failed.notify_one();
+    }
 }
 
 #[derive(Debug)]
@@ -107,6 +128,7 @@ impl RendererThread {
 
 impl Shared {
     fn render(&self, mut renderer: Box<dyn Renderer>) {
+        let _farewell = Farewell(self);
         loop {
             let (work, more) = self.take();
             let result = match work {
@@ -154,8 +176,11 @@ impl Shared {
     }
 
     fn push(&self, work: Work) {
-        self.lock().work.push_back(work);
-        self.filled.notify_one();
+        let mut queue = self.lock();
+        if !queue.gone {
+            queue.work.push_back(work);
+            self.filled.notify_one();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

@@ -4,7 +4,7 @@
 
 use super::Signal;
 use crate::event::HostIndex;
-use crate::outcome::{Outcome, Report, Stop, StopCause};
+use crate::outcome::{LastOutput, Outcome, Report, Stop, StopCause};
 use crate::render::Completion;
 
 /// Something that happened.
@@ -18,6 +18,8 @@ pub(super) enum Input {
     Signal(Signal),
     /// Output can no longer be written.
     RenderFailed,
+    /// The run was told to stop, and nobody takes its output.
+    Stuck,
 }
 
 /// Something to do.
@@ -38,6 +40,8 @@ pub(super) enum Step {
 pub(super) struct RunState {
     outcomes: Vec<Option<Outcome>>,
     running: Vec<bool>,
+    /// Whether the host was sent its command.
+    commanded: Vec<bool>,
     running_count: usize,
     next: HostIndex,
     limit: usize,
@@ -56,6 +60,7 @@ impl RunState {
         Self {
             outcomes: vec![None; hosts],
             running: vec![false; hosts],
+            commanded: vec![false; hosts],
             running_count: 0,
             next: 0,
             limit: limit.max(1),
@@ -69,7 +74,7 @@ impl RunState {
             Input::Begin => self.start_more(),
             Input::Ended(index, outcome) => self.ended(index, outcome),
             Input::Signal(_) | Input::RenderFailed if self.phase == Phase::Running => self.cancel(),
-            Input::Signal(Signal::Interrupt | Signal::Terminate) => self.abort(),
+            Input::Signal(Signal::Interrupt | Signal::Terminate) | Input::Stuck => self.abort(),
             Input::RenderFailed => Vec::new(),
         }
     }
@@ -77,6 +82,11 @@ impl RunState {
     /// Whether every host has its outcome.
     pub(super) fn is_over(&self) -> bool {
         self.running_count == 0 && (self.next == self.outcomes.len() || self.phase != Phase::Running)
+    }
+
+    /// Takes note that something may run on the host from now on.
+    pub(super) fn command_started(&mut self, index: HostIndex) {
+        self.commanded[index] = true;
     }
 
     /// Whether nobody told it to stop.
@@ -130,14 +140,18 @@ impl RunState {
         let left_at_once = Outcome::Stopped {
             cause: StopCause::Cancelled,
             stop: Stop::Unconfirmed("we left without waiting for its answer".to_owned()),
+            output: LastOutput::Cut,
         };
+        let mut steps = vec![Step::Abort];
         for index in 0..self.outcomes.len() {
             if std::mem::take(&mut self.running[index]) {
-                self.outcomes[index] = Some(left_at_once.clone());
+                let outcome = if self.commanded[index] { left_at_once.clone() } else { Outcome::Skipped };
+                self.outcomes[index] = Some(outcome.clone());
+                steps.push(Step::Finished(index, outcome));
             }
         }
         self.running_count = 0;
-        vec![Step::Abort]
+        steps
     }
 }
 
@@ -180,15 +194,19 @@ mod tests {
 
     #[test]
     fn the_second_signal_leaves_at_once_and_says_what_may_still_run() {
-        let mut state = RunState::new(2, 2);
+        let mut state = RunState::new(3, 3);
         state.step(Input::Begin);
         state.step(Input::Ended(0, Outcome::Exited(0)));
+        state.command_started(1);
         state.step(Input::Signal(Signal::Terminate));
-        assert_eq!(state.step(Input::Signal(Signal::Interrupt)), [Step::Abort]);
+        let steps = state.step(Input::Signal(Signal::Interrupt));
+        assert_eq!(steps[0], Step::Abort);
+        assert!(matches!(steps[1..], [Step::Finished(1, _), Step::Finished(2, Outcome::Skipped)]), "{steps:?}");
         assert!(state.is_over());
         let report = state.into_report();
         assert_eq!(report.outcomes()[0], Outcome::Exited(0));
         assert!(matches!(report.outcomes()[1], Outcome::Stopped { stop: Stop::Unconfirmed(_), .. }));
+        assert_eq!(report.outcomes()[2], Outcome::Skipped);
     }
 
     proptest! {

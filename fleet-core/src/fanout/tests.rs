@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 
 use super::*;
 use crate::event::Stream;
-use crate::outcome::{Stop, StopCause};
+use crate::outcome::{LastOutput, Stop, StopCause};
 
 /// What a renderer was shown, readable from outside.
 #[derive(Clone, Default)]
@@ -101,7 +101,7 @@ fn recorder() -> (Box<Recorder>, Shown) {
 }
 
 fn stopped() -> Outcome {
-    Outcome::Stopped { cause: StopCause::Cancelled, stop: Stop::Confirmed }
+    Outcome::Stopped { cause: StopCause::Cancelled, stop: Stop::Confirmed, output: LastOutput::Complete }
 }
 
 #[tokio::test]
@@ -181,9 +181,13 @@ async fn the_first_signal_cancels_the_running_and_skips_the_rest() {
 async fn the_second_signal_leaves_tasks_that_do_not_end() {
     let started = Arc::new(Notify::new());
     let begun = Arc::clone(&started);
-    let task = Scripted(move |_| {
-        begun.notify_one();
-        std::future::pending()
+    let task = Scripted(move |host: HostContext| {
+        let begun = Arc::clone(&begun);
+        async move {
+            host.emit(Event::Stage(Stage::Command)).await;
+            begun.notify_one();
+            std::future::pending().await
+        }
     });
     let (sender, signals) = Signals::scripted();
     let (renderer, _) = recorder();
@@ -226,6 +230,70 @@ async fn a_closed_pipe_cancels_the_run() {
     let finished = fanout.run(task, renderer, Signals::scripted().1).await;
     assert_eq!(finished.completion, Completion::Interrupted);
     assert!(matches!(finished.render_errors[0], RenderError::BrokenPipe { .. }));
+}
+
+#[tokio::test]
+async fn a_renderer_that_panics_ends_the_run() {
+    let task = Scripted(|host: HostContext| async move {
+        host.emit(Event::Output { stream: Stream::Stdout, bytes: Bytes::from_static(b"y\n") }).await;
+        host.cancel().cancelled().await;
+        stopped()
+    });
+    let (mut renderer, _) = recorder();
+    renderer.fails_with = Some(|| panic!("on purpose"));
+    let (fanout, _asking) = fanout(2, 2);
+    let finished = fanout.run(task, renderer, Signals::scripted().1).await;
+    assert_eq!(finished.completion, Completion::Interrupted);
+    assert_eq!(finished.render_errors.len(), 1);
+}
+
+#[tokio::test]
+async fn a_host_that_floods_keeps_no_other_from_its_turn() {
+    let others_done = Arc::new(Notify::new());
+    let done = Arc::clone(&others_done);
+    let task = Scripted(move |host: HostContext| {
+        let done = Arc::clone(&done);
+        async move {
+            if host.index() == 0 {
+                let bytes = Bytes::from_static(b"y\n");
+                let flood = async {
+                    loop {
+                        host.emit(Event::Output { stream: Stream::Stdout, bytes: bytes.clone() }).await;
+                    }
+                };
+                tokio::select! {
+                    () = flood => {}
+                    () = done.notified() => {}
+                }
+            } else if host.index() == 5 {
+                done.notify_one();
+            }
+            Outcome::Exited(0)
+        }
+    });
+    let (renderer, _) = recorder();
+    let (fanout, _asking) = fanout(6, 2);
+    assert_eq!(fanout.run(task, renderer, Signals::scripted().1).await.status, ExitStatus::Success);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_signal_ends_a_run_whose_output_nobody_takes() {
+    let task = Scripted(|host: HostContext| async move {
+        let flood = async {
+            loop {
+                host.emit(Event::Output { stream: Stream::Stdout, bytes: Bytes::from_static(b"y\n") }).await;
+            }
+        };
+        tokio::select! {
+            () = flood => Outcome::Exited(0),
+            () = host.cancel().cancelled() => stopped(),
+        }
+    });
+    let (sender, signals) = Signals::scripted();
+    let (fanout, _asking) = fanout(4, 4);
+    sender.send(Signal::Terminate).await.unwrap();
+    let finished = fanout.run(task, Box::new(Stuck), signals).await;
+    assert_eq!(finished.report.outcomes(), vec![stopped(); 4]);
 }
 
 #[tokio::test]

@@ -244,7 +244,7 @@ fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
 mod tests {
     use super::super::testing::{labels, outcome_refused};
     use super::*;
-    use crate::outcome::{ExitRule, FailureClass, HostError, Stage, StopCause};
+    use crate::outcome::{ExitRule, FailureClass, HostError, LastOutput, Stage, StopCause};
 
     /// Outcomes with the number of hosts, in the order of the hosts `web01`, `web02`, ...
     fn summary(fates: &[(usize, Outcome)], completion: Completion, columns: Option<usize>) -> String {
@@ -267,7 +267,7 @@ mod tests {
     }
 
     fn stopped(stop: Stop) -> Outcome {
-        Outcome::Stopped { cause: StopCause::Cancelled, stop }
+        Outcome::Stopped { cause: StopCause::Cancelled, stop, output: LastOutput::Complete }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::settings::{Destination, HostLabel, RenderSettings};
 use super::{Completion, Ending, build};
 use crate::event::{Event, HostEvent, HostIndex, Stream};
-use crate::outcome::{ExitRule, FailureClass, HostError, Outcome, Report, Stage, Stop, StopCause};
+use crate::outcome::{ExitRule, FailureClass, HostError, LastOutput, Outcome, Report, Stage, Stop, StopCause};
 
 /// Remembers all that is written to it, through any of its clones.
 #[derive(Clone, Default)]
@@ -112,7 +112,11 @@ pub(super) fn show(settings: RenderSettings, names: &[&str], events: &[HostEvent
         renderer.event(event).unwrap();
         outcomes[event.index] = match &event.event {
             Event::Finished(outcome) => outcome.clone(),
-            _ => Outcome::Stopped { cause: StopCause::Cancelled, stop: Stop::Unconfirmed("it was left".into()) },
+            _ => Outcome::Stopped {
+                cause: StopCause::Cancelled,
+                stop: Stop::Unconfirmed("it was left".into()),
+                output: LastOutput::Complete,
+            },
         };
     }
     let report = Report::new(outcomes);

@@ -17,12 +17,14 @@ use super::deadline::within;
 use super::remote::{self, Announcement, RemoteCommand, RemoteProcess, StdinMode, StopVerdict, Token};
 use super::session::{Exec, ExecEnd, ExecEvent, ExecSide, ExecSignals, ExecStdin, ExitReport, Session};
 use crate::event::Stream;
-use crate::outcome::{FailureClass, HostError, Outcome, Stage, Stop, StopCause};
+use crate::outcome::{FailureClass, HostError, LastOutput, Outcome, Stage, Stop, StopCause};
 
 /// How long the wrapper may take to say its process id before a stop goes on without it.
 const ANNOUNCEMENT_LIMIT: Duration = Duration::from_secs(2);
 /// What a stop may take beyond the grace period: a channel, a shell and a look at the processes.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
+/// Bytes of the stopper's answer that are kept: noise of the shell's start-up files, and one line.
+const ANSWER_LIMIT: usize = 64 * 1024;
 /// How long the last output of a stopped command is waited for.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
 
@@ -57,7 +59,10 @@ pub trait OutputSink: Send + Sync {
 /// Feeds standard input to one host.
 pub trait StdinFeed: Send + Sync {
     /// Sends everything and then end of file; returns early when the command takes no more.
-    fn feed(&self, stdin: ExecStdin) -> impl Future<Output = ()> + Send;
+    ///
+    /// # Errors
+    /// When there is more that cannot be read. End of file must not have been sent then.
+    fn feed(&self, stdin: ExecStdin) -> impl Future<Output = Result<(), HostError>> + Send;
 }
 
 /// No standard input: end of file at once.
@@ -65,7 +70,9 @@ pub trait StdinFeed: Send + Sync {
 pub struct NoStdin;
 
 impl StdinFeed for NoStdin {
-    async fn feed(&self, _: ExecStdin) {}
+    async fn feed(&self, _: ExecStdin) -> Result<(), HostError> {
+        Ok(())
+    }
 }
 
 /// A command to be run and everything that governs it.
@@ -97,27 +104,66 @@ pub async fn run_command<F: StdinFeed>(session: &Session, run: CommandRun<'_, F>
     };
     let activity = Activity::new();
     let stopping = AtomicBool::new(false);
-    let stop = async {
-        let cause = activity.stop_cause(limits, cancel).await;
+    let control = async {
+        let interruption = tokio::select! {
+            biased;
+            end = process.side.ended() => {
+                // It ended by itself: no limit applies any more, and only a cancelled run does not wait for its output.
+                cancel.cancelled().await;
+                return outcome_of_end(end, session);
+            }
+            error = session.until_silent() => return Outcome::Failed(error),
+            error = process.feed(&run) => Interruption::Input(error),
+            cause = activity.stop_cause(limits, cancel) => Interruption::Stop(cause),
+        };
         stopping.store(true, Ordering::SeqCst);
-        Outcome::Stopped { cause, stop: process.stop(limits.grace).await }
+        let stop = process.stop(limits.grace).await;
+        interruption.outcome(stop)
     };
-    let beside = async { tokio::join!(process.feed(&run), process.keep(&run)) };
+    let keep = process.keep(&run);
     let pump = output.pump(session, sink, &activity);
-    tokio::pin!(pump, stop, beside);
-    let mut feeding = true;
+    tokio::pin!(control, keep, pump);
+    let mut keeping = true;
     loop {
         tokio::select! {
-            ended = &mut pump => {
-                return if stopping.load(Ordering::SeqCst) { stop.await } else { ended };
-            }
-            stopped = &mut stop => {
-                let _ = tokio::time::timeout(LAST_OUTPUT, pump).await;
-                return stopped;
-            }
-            _ = &mut beside, if feeding => feeding = false,
-            error = session.until_silent() => return Outcome::Failed(error),
+            pumped = &mut pump => return match pumped {
+                _ if stopping.load(Ordering::SeqCst) => control.await,
+                Ok(outcome) => outcome,
+                Err(error) => Interruption::Output(error).outcome(process.stop(limits.grace).await),
+            },
+            outcome = &mut control => return with_last_output(outcome, pump).await,
+            () = &mut keep, if keeping => keeping = false,
         }
+    }
+}
+
+/// What makes us stop a command that runs.
+enum Interruption {
+    Stop(StopCause),
+    /// Our standard input cannot be read to its end: the command must not take what came for all of it.
+    Input(HostError),
+    /// Its output cannot be kept.
+    Output(HostError),
+}
+
+impl Interruption {
+    fn outcome(self, stop: Stop) -> Outcome {
+        match self {
+            Self::Stop(cause) => Outcome::Stopped { cause, stop, output: LastOutput::Complete },
+            Self::Input(error) | Self::Output(error) => {
+                let message = format!("{}; the command: {stop}", error.message);
+                Outcome::Failed(HostError { message, ..error })
+            }
+        }
+    }
+}
+
+/// Gives the last output a moment; what is not taken by then is lost, and that is said.
+async fn with_last_output<T>(outcome: Outcome, pump: impl Future<Output = T>) -> Outcome {
+    let taken = tokio::time::timeout(LAST_OUTPUT, pump).await.is_ok();
+    match outcome {
+        Outcome::Stopped { cause, stop, .. } if !taken => Outcome::Stopped { cause, stop, output: LastOutput::Cut },
+        outcome => outcome,
     }
 }
 
@@ -135,6 +181,7 @@ struct Process<'a> {
     stdin: ExecStdin,
     token: Token,
     wrapping: Wrapping,
+    stdin_mode: StdinMode,
     remote: watch::Receiver<Option<RemoteProcess>>,
     side: ExecSide,
 }
@@ -151,14 +198,30 @@ async fn start<'a, F>(session: &'a Session, run: &CommandRun<'_, F>) -> Result<(
     let exec = session.exec(&text).await?;
     let (remote_sender, remote) = watch::channel(None);
     let side = exec.side();
-    let process =
-        Process { session, signals: exec.signals(), stdin: exec.stdin(), token, wrapping: run.wrapping, remote, side };
+    let process = Process {
+        session,
+        signals: exec.signals(),
+        stdin: exec.stdin(),
+        token,
+        wrapping: run.wrapping,
+        stdin_mode: run.command.stdin,
+        remote,
+        side,
+    };
     Ok((Output { exec, announcement, remote: remote_sender }, process))
 }
 
 impl Output {
     /// Moves the output to `sink` until the command has ended.
-    async fn pump(&mut self, session: &Session, sink: &impl OutputSink, activity: &Activity) -> Outcome {
+    ///
+    /// # Errors
+    /// When output that nobody takes yet cannot be kept. The command may still run then.
+    async fn pump(
+        &mut self,
+        session: &Session,
+        sink: &impl OutputSink,
+        activity: &Activity,
+    ) -> Result<Outcome, HostError> {
         let outcome = loop {
             match self.exec.next().await {
                 Ok(ExecEvent::Output(stream, bytes)) => {
@@ -170,7 +233,7 @@ impl Output {
                     activity.end_output();
                 }
                 Ok(ExecEvent::Ended(end)) => break outcome_of(&end, session),
-                Err(error) => break Outcome::Failed(error),
+                Err(error) => return Err(error),
             }
         };
         if let Some(mut announcement) = self.announcement.take() {
@@ -179,7 +242,7 @@ impl Output {
                 sink.output(Stream::Stderr, rest).await;
             }
         }
-        outcome
+        Ok(outcome)
     }
 
     /// Takes the wrapper's first line out of standard error and remembers the process id in it.
@@ -192,6 +255,10 @@ impl Output {
         }
         rest
     }
+}
+
+fn outcome_of_end(end: Result<ExecEnd, HostError>, session: &Session) -> Outcome {
+    end.map_or_else(Outcome::Failed, |end| outcome_of(&end, session))
 }
 
 fn outcome_of(end: &ExecEnd, session: &Session) -> Outcome {
@@ -213,12 +280,20 @@ fn outcome_of(end: &ExecEnd, session: &Session) -> Outcome {
 }
 
 impl Process<'_> {
-    /// Feeds standard input. The wrapper's control line must stay open, so without input nothing is closed there.
-    async fn feed<F: StdinFeed>(&self, run: &CommandRun<'_, F>) {
-        match (&run.stdin, self.wrapping) {
+    /// Feeds standard input; returns only when that fails. The wrapper's control line must stay open, so without input
+    /// nothing is closed there.
+    async fn feed<F: StdinFeed>(&self, run: &CommandRun<'_, F>) -> HostError {
+        let fed = match (&run.stdin, self.wrapping) {
             (Some(feed), _) => feed.feed(self.stdin.clone()).await,
-            (None, Wrapping::Raw) => self.stdin.close().await,
-            (None, Wrapping::Shell) => {}
+            (None, Wrapping::Raw) => {
+                self.stdin.close().await;
+                Ok(())
+            }
+            (None, Wrapping::Shell) => Ok(()),
+        };
+        match fed {
+            Ok(()) => std::future::pending().await,
+            Err(error) => error,
         }
     }
 
@@ -239,10 +314,25 @@ impl Process<'_> {
         if self.wrapping == Wrapping::Raw {
             return self.stop_by_signal(grace).await;
         }
-        let Ok(Some(process)) = tokio::time::timeout(ANNOUNCEMENT_LIMIT, self.announced()).await else {
-            return self.stop_by_signal(grace).await;
+        let announced = async {
+            match self.announced().await {
+                Some(process) => process,
+                None => std::future::pending().await,
+            }
         };
-        match tokio::time::timeout(grace + STOP_MARGIN, self.ask_to_stop(&process, grace)).await {
+        tokio::pin!(announced);
+        if let Ok(process) = tokio::time::timeout(ANNOUNCEMENT_LIMIT, &mut announced).await {
+            return self.stop_announced(&process, grace).await;
+        }
+        // A slow host may still say it: signals are all there is until then.
+        tokio::select! {
+            process = &mut announced => self.stop_announced(&process, grace).await,
+            stop = self.stop_by_signal(grace) => stop,
+        }
+    }
+
+    async fn stop_announced(&self, process: &RemoteProcess, grace: Duration) -> Stop {
+        match tokio::time::timeout(grace + STOP_MARGIN, self.ask_to_stop(process, grace)).await {
             Ok(Ok(StopVerdict::Gone)) => Stop::Confirmed,
             Ok(Ok(StopVerdict::Left(pids))) => {
                 let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
@@ -250,6 +340,7 @@ impl Process<'_> {
             }
             Ok(Ok(StopVerdict::Unknown)) => Stop::Unconfirmed("the host does not show all its processes".to_owned()),
             Ok(Err(error)) if error.class == FailureClass::Lost => Stop::Unconfirmed(error.message),
+            Ok(Err(_)) if self.stdin_mode == StdinMode::Passed => self.stop_by_signal(grace).await,
             Ok(Err(error)) => self.stop_by_keeper(grace, &error).await,
             Err(_) => Stop::Unconfirmed("the host did not answer".to_owned()),
         }
@@ -261,10 +352,10 @@ impl Process<'_> {
         let mut answer = Vec::new();
         loop {
             match exec.next().await? {
-                ExecEvent::Output(Stream::Stdout, bytes) => answer.extend_from_slice(&bytes),
-                ExecEvent::Output(Stream::Stderr, bytes) => {
-                    tracing::debug!(said = %String::from_utf8_lossy(&bytes), "the stopper");
+                ExecEvent::Output(Stream::Stdout, bytes) if answer.len() < ANSWER_LIMIT => {
+                    answer.extend_from_slice(&bytes);
                 }
+                ExecEvent::Output(..) => {}
                 ExecEvent::Ended(_) => break,
             }
         }
@@ -275,6 +366,7 @@ impl Process<'_> {
     /// A server that gives no second channel: the wrapper's keeper does the same when its line is closed, but
     /// cannot say how it went.
     async fn stop_by_keeper(&self, grace: Duration, why: &HostError) -> Stop {
+        // Nothing is ever sent there in this mode, so there is room for the end of it.
         self.stdin.close().await;
         let main = match self.ended_within(grace + STOP_MARGIN).await {
             Some(Outcome::Failed(error)) => return Stop::Unconfirmed(error.message),
@@ -302,7 +394,7 @@ impl Process<'_> {
     /// How the command ends, if it does within `limit`.
     async fn ended_within(&self, limit: Duration) -> Option<Outcome> {
         let end = tokio::time::timeout(limit, self.side.ended()).await.ok()?;
-        Some(end.map_or_else(Outcome::Failed, |end| outcome_of(&end, self.session)))
+        Some(outcome_of_end(end, self.session))
     }
 
     /// The command's process on its host; `None` when it ended without a word of it.

@@ -44,16 +44,23 @@ pub(super) async fn shake_hands(
 ) -> Result<Handle<SessionHandler>, HandshakeFailure> {
     let mut connecting = std::pin::pin!(connecting);
     observer.stage(Stage::Banner).await;
-    tokio::select! {
-        done = &mut connecting => return done.map_err(HandshakeFailure::Protocol),
-        () = wire.0.identification() => {}
+    // A fast key exchange may be over before the identification is looked at.
+    let done = tokio::select! {
+        done = &mut connecting => Some(done),
+        () = wire.0.identification() => None,
         limit = expired(limit) => return Err(HandshakeFailure::Timeout(Stage::Banner, limit)),
+    };
+    if wire.0.is_identified() {
+        observer.stage(Stage::KeyExchange).await;
     }
-    observer.stage(Stage::KeyExchange).await;
-    tokio::select! {
-        done = &mut connecting => done.map_err(HandshakeFailure::Protocol),
-        limit = expired(limit) => Err(HandshakeFailure::Timeout(Stage::KeyExchange, limit)),
-    }
+    let done = match done {
+        Some(done) => done,
+        None => tokio::select! {
+            done = &mut connecting => done,
+            limit = expired(limit) => return Err(HandshakeFailure::Timeout(Stage::KeyExchange, limit)),
+        },
+    };
+    done.map_err(HandshakeFailure::Protocol)
 }
 
 impl HandshakeFailure {

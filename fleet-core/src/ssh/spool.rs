@@ -2,7 +2,7 @@
 //!
 //! An undrained channel stops the whole session loop of russh: keep-alives, other channels and every host behind a
 //! jump host. So what the consumer does not take goes to an unlinked temporary file, up to a budget shared by the
-//! run; only past that is the network no longer read. Must not know what the items mean.
+//! run; only past that, or where no file can be opened, is the network no longer read. Must not know what the items mean.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -14,26 +14,37 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::error;
 use super::wire::WireControl;
 use crate::event::Stream;
 
 /// Bytes of a host kept in memory before the rest goes to disk.
 const MEMORY_LIMIT: usize = 256 * 1024;
-/// Bytes that all hosts of a run may have on disk together.
-const DISK_LIMIT: u64 = 4 << 30;
+/// Bytes that the files of all hosts of a run may hold together.
+const DISK_LIMIT: u64 = 1 << 30;
+/// When a file has this many bytes the next one is begun: what was read is given back to the disk file by file.
+const SEGMENT_BYTES: u64 = 64 << 20;
 /// Stream and length of a chunk on disk.
 const HEADER_BYTES: usize = 5;
 
 /// What all spools of a run have on disk, and may have.
 #[derive(Debug)]
 pub(super) struct SpoolBudget {
+    /// What the files hold: what was read from a file counts until the file is gone.
     disk_bytes: AtomicU64,
     limit: u64,
+    segment_bytes: u64,
+    open_file: fn() -> io::Result<File>,
 }
 
 impl Default for SpoolBudget {
     fn default() -> Self {
-        Self { disk_bytes: AtomicU64::new(0), limit: DISK_LIMIT }
+        Self {
+            disk_bytes: AtomicU64::new(0),
+            limit: DISK_LIMIT,
+            segment_bytes: SEGMENT_BYTES,
+            open_file: tempfile::tempfile,
+        }
     }
 }
 
@@ -46,15 +57,22 @@ pub(super) struct Spool {
     changed: Notify,
 }
 
+/// What waits: first what is in memory, then the segments.
 #[derive(Debug, Default)]
 struct Queue {
     memory: VecDeque<(Stream, Bytes)>,
     memory_bytes: usize,
-    file: Option<File>,
-    read_offset: u64,
-    write_offset: u64,
+    segments: VecDeque<Segment>,
     paused: bool,
     excess: Excess,
+}
+
+/// A temporary file: written at its end until it is large, read from its start, never empty.
+#[derive(Debug)]
+struct Segment {
+    file: File,
+    read_offset: u64,
+    write_offset: u64,
 }
 
 /// What happens when there is no room on disk either.
@@ -69,6 +87,13 @@ enum Excess {
     Losing,
 }
 
+/// Whether more may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Left,
+    Exhausted,
+}
+
 impl Spool {
     pub(super) fn new(budget: Arc<SpoolBudget>, wire: Arc<WireControl>) -> Self {
         Self { queue: Mutex::default(), budget, wire, changed: Notify::new() }
@@ -77,27 +102,20 @@ impl Spool {
     /// Adds a chunk; never waits for the consumer.
     ///
     /// # Errors
-    /// When the temporary file cannot be made or written.
+    /// When the temporary file cannot be made or written. A shortage of file descriptors is none: the network waits.
     pub(super) fn push(&self, stream: Stream, bytes: Bytes) -> io::Result<()> {
         let mut queue = self.lock();
         if queue.excess == Excess::Losing {
             return Ok(());
         }
-        let in_memory = queue.on_disk() == 0 && queue.memory_bytes + bytes.len() <= MEMORY_LIMIT;
-        if in_memory || (queue.memory.is_empty() && queue.on_disk() == 0) {
-            queue.memory_bytes += bytes.len();
-            queue.memory.push_back((stream, bytes));
-        } else {
-            let added = queue.write(stream, &bytes)?;
-            let total = self.budget.disk_bytes.fetch_add(added, Ordering::SeqCst) + added;
-            match queue.excess {
-                _ if total <= self.budget.limit => {}
-                Excess::Waits => {
-                    queue.paused = true;
-                    self.wire.pause();
-                }
-                Excess::Lost | Excess::Losing => queue.excess = Excess::Losing,
+        let room = queue.add(stream, bytes, &self.budget)?;
+        match queue.excess {
+            _ if room == Room::Left => {}
+            Excess::Waits => {
+                queue.paused = true;
+                self.wire.pause();
             }
+            Excess::Lost | Excess::Losing => queue.excess = Excess::Losing,
         }
         drop(queue);
         self.changed.notify_one();
@@ -110,20 +128,12 @@ impl Spool {
     /// When the temporary file cannot be read back.
     pub(super) fn try_pop(&self) -> io::Result<Option<(Stream, Bytes)>> {
         let mut queue = self.lock();
-        if let Some((stream, bytes)) = queue.memory.pop_front() {
-            queue.memory_bytes -= bytes.len();
-            return Ok(Some((stream, bytes)));
-        }
-        if queue.on_disk() == 0 {
-            return Ok(None);
-        }
-        let (chunk, freed) = queue.read()?;
-        let total = self.budget.disk_bytes.fetch_sub(freed, Ordering::SeqCst) - freed;
-        if queue.paused && (total <= self.budget.limit / 2 || queue.on_disk() == 0) {
+        let chunk = queue.take(&self.budget)?;
+        if queue.paused && queue.room_again(&self.budget) == Room::Left {
             queue.paused = false;
             self.wire.resume();
         }
-        Ok(Some(chunk))
+        Ok(chunk)
     }
 
     /// From now on never stops the network: output that nobody takes must not keep us from stopping the command.
@@ -148,48 +158,95 @@ impl Spool {
 }
 
 impl Queue {
-    fn on_disk(&self) -> u64 {
-        self.write_offset - self.read_offset
+    fn add(&mut self, stream: Stream, bytes: Bytes, budget: &SpoolBudget) -> io::Result<Room> {
+        let fits = self.memory.is_empty() || self.memory_bytes + bytes.len() <= MEMORY_LIMIT;
+        if self.segments.is_empty() && fits {
+            self.keep(stream, bytes);
+            return Ok(Room::Left);
+        }
+        let segment = match self.last_segment(budget) {
+            Ok(segment) => segment,
+            Err(error) if error::is_out_of_descriptors(&error) => {
+                self.keep(stream, bytes);
+                return Ok(Room::Exhausted);
+            }
+            Err(error) => return Err(error),
+        };
+        let added = segment.write(stream, &bytes)?;
+        let total = budget.disk_bytes.fetch_add(added, Ordering::SeqCst) + added;
+        Ok(if total <= budget.limit { Room::Left } else { Room::Exhausted })
     }
 
-    fn write(&mut self, stream: Stream, bytes: &Bytes) -> io::Result<u64> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(tempfile::tempfile()?),
+    fn keep(&mut self, stream: Stream, bytes: Bytes) {
+        self.memory_bytes += bytes.len();
+        self.memory.push_back((stream, bytes));
+    }
+
+    /// The segment to write to. Where no further file can be opened, the one that is there grows on.
+    fn last_segment(&mut self, budget: &SpoolBudget) -> io::Result<&mut Segment> {
+        if self.segments.back().is_none_or(|last| last.write_offset >= budget.segment_bytes) {
+            match (budget.open_file)() {
+                Ok(file) => self.segments.push_back(Segment { file, read_offset: 0, write_offset: 0 }),
+                Err(error) if self.segments.is_empty() || !error::is_out_of_descriptors(&error) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(self.segments.back_mut().expect("one was added where there was none"))
+    }
+
+    fn take(&mut self, budget: &SpoolBudget) -> io::Result<Option<(Stream, Bytes)>> {
+        if let Some((stream, bytes)) = self.memory.pop_front() {
+            self.memory_bytes -= bytes.len();
+            return Ok(Some((stream, bytes)));
+        }
+        let Some(first) = self.segments.front_mut() else { return Ok(None) };
+        let chunk = first.read()?;
+        if first.read_offset == first.write_offset {
+            budget.disk_bytes.fetch_sub(first.write_offset, Ordering::SeqCst);
+            self.segments.pop_front();
+        }
+        Ok(Some(chunk))
+    }
+
+    /// Whether the network may be read again: not at once, lest it stop and start with every chunk.
+    fn room_again(&self, budget: &SpoolBudget) -> Room {
+        let left = match self.segments.is_empty() {
+            true => self.memory_bytes <= MEMORY_LIMIT / 2,
+            false => budget.disk_bytes.load(Ordering::SeqCst) <= budget.limit / 2,
         };
+        if left { Room::Left } else { Room::Exhausted }
+    }
+}
+
+impl Segment {
+    /// Appends a chunk; returns by how much the file grew.
+    fn write(&mut self, stream: Stream, bytes: &Bytes) -> io::Result<u64> {
         let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
         let mut header = [0; HEADER_BYTES];
         header[0] = u8::from(stream == Stream::Stderr);
         header[1..].copy_from_slice(&length.to_be_bytes());
-        file.write_all_at(&header, self.write_offset)?;
-        file.write_all_at(bytes, self.write_offset + HEADER_BYTES as u64)?;
+        self.file.write_all_at(&header, self.write_offset)?;
+        self.file.write_all_at(bytes, self.write_offset + HEADER_BYTES as u64)?;
         let added = (HEADER_BYTES + bytes.len()) as u64;
         self.write_offset += added;
         Ok(added)
     }
 
-    fn read(&mut self) -> io::Result<((Stream, Bytes), u64)> {
-        let file = self.file.as_ref().expect("bytes on disk mean that there is a file");
+    fn read(&mut self) -> io::Result<(Stream, Bytes)> {
         let mut header = [0; HEADER_BYTES];
-        file.read_exact_at(&mut header, self.read_offset)?;
+        self.file.read_exact_at(&mut header, self.read_offset)?;
         let stream = if header[0] == 0 { Stream::Stdout } else { Stream::Stderr };
         let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]) as usize;
         let mut bytes = vec![0; length];
-        file.read_exact_at(&mut bytes, self.read_offset + HEADER_BYTES as u64)?;
-        let freed = (HEADER_BYTES + length) as u64;
-        self.read_offset += freed;
-        if self.on_disk() == 0 {
-            self.file = None;
-            self.read_offset = 0;
-            self.write_offset = 0;
-        }
-        Ok(((stream, Bytes::from(bytes)), freed))
+        self.file.read_exact_at(&mut bytes, self.read_offset + HEADER_BYTES as u64)?;
+        self.read_offset += (HEADER_BYTES + length) as u64;
+        Ok((stream, Bytes::from(bytes)))
     }
 }
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        let left = self.lock().on_disk();
+        let left = self.lock().segments.iter().map(|segment| segment.write_offset).sum();
         self.budget.disk_bytes.fetch_sub(left, Ordering::SeqCst);
     }
 }
@@ -262,5 +319,67 @@ mod tests {
         }
         drop(spool);
         assert_eq!(budget.disk_bytes.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn files_stay_bounded_behind_a_consumer_that_never_catches_up() {
+        let (_, control) = Wire::new(Box::new(tokio::io::duplex(1).0));
+        let budget = Arc::new(SpoolBudget { segment_bytes: 1 << 20, ..SpoolBudget::default() });
+        let spool = Spool::new(Arc::clone(&budget), control);
+        let chunk = |n: u32| Bytes::from(vec![n.to_le_bytes(); 8 * 1024].concat());
+        let mut taken = 0..;
+        for n in 0..1024 {
+            spool.push(Stream::Stdout, chunk(n)).unwrap();
+            if n >= 64 {
+                assert_eq!(spool.try_pop().unwrap(), Some((Stream::Stdout, chunk(taken.next().unwrap()))));
+            }
+            let held: u64 = spool.lock().segments.iter().map(|segment| segment.file.metadata().unwrap().len()).sum();
+            assert_eq!(held, budget.disk_bytes.load(Ordering::SeqCst));
+            assert!(held <= (4 << 20), "2 MiB wait, and {held} bytes are on disk after {n} chunks");
+        }
+        drop(spool);
+        assert_eq!(budget.disk_bytes.load(Ordering::SeqCst), 0);
+    }
+
+    fn no_descriptor() -> io::Result<File> {
+        Err(rustix::io::Errno::MFILE.into())
+    }
+
+    #[tokio::test]
+    async fn without_a_file_descriptor_the_network_waits_and_nothing_is_lost() {
+        let (mut far, near) = tokio::io::duplex(64);
+        let (mut wire, control) = Wire::new(Box::new(near));
+        let budget = Arc::new(SpoolBudget { open_file: no_descriptor, ..SpoolBudget::default() });
+        let spool = Spool::new(budget, control);
+        let chunks: Vec<Bytes> = (0..16u8).map(|n| Bytes::from(vec![n; 32 * 1024])).collect();
+        for bytes in &chunks {
+            spool.push(Stream::Stdout, bytes.clone()).unwrap();
+        }
+        let mut byte = [0];
+        far.write_all(b"x").await.unwrap();
+        assert!(futures::poll!(Box::pin(wire.read_exact(&mut byte))).is_pending());
+        for bytes in &chunks {
+            assert_eq!(spool.try_pop().unwrap(), Some((Stream::Stdout, bytes.clone())));
+        }
+        wire.read_exact(&mut byte).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn without_a_further_file_descriptor_the_file_that_is_open_grows() {
+        let budget = SpoolBudget { segment_bytes: 64 << 10, ..SpoolBudget::default() };
+        let mut queue = Queue::default();
+        let chunk = |n: u8| Bytes::from(vec![n; 32 * 1024]);
+        for n in 0..12 {
+            assert_eq!(queue.add(Stream::Stdout, chunk(n), &budget).unwrap(), Room::Left);
+        }
+        let files = queue.segments.len();
+        let budget = SpoolBudget { open_file: no_descriptor, ..budget };
+        for n in 12..24 {
+            assert_eq!(queue.add(Stream::Stdout, chunk(n), &budget).unwrap(), Room::Left);
+        }
+        assert_eq!(queue.segments.len(), files);
+        for n in 0..24 {
+            assert_eq!(queue.take(&budget).unwrap(), Some((Stream::Stdout, chunk(n))));
+        }
     }
 }

@@ -23,7 +23,7 @@ use crate::support::{
 const STUBBORN: &str = "trap '' TERM HUP; setsid sh -c '{}; true' & {} & echo go; wait";
 
 fn stopped(cause: StopCause, stop: Stop) -> Outcome {
-    Outcome::Stopped { cause, stop }
+    Outcome::Stopped { cause, stop, output: LastOutput::Complete }
 }
 
 /// Runs the stubborn command on a host with `faults` and cancels it once it sleeps.
@@ -167,7 +167,7 @@ async fn a_connection_lost_while_stopping_confirms_nothing() {
             relay.cut();
         };
         let ((outcome, _), ()) = tokio::join!(job.watch(&session), losing);
-        let Outcome::Stopped { cause: StopCause::Cancelled, stop: Stop::Unconfirmed(known) } = &outcome else {
+        let Outcome::Stopped { cause: StopCause::Cancelled, stop: Stop::Unconfirmed(known), .. } = &outcome else {
             panic!("{wrapping:?}: {outcome:?}");
         };
         assert!(known.starts_with("connection "), "{wrapping:?}: {known}");
@@ -224,7 +224,7 @@ async fn a_host_that_says_nothing_confirms_nothing() {
     let world = World::one(&[Fault::StallOutput(0)]).await;
     let job = Job::new("sleep 1000").with_timeout(LIMIT);
     let (outcome, _) = job.watch(&world.session("web").await).await;
-    let Outcome::Stopped { cause, stop: Stop::Unconfirmed(_) } = &outcome else { panic!("{outcome:?}") };
+    let Outcome::Stopped { cause, stop: Stop::Unconfirmed(_), .. } = &outcome else { panic!("{outcome:?}") };
     assert_eq!(*cause, StopCause::Timeout(LIMIT));
 }
 
