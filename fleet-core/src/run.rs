@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::cli::{Failure, Password, Prepared, Purpose, TerminalPrompt};
 use crate::descriptors;
 use crate::fanout::{Fanout, Finished, Signals, Task};
+use crate::host::Host;
 use crate::outcome::ExitStatus;
 use crate::render::{self, HostLabel, RenderError};
 use crate::select::Selected;
@@ -55,12 +56,15 @@ async fn run_on_hosts<T: Task>(
     let password = tokio::select! {
         password = password(&prepared, &prompt) => password?,
         _ = signals.next() => {
-            prompt.restore();
+            prompt.close();
             return Err(Failure::usage_text("interrupted at the question for the password"));
         }
     };
     let connector = Arc::new(connector(&prepared, password, Arc::clone(&prompt))?);
-    connector.check_configuration(prepared.selected.hosts.iter().map(|selected| &selected.host))?;
+    tokio::select! {
+        checked = check_configuration(&connector, &prepared) => checked?,
+        _ = signals.next() => return Err(Failure::usage_text("interrupted while reading the OpenSSH configuration")),
+    }
     say_notices(&prepared, &connector);
     let task = make_task(Arc::clone(&connector), &prepared)?;
     let labels = prepared.selected.hosts.iter().map(|selected| HostLabel::from(&selected.host)).collect();
@@ -68,8 +72,16 @@ async fn run_on_hosts<T: Task>(
     let renderer = render::build(prepared.render.clone(), labels, Box::new(io::stdout()), Box::new(io::stderr()))?;
     let fanout = Fanout { hosts: prepared.selected.hosts.len(), limit, exit_rule: prepared.exit_rule, quiet };
     let finished = fanout.run(task, renderer, signals).await;
-    prompt.restore();
+    prompt.close();
     Ok(conclude(prepared.program, finished))
+}
+
+/// On a thread that may wait: a `Match exec` runs a command of the user's.
+async fn check_configuration(connector: &Arc<Connector>, prepared: &Prepared) -> Result<(), Failure> {
+    let connector = Arc::clone(connector);
+    let hosts: Vec<Host> = prepared.selected.hosts.iter().map(|selected| selected.host.clone()).collect();
+    let checking = tokio::task::spawn_blocking(move || connector.check_configuration(&hosts));
+    checking.await.map_err(|error| Failure::ours(&error))?.map_err(Failure::from)
 }
 
 async fn password(prepared: &Prepared, prompt: &Arc<TerminalPrompt>) -> Result<Option<Secret>, Failure> {

@@ -107,7 +107,7 @@ impl CommandSettings {
                 timeout: settings.timeout.value,
                 stall: settings.stall.value,
                 grace: settings.grace.value,
-                channel: settings.connect_timeout.value,
+                channel: None,
             },
         })
     }

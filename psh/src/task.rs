@@ -46,7 +46,7 @@ impl Task for RunCommand {
             Ok(session) => session,
             Err(error) => return Outcome::Failed(error),
         };
-        host.emit(Event::Stage(Stage::Command)).await;
+        host.emit(Event::Stage(Stage::Channel)).await;
         let command = self.command_for(target, host.index());
         let run = CommandRun {
             command: &command,
@@ -106,6 +106,10 @@ impl ConnectObserver for Reporter<'_> {
 }
 
 impl OutputSink for Reporter<'_> {
+    async fn started(&self) {
+        self.host.emit(Event::Stage(Stage::Command)).await;
+    }
+
     async fn output(&self, stream: Stream, bytes: Bytes) {
         self.host.emit(Event::Output { stream, bytes }).await;
     }

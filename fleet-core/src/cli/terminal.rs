@@ -16,8 +16,18 @@ use crate::ssh::{Prompt, Secret};
 pub struct TerminalPrompt {
     asking: watch::Sender<bool>,
     one_at_a_time: Mutex<()>,
-    /// The terminal and its settings as they were before the open question.
-    before: Mutex<Option<(Arc<File>, Termios)>>,
+    state: Mutex<State>,
+}
+
+/// What the open question has changed.
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Quiet,
+    /// The terminal and its settings as they were before.
+    Asking(Arc<File>, Box<Termios>),
+    /// Nothing is asked any more.
+    Closed,
 }
 
 impl TerminalPrompt {
@@ -25,13 +35,22 @@ impl TerminalPrompt {
     #[must_use]
     pub fn new() -> (Self, watch::Receiver<bool>) {
         let (asking, quiet) = watch::channel(false);
-        (Self { asking, one_at_a_time: Mutex::default(), before: Mutex::default() }, quiet)
+        (Self { asking, one_at_a_time: Mutex::default(), state: Mutex::default() }, quiet)
     }
 
-    /// Gives the terminal its settings back. For the end of the process, when a question may still be open.
-    pub fn restore(&self) {
-        if let Some((terminal, before)) = lock(&self.before).take() {
-            let _ = tcsetattr(&terminal, OptionalActions::Flush, &before);
+    /// Gives the terminal its settings back and asks nothing any more. For the end of the process, when a question may
+    /// still be open.
+    pub fn close(&self) {
+        self.restore(State::Closed);
+    }
+
+    fn restore(&self, next: State) {
+        let mut state = lock(&self.state);
+        if let State::Asking(terminal, before) = &*state {
+            let _ = tcsetattr(terminal, OptionalActions::Flush, before);
+        }
+        if !matches!(*state, State::Closed) {
+            *state = next;
         }
     }
 
@@ -41,9 +60,15 @@ impl TerminalPrompt {
         let mut silent = before.clone();
         silent.local_modes -= LocalModes::ECHO;
         silent.local_modes |= LocalModes::ECHONL;
-        *lock(&self.before) = Some((Arc::clone(&terminal), before));
-        // Before the question: whoever answers at once must not see the answer.
-        tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
+        {
+            let mut state = lock(&self.state);
+            if matches!(*state, State::Closed) {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            // Before the question: whoever answers at once must not see the answer.
+            tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
+            *state = State::Asking(Arc::clone(&terminal), Box::new(before));
+        }
         (&*terminal).write_all(question.as_bytes())?;
         let mut answer = String::new();
         if BufReader::new(&*terminal).read_line(&mut answer)? == 0 {
@@ -58,10 +83,11 @@ impl Prompt for TerminalPrompt {
         let _one_at_a_time = lock(&self.one_at_a_time);
         self.asking.send_replace(true);
         let answer = self.ask(question);
-        self.restore();
+        self.restore(State::Quiet);
         self.asking.send_replace(false);
         answer.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => "there was no answer".to_owned(),
+            io::ErrorKind::InvalidData => "the answer is not UTF-8".to_owned(),
             _ => "there is no terminal to ask at".to_owned(),
         })
     }

@@ -25,17 +25,22 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// The process's own signals. From now on they no longer end the process by themselves.
+    /// The process's own signals. From now on they no longer end the process by themselves. One that the process was
+    /// started to ignore, as nohup(1) does with SIGHUP, stays ignored.
     ///
     /// # Errors
     /// When the operating system lets us install no handler.
     pub fn of_process() -> io::Result<Self> {
         let (sender, signals) = Self::scripted();
+        let ignored = ignored_signals();
         for (kind, meaning) in [
             (SignalKind::interrupt(), Signal::Interrupt),
             (SignalKind::terminate(), Signal::Terminate),
             (SignalKind::hangup(), Signal::Terminate),
         ] {
+            if ignored & (1 << (kind.as_raw_value() - 1)) != 0 {
+                continue;
+            }
             let mut incoming = signal(kind)?;
             let sender = sender.clone();
             tokio::spawn(async move {
@@ -63,4 +68,11 @@ impl Signals {
             None => std::future::pending().await,
         }
     }
+}
+
+/// The mask of ignored signals, signal 1 in the lowest bit; on systems that do not show it, none.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

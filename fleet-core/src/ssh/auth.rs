@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse};
+use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse, Prompt};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::{Algorithm, HashAlg, PublicKey};
 use russh::{MethodKind, MethodSet};
@@ -13,7 +13,7 @@ use russh::{MethodKind, MethodSet};
 use super::agent::Agent;
 use super::handler::{SessionHandler, SessionNotes};
 use super::identities::{Holder, Identities, Identity};
-use super::keys::{self, KeyStore};
+use super::keys::{self, KeyStore, Questions};
 use super::prompt::Secret;
 use crate::outcome::{FailureClass, HostError, Stage};
 
@@ -32,6 +32,7 @@ pub(super) struct Credentials<'a> {
     pub(super) identities_only: bool,
     pub(super) agent: Option<&'a Arc<Agent>>,
     pub(super) keys: &'a KeyStore,
+    pub(super) questions: Questions,
     pub(super) password: Option<&'a Secret>,
     /// The methods allowed, in the order in which they are tried.
     pub(super) methods: Vec<Method>,
@@ -143,7 +144,8 @@ impl Login<'_> {
     async fn offer(&mut self, identity: &Identity) -> Result<bool, HostError> {
         let user = self.credentials.user;
         let hash = self.hash_for(&identity.public).await;
-        let mut signer = Signer { holder: &identity.holder, keys: self.credentials.keys };
+        let Credentials { keys, questions, .. } = *self.credentials;
+        let mut signer = Signer { holder: &identity.holder, keys, questions };
         let result = match &identity.certificate {
             Some(certificate) => {
                 self.handle.authenticate_certificate_with(user, certificate.clone(), hash, &mut signer).await
@@ -181,7 +183,10 @@ impl Login<'_> {
         for _ in 0..QUESTION_ROUNDS {
             match response {
                 Ok(KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. }) => {
-                    let answers = prompts.iter().map(|_| password.expose().to_owned()).collect();
+                    // What is answered in the open (a user name, a choice) is no place for the password.
+                    let answer =
+                        |prompt: &Prompt| if prompt.echo { String::new() } else { password.expose().to_owned() };
+                    let answers = prompts.iter().map(answer).collect();
                     response = self.handle.authenticate_keyboard_interactive_respond(answers).await;
                 }
                 Ok(KeyboardInteractiveAuthResponse::Success) => return Ok(true),
@@ -276,6 +281,7 @@ impl Login<'_> {
 struct Signer<'a> {
     holder: &'a Holder,
     keys: &'a KeyStore,
+    questions: Questions,
 }
 
 enum SignError {
@@ -301,7 +307,7 @@ impl russh::Signer for Signer<'_> {
         to_sign: Vec<u8>,
     ) -> Result<Vec<u8>, SignError> {
         let signed = match self.holder {
-            Holder::File(file) => match self.keys.private(file).await {
+            Holder::File(file) => match self.keys.private(file, self.questions).await {
                 Ok(key) => keys::sign(&key, hash, to_sign),
                 Err(reason) => Err(reason),
             },

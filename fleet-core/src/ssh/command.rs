@@ -46,12 +46,17 @@ pub struct CommandLimits {
     pub stall: Option<Duration>,
     /// Between TERM and KILL.
     pub grace: Duration,
-    /// For opening the channel and starting the command.
+    /// For opening the channel and starting the command; without one that of the session's stages.
     pub channel: Option<Duration>,
 }
 
 /// Takes the output of one host.
 pub trait OutputSink: Send + Sync {
+    /// The server runs the command.
+    fn started(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
     /// Takes a chunk; may wait.
     fn output(&self, stream: Stream, bytes: Bytes) -> impl Future<Output = ()> + Send;
 }
@@ -95,7 +100,7 @@ pub struct CommandRun<'a, F> {
 pub async fn run_command<F: StdinFeed>(session: &Session, run: CommandRun<'_, F>, sink: &impl OutputSink) -> Outcome {
     let (limits, cancel) = (run.limits, run.cancel);
     let (mut output, process) = tokio::select! {
-        started = within(limits.channel, Stage::Channel, start(session, &run)) => match started {
+        started = within(limits.channel.or(session.stage_limit()), Stage::Channel, start(session, &run)) => match started {
             Ok(started) => started,
             Err(error) => return Outcome::Failed(error),
         },
@@ -121,7 +126,7 @@ pub async fn run_command<F: StdinFeed>(session: &Session, run: CommandRun<'_, F>
         interruption.outcome(stop)
     };
     let keep = process.keep(&run);
-    let pump = output.pump(session, sink, &activity);
+    let pump = output.pump(session, limits.channel, sink, &activity);
     tokio::pin!(control, keep, pump);
     let mut keeping = true;
     loop {
@@ -215,13 +220,20 @@ impl Output {
     /// Moves the output to `sink` until the command has ended.
     ///
     /// # Errors
-    /// When output that nobody takes yet cannot be kept. The command may still run then.
+    /// When the server does not answer, or output that nobody takes yet cannot be kept. The command may still run then.
     async fn pump(
         &mut self,
         session: &Session,
+        channel_limit: Option<Duration>,
         sink: &impl OutputSink,
         activity: &Activity,
     ) -> Result<Outcome, HostError> {
+        let answered = async {
+            self.exec.answered().await;
+            Ok(())
+        };
+        within(channel_limit.or(session.stage_limit()), Stage::Channel, answered).await?;
+        sink.started().await;
         let outcome = loop {
             match self.exec.next().await {
                 Ok(ExecEvent::Output(stream, bytes)) => {

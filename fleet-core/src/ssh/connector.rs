@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use rand::Rng;
 use russh::client::{self, Handle};
+use socket2::SockRef;
+use tokio::net::TcpStream;
 
 use super::agent::Agent;
 use super::algorithms;
@@ -19,11 +21,12 @@ use super::auth::{self, Credentials};
 use super::config::{ConfigError, ForwardAgent, HostConfig, IdentityFiles, Notice, Proxy, SshConfig, StrictHostKey};
 use super::deadline::within;
 use super::dial::{self, ProxyWords};
+use super::error;
 use super::handler::{SessionHandler, SessionNotes};
 use super::handshake::{TryError, shake_hands};
 use super::host_key::HostKeyCheck;
 use super::jump::{JumpHosts, JumpRoute, JumpStream};
-use super::keys::KeyStore;
+use super::keys::{KeyStore, Questions};
 use super::known_hosts::{HashNames, HostKeyPolicy, KnownHostsError, KnownHostsFiles, KnownName};
 use super::parameters::{bind_address, client_config, liveness, methods};
 use super::prompt::{Prompt, Secret};
@@ -198,6 +201,7 @@ impl Connector {
             liveness: liveness(config),
             spool_budget: Arc::clone(&self.spool_budget),
             forwards_agent,
+            stage_limit: limit,
             environment: config.environment(&self.settings.config.local().env),
             route: dialled.route,
         }))
@@ -237,6 +241,7 @@ impl Connector {
             identities_only: named.is_some() || config.identities_only,
             agent: agent.as_ref(),
             keys: &self.keys,
+            questions: if config.batch_mode { Questions::Refused } else { Questions::Asked },
             password: self.settings.password.as_ref(),
             methods: methods(config),
             accepts: &accepts,
@@ -320,7 +325,10 @@ impl Connector {
         let addresses = within(limit, Stage::Resolve, looking_up).await?;
         observer.stage(Stage::Connect).await;
         let bind = bind_address(config)?;
-        let stream = connect_attempts(config, || within(limit, Stage::Connect, dial::tcp(&addresses, bind))).await?;
+        let stream: TcpStream =
+            connect_attempts(config, || within(limit, Stage::Connect, dial::tcp(&addresses, bind))).await?;
+        let keep_alive = SockRef::from(&stream).set_keepalive(config.tcp_keep_alive);
+        keep_alive.map_err(|failure| error::from_connect(&failure))?;
         Ok(Dialled { stream: Box::new(stream), route: None, words: None })
     }
 

@@ -9,6 +9,7 @@ use russh::Channel;
 use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg};
 use russh::keys::PublicKeyOrCertificate;
 
+use super::drained::DrainedStream;
 use super::host_key::HostKeyCheck;
 use crate::outcome::HostError;
 
@@ -22,7 +23,6 @@ pub(super) struct SessionNotes {
 struct Notes {
     host_key_refusal: Option<HostError>,
     disconnect: Option<String>,
-    banner: String,
 }
 
 impl SessionNotes {
@@ -61,12 +61,6 @@ impl client::Handler for SessionHandler {
         }
     }
 
-    async fn auth_banner(&mut self, banner: &str, _: &mut client::Session) -> Result<(), Self::Error> {
-        tracing::info!(banner, "banner from the server");
-        banner.clone_into(&mut self.notes.lock().banner);
-        Ok(())
-    }
-
     async fn server_channel_open_agent_forward(
         &mut self,
         channel: Channel<Msg>,
@@ -76,10 +70,10 @@ impl client::Handler for SessionHandler {
         // Dropping `reply` rejects the channel: an agent is lent only to hosts for which it was asked.
         let Some(socket) = self.forwarded_agent.clone() else { return Ok(()) };
         reply.accept().await;
+        let mut remote = DrainedStream::new(channel);
         tokio::spawn(async move {
             match tokio::net::UnixStream::connect(&socket).await {
                 Ok(mut agent) => {
-                    let mut remote = channel.into_stream();
                     let _ = tokio::io::copy_bidirectional(&mut remote, &mut agent).await;
                 }
                 Err(error) => tracing::warn!(%error, "the agent to forward cannot be reached"),

@@ -1,32 +1,37 @@
 //! Jump hosts: connected to once, whatever the number of hosts behind them.
 //!
-//! Each host behind a jump host has a pump of its own that always drains its channel: a host that floods us, or that
-//! we read slowly, must not stop the others. Must not know how a session is opened (that is `connector`).
+//! Must not know how a session is opened (that is `connector`).
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::io;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use bytes::{Buf, Bytes};
-use russh::client::Msg;
-use russh::{Channel, ChannelMsg};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{OnceCell, mpsc, oneshot};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
+use super::drained::DrainedStream;
 use super::session::Session;
 use crate::outcome::HostError;
 
-/// What a host may send beyond what its session has read. Its session's window is far smaller: more is an attack.
-const QUEUE_LIMIT: usize = 32 << 20;
+/// How long a failure is told to those who ask later, at least: a jump host that refuses us must not be asked again
+/// for every one of a thousand hosts, which may lock the account. A failure that took longer to find out is told for as
+/// long as it took: then few of those hosts wait for a jump host that is dead.
+const FAILURE_KEPT: Duration = Duration::from_secs(10);
 
 /// An open session to a jump host, shared by all that go through it.
 pub(super) type JumpRoute = Arc<Session>;
 
-type Opening = Arc<OnceCell<Result<JumpRoute, HostError>>>;
+/// A TCP connection made by a jump host.
+pub(super) type JumpStream = DrainedStream;
+
+type Opening = Arc<OnceCell<Result<JumpRoute, Failure>>>;
+
+/// Why a jump host cannot be used, and until when that is believed.
+struct Failure {
+    error: HostError,
+    until: Instant,
+}
 
 /// The jump hosts of a run, by the chain that leads to them.
 #[derive(Default)]
@@ -35,8 +40,9 @@ pub(super) struct JumpHosts {
 }
 
 impl JumpHosts {
-    /// The session at the end of `chain`, opened by the first who asks; everyone gets the same session or the same
-    /// failure. A session that has since been lost is opened again.
+    /// The session at the end of `chain`, opened by the first who asks; all who ask meanwhile get the same session or
+    /// the same failure. A session that has since been lost, or is silent for too long, is opened again; a failure is
+    /// tried again after a while.
     pub(super) async fn route<F>(&self, chain: &str, open: impl FnOnce() -> F) -> Result<JumpRoute, HostError>
     where
         F: Future<Output = Result<Session, HostError>>,
@@ -44,175 +50,80 @@ impl JumpHosts {
         let opening = {
             let mut all = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             let entry = all.entry(chain.to_owned()).or_default();
-            let lost = matches!(entry.get(), Some(Ok(session)) if session.is_closed());
-            if lost {
+            if entry.get().is_some_and(is_outdated) {
                 *entry = Opening::default();
             }
             Arc::clone(entry)
         };
-        opening.get_or_init(|| async { open().await.map(Arc::new) }).await.clone()
-    }
-}
-
-/// A TCP connection made by a jump host, as a byte stream.
-pub(super) struct JumpStream {
-    incoming: mpsc::UnboundedReceiver<Bytes>,
-    queued: Arc<AtomicUsize>,
-    current: Bytes,
-    writer: Pin<Box<dyn AsyncWrite + Send>>,
-    /// `None` once the channel is closed.
-    open: Option<oneshot::Receiver<()>>,
-}
-
-impl JumpStream {
-    /// Starts the pump that empties `channel`.
-    pub(super) fn new(channel: Channel<Msg>) -> Self {
-        let (mut reader, writer) = channel.split();
-        let (sender, incoming) = mpsc::unbounded_channel();
-        let queued = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&queued);
-        let (closed_sender, open) = oneshot::channel();
-        let outgoing = Box::pin(writer.make_writer());
-        tokio::spawn(async move {
-            while let Some(message) = tokio::select! {
-                message = reader.wait() => message,
-                () = sender.closed() => None,
-            } {
-                match message {
-                    ChannelMsg::Data { data } => {
-                        let waiting = counted.fetch_add(data.len(), Ordering::Relaxed) + data.len();
-                        if waiting > QUEUE_LIMIT || sender.send(data).is_err() {
-                            break;
-                        }
-                    }
-                    ChannelMsg::Eof | ChannelMsg::Close => break,
-                    _ => {}
-                }
-            }
-            let _ = closed_sender.send(());
-            let _ = writer.close().await;
+        let opened = opening.get_or_init(|| async {
+            let started = Instant::now();
+            open().await.map(Arc::new).map_err(|error| {
+                let kept = started.elapsed().max(FAILURE_KEPT);
+                Failure { error, until: Instant::now() + kept }
+            })
         });
-        Self { incoming, queued, current: Bytes::new(), writer: outgoing, open: Some(open) }
-    }
-
-    /// A writer that waits for window never learns that its channel is closed; so that is asked first.
-    fn check_open(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if let Some(open) = &mut self.open
-            && Pin::new(open).poll(cx).is_pending()
-        {
-            return Ok(());
+        match opened.await {
+            Ok(session) => Ok(Arc::clone(session)),
+            Err(failure) => Err(failure.error.clone()),
         }
-        self.open = None;
-        Err(io::ErrorKind::ConnectionReset.into())
     }
 }
 
-impl AsyncRead for JumpStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.current.is_empty() {
-            match ready!(self.incoming.poll_recv(cx)) {
-                Some(bytes) => self.current = bytes,
-                None => return Poll::Ready(Ok(())),
-            }
-        }
-        let count = self.current.len().min(buf.remaining());
-        buf.put_slice(&self.current[..count]);
-        self.current.advance(count);
-        self.queued.fetch_sub(count, Ordering::Relaxed);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for JumpStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.check_open(cx)?;
-        self.writer.as_mut().poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check_open(cx)?;
-        self.writer.as_mut().poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.check_open(cx) {
-            Ok(()) => self.writer.as_mut().poll_shutdown(cx),
-            Err(_) => Poll::Ready(Ok(())),
-        }
+fn is_outdated(opened: &Result<JumpRoute, Failure>) -> bool {
+    match opened {
+        Ok(session) => session.is_closed() || session.is_silent(),
+        Err(failure) => Instant::now() >= failure.until,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use fleet_sandbox::Sandbox;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
-    use tokio::time::timeout;
 
     use super::*;
-    use crate::host::Host;
-    use crate::ssh::config::{ConfigSource, ConfigSources, LocalContext, SshConfig};
-    use crate::ssh::{ConnectObserver, ConnectSettings, Connector, NoPrompt, StageTimeout};
+    use crate::outcome::{FailureClass, Stage};
+    use crate::ssh::drained::tests::session;
 
-    /// More than a channel's window and the sockets' buffers, and less than [`QUEUE_LIMIT`].
-    const FLOOD_BYTES: usize = 20 << 20;
-    const DEADLINE: Duration = Duration::from_secs(60);
-
-    struct Nobody;
-
-    impl ConnectObserver for Nobody {
-        async fn stage(&self, _: crate::outcome::Stage) {}
-        async fn note(&self, _: String) {}
+    async fn refused_after(took: Duration, asked: &AtomicUsize) -> Result<Session, HostError> {
+        let number = asked.fetch_add(1, Ordering::SeqCst);
+        tokio::time::sleep(took).await;
+        Err(HostError::new(Stage::Connect, FailureClass::Timeout, format!("attempt {number}")))
     }
 
-    async fn session(sandbox: &Sandbox) -> Session {
-        let sources = ConfigSources { options: Vec::new(), file: ConfigSource::Path(sandbox.ssh_config_path()) };
-        let settings = ConnectSettings {
-            config: SshConfig::load(&sources, LocalContext::current().unwrap()).unwrap(),
-            stage_timeout: StageTimeout::Chosen(Some(DEADLINE)),
-            user: None,
-            identities: None,
-            host_key: None,
-            password: None,
-        };
-        Connector::new(settings, Arc::new(NoPrompt)).connect(&Host::new("jump").unwrap(), &Nobody).await.unwrap()
-    }
-
-    /// A stream through `session` to a server that sends `bytes` and tells when they are sent.
-    async fn stream(session: &Session, bytes: Vec<u8>) -> (JumpStream, tokio::task::JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let sending = tokio::spawn(async move {
-            let (mut socket, _) = listener.accept().await.unwrap();
-            socket.write_all(&bytes).await.unwrap();
-            socket.shutdown().await.unwrap();
-            // Closing with unread input would reset the connection.
-            let _ = socket.read(&mut [0]).await;
-        });
-        (JumpStream::new(session.direct_tcpip("127.0.0.1", port).await.unwrap()), sending)
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_shared_and_later_tried_again() {
+        for (took, kept) in
+            [(1, 10), (60, 60)].map(|(took, kept)| (Duration::from_secs(took), Duration::from_secs(kept)))
+        {
+            let (hosts, asked) = (JumpHosts::default(), AtomicUsize::new(0));
+            let ask = || async {
+                let failed = hosts.route("jump", || refused_after(took, &asked)).await;
+                failed.err().map(|error| error.message).unwrap_or_default()
+            };
+            let (first, second) = tokio::join!(ask(), ask());
+            assert_eq!([first, second], ["attempt 0", "attempt 0"], "{took:?}");
+            tokio::time::advance(kept - Duration::from_millis(1)).await;
+            assert_eq!(ask().await, "attempt 0", "{took:?}");
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert_eq!(ask().await, "attempt 1", "{took:?}");
+        }
     }
 
     #[tokio::test]
-    async fn a_stream_that_nobody_reads_stops_no_other() {
+    async fn a_session_that_fell_silent_is_opened_again() {
         let folder = tempfile::tempdir().unwrap();
         let sandbox = Sandbox::builder(folder.path()).host("jump", "jump").start().await.unwrap();
-        let session = session(&sandbox).await;
-        let (mut flooded, _flooding) = stream(&session, vec![7; FLOOD_BYTES]).await;
-        let queued = Arc::clone(&flooded.queued);
-        let all_queued = async {
-            while queued.load(Ordering::Relaxed) < FLOOD_BYTES {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        timeout(DEADLINE, all_queued).await.expect("the flood is taken in");
-        let (mut other, _sending) = stream(&session, b"fine".to_vec()).await;
-        let mut said = String::new();
-        timeout(DEADLINE, other.read_to_string(&mut said)).await.expect("the other is heard").unwrap();
-        assert_eq!(said, "fine");
-        let mut flood = Vec::new();
-        timeout(DEADLINE, flooded.read_to_end(&mut flood)).await.expect("the flood ends").unwrap();
-        assert!(flood == vec![7; FLOOD_BYTES], "{} bytes", flood.len());
+        let hosts = JumpHosts::default();
+        let first = hosts.route("jump", || async { Ok(session(&sandbox).await) }).await.unwrap();
+        let again = hosts.route("jump", || async { unreachable!("it is open") }).await.unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        let fresh = session(&sandbox).await;
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert!(!first.is_closed());
+        let again = hosts.route("jump", || async { Ok(fresh) }).await.unwrap();
+        assert!(!Arc::ptr_eq(&first, &again));
     }
 }

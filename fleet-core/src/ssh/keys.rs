@@ -46,6 +46,29 @@ enum KeySource {
     Encrypted(String),
 }
 
+/// Whether a person may be asked (`BatchMode` forbids it).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Questions {
+    Asked,
+    Refused,
+}
+
+/// Counts as an open question as long as it lives.
+struct OpenQuestion(Arc<AtomicUsize>);
+
+impl OpenQuestion {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for OpenQuestion {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// All key files of the run, each read once.
 pub(super) struct KeyStore {
     files: Mutex<HashMap<PathBuf, Result<Arc<KeyFile>, KeyFileError>>>,
@@ -70,19 +93,23 @@ impl KeyStore {
     }
 
     /// The private key of `file`; the passphrase is asked for once, by whichever host needs it first.
-    pub(super) async fn private(&self, file: &Arc<KeyFile>) -> Result<Arc<PrivateKey>, String> {
+    pub(super) async fn private(&self, file: &Arc<KeyFile>, questions: Questions) -> Result<Arc<PrivateKey>, String> {
         match &file.source {
             KeySource::PublicOnly => Err("the private key is not here".to_owned()),
+            KeySource::Encrypted(_) if questions == Questions::Refused => {
+                Err("it needs a passphrase, and BatchMode forbids to ask".to_owned())
+            }
             KeySource::Open(key) => Ok(Arc::clone(key)),
             KeySource::Encrypted(text) => {
                 let decrypted = file.private.get_or_init(|| {
                     let (prompt, text, path) = (Arc::clone(&self.prompt), text.clone(), file.path.clone());
-                    let open_questions = Arc::clone(&self.open_questions);
+                    let open = OpenQuestion::new(&self.open_questions);
                     async move {
-                        open_questions.fetch_add(1, Ordering::SeqCst);
-                        let decrypted = tokio::task::spawn_blocking(move || decrypt(&*prompt, &text, &path)).await;
-                        open_questions.fetch_sub(1, Ordering::SeqCst);
-                        decrypted.unwrap_or_else(|error| Err(error.to_string()))
+                        let decrypting = tokio::task::spawn_blocking(move || {
+                            let _open = open;
+                            decrypt(&*prompt, &text, &path)
+                        });
+                        decrypting.await.unwrap_or_else(|error| Err(error.to_string()))
                     }
                 });
                 decrypted.await.clone()
@@ -130,7 +157,21 @@ impl KeyFile {
         !matches!(self.source, KeySource::PublicOnly)
     }
 
+    /// Reads the private key; where that is not there, its `.pub` still names the agent's key.
     fn read(path: &Path) -> Result<Self, KeyFileError> {
+        Self::read_file(path).or_else(|error| match PublicKey::read_openssh_file(with_suffix(path, ".pub")) {
+            Ok(public) if matches!(error, KeyFileError::Missing(_)) => Ok(Self {
+                path: path.to_owned(),
+                public,
+                certificate: load_certificate(&with_suffix(path, "-cert.pub")).ok(),
+                source: KeySource::PublicOnly,
+                private: OnceCell::new(),
+            }),
+            _ => Err(error),
+        })
+    }
+
+    fn read_file(path: &Path) -> Result<Self, KeyFileError> {
         let text = read_text(path)?;
         let certificate = load_certificate(&with_suffix(path, "-cert.pub")).ok();
         let made = |public, source| Self {
@@ -252,7 +293,7 @@ mod tests {
         let store = KeyStore::new(Arc::clone(&prompt) as Arc<dyn Prompt>);
         let file = store.load(&path).unwrap();
         assert_eq!(prompt.asked.load(Ordering::SeqCst), 0, "not before a server wants the key");
-        let all = futures::future::join_all((0..50).map(|_| store.private(&file))).await;
+        let all = futures::future::join_all((0..50).map(|_| store.private(&file, Questions::Asked))).await;
         assert!(all.iter().all(Result::is_ok));
         assert_eq!(prompt.asked.load(Ordering::SeqCst), 1);
     }
@@ -264,8 +305,8 @@ mod tests {
         let prompt = Arc::new(Counting { asked: AtomicU32::new(0), answer: "wrong" });
         let store = KeyStore::new(Arc::clone(&prompt) as Arc<dyn Prompt>);
         let file = store.load(&path).unwrap();
-        assert_eq!(store.private(&file).await.unwrap_err(), "the passphrase is wrong");
-        assert_eq!(store.private(&file).await.unwrap_err(), "the passphrase is wrong");
+        assert_eq!(store.private(&file, Questions::Asked).await.unwrap_err(), "the passphrase is wrong");
+        assert_eq!(store.private(&file, Questions::Asked).await.unwrap_err(), "the passphrase is wrong");
         assert_eq!(prompt.asked.load(Ordering::SeqCst), 3);
     }
 

@@ -11,6 +11,7 @@ pub mod config;
 mod connector;
 mod deadline;
 mod dial;
+mod drained;
 mod error;
 mod handler;
 mod handshake;

@@ -66,11 +66,12 @@ pub(super) fn client_config(config: &HostConfig, host_key: &HostKeyCheck) -> cli
     }
 }
 
-/// ssh(1) never asks unless told to; a fleet tool that is not told uses its own times, so that a host that dies does
-/// not hold a run for ever.
+/// ssh(1) never asks unless told to; a fleet tool that is not told otherwise does, so that a host that dies does not hold
+/// a run for ever.
 pub(super) fn liveness(config: &HostConfig) -> Option<Liveness> {
     match config.server_alive_interval {
-        Duration::ZERO => Some(DEFAULT_LIVENESS),
-        interval => Some(Liveness { interval, count: config.server_alive_count_max }),
+        None => Some(DEFAULT_LIVENESS),
+        Some(Duration::ZERO) => None,
+        Some(interval) => Some(Liveness { interval, count: config.server_alive_count_max }),
     }
 }

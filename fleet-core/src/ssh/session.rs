@@ -30,6 +30,13 @@ pub(super) struct Liveness {
     pub(super) count: u32,
 }
 
+impl Liveness {
+    /// The silence after which a server is lost: the keep-alives, and the time to answer the last one.
+    fn limit(self) -> Duration {
+        self.interval * (self.count + 1)
+    }
+}
+
 /// An authenticated connection to a host. Dropping it closes the connection at once.
 pub struct Session {
     handle: Handle<SessionHandler>,
@@ -39,6 +46,7 @@ pub struct Session {
     spool_budget: Arc<SpoolBudget>,
     forwards_agent: bool,
     environment: Vec<(String, String)>,
+    stage_limit: Option<Duration>,
     /// Keeps the jump host's session open for as long as this one runs through it.
     _route: Option<JumpRoute>,
 }
@@ -62,6 +70,8 @@ pub(super) struct SessionParts {
     pub(super) forwards_agent: bool,
     /// Variables of SendEnv and SetEnv, requested for every command; servers may ignore them.
     pub(super) environment: Vec<(String, String)>,
+    /// Longest time for a stage, as the host's configuration has it.
+    pub(super) stage_limit: Option<Duration>,
     pub(super) route: Option<JumpRoute>,
 }
 
@@ -96,6 +106,7 @@ pub struct ExecEnd {
 pub struct Exec {
     spool: Arc<Spool>,
     end: watch::Receiver<Option<Result<ExecEnd, HostError>>>,
+    answered: CancellationToken,
     signals: mpsc::UnboundedSender<&'static str>,
     stdin: mpsc::Sender<StdinMessage>,
     reader: JoinHandle<()>,
@@ -133,6 +144,7 @@ impl Session {
             spool_budget: parts.spool_budget,
             forwards_agent: parts.forwards_agent,
             environment: parts.environment,
+            stage_limit: parts.stage_limit,
             _route: parts.route,
         }
     }
@@ -178,6 +190,16 @@ impl Session {
         self.handle.is_closed()
     }
 
+    /// Longest time for a stage on this host.
+    pub(super) fn stage_limit(&self) -> Option<Duration> {
+        self.stage_limit
+    }
+
+    /// Whether the server has been silent for too long, as [`Self::until_silent`] waits for.
+    pub(super) fn is_silent(&self) -> bool {
+        self.liveness.is_some_and(|liveness| self.wire.0.silence() >= liveness.limit())
+    }
+
     /// Why the connection ended, or that it did.
     pub fn lost(&self, stage: Stage) -> HostError {
         let reason = self.notes.disconnect().unwrap_or_else(|| "connection closed by the server".to_owned());
@@ -187,8 +209,9 @@ impl Session {
     /// Waits until the server has been silent for too long; for ever when `ServerAliveInterval` is off. Silence that
     /// we cause by not reading does not count.
     pub async fn until_silent(&self) -> HostError {
-        let Some(Liveness { interval, count }) = self.liveness else { return std::future::pending().await };
-        let limit = interval * (count + 1);
+        let Some(liveness) = self.liveness else { return std::future::pending().await };
+        let Liveness { interval, count } = liveness;
+        let limit = liveness.limit();
         loop {
             let silence = self.wire.0.silence();
             if silence >= limit {
@@ -232,12 +255,20 @@ impl Exec {
         let closed = CancellationToken::new();
         tokio::spawn(write(writer, stdin_receiver, signal_receiver, closed.clone()));
         let draining = Arc::clone(&spool);
+        let answered = CancellationToken::new();
+        let answer = answered.clone();
         let reader = tokio::spawn(async move {
-            let end = drain(&mut reader, &draining).await;
+            let end = drain(&mut reader, &draining, &answer).await;
+            answer.cancel();
             closed.cancel();
             let _ = end_sender.send(Some(end));
         });
-        Self { spool, end, signals, stdin, reader }
+        Self { spool, end, answered, signals, stdin, reader }
+    }
+
+    /// Waits until the server has answered the request, or has sent anything else.
+    pub(super) async fn answered(&self) {
+        self.answered.cancelled().await;
     }
 
     /// The next thing that the command says; after [`ExecEvent::Ended`] nothing comes. Safe to cancel.
@@ -322,10 +353,18 @@ impl Drop for Exec {
 
 /// Moves everything that comes into the spool, so that the session loop never waits for us, and remembers the end.
 /// The exit status may come before or after end of file, or never.
-async fn drain(reader: &mut ChannelReadHalf, spool: &Spool) -> Result<ExecEnd, HostError> {
+async fn drain(
+    reader: &mut ChannelReadHalf,
+    spool: &Spool,
+    answered: &CancellationToken,
+) -> Result<ExecEnd, HostError> {
     let mut end = ExecEnd { exit: None, refused: false };
     let mut eof = false;
     while let Some(message) = reader.wait().await {
+        // A new window is no answer: OpenSSH sends one before it has looked at the request.
+        if !matches!(message, ChannelMsg::WindowAdjusted { .. }) {
+            answered.cancel();
+        }
         match message {
             ChannelMsg::Data { data } => {
                 spool.push(Stream::Stdout, data).map_err(|error| spool_error(&error))?;

@@ -67,7 +67,7 @@ struct Queue {
     excess: Excess,
 }
 
-/// A temporary file: written at its end until it is large, read from its start, never empty.
+/// A temporary file: written at its end until it is large, read from its start.
 #[derive(Debug)]
 struct Segment {
     file: File,
@@ -199,9 +199,10 @@ impl Queue {
             self.memory_bytes -= bytes.len();
             return Ok(Some((stream, bytes)));
         }
-        let Some(first) = self.segments.front_mut() else { return Ok(None) };
+        // A segment is empty when the first write to it failed, which the one who pushed knows.
+        let Some(first) = self.segments.front_mut().filter(|segment| !segment.is_empty()) else { return Ok(None) };
         let chunk = first.read()?;
-        if first.read_offset == first.write_offset {
+        if first.is_empty() {
             budget.disk_bytes.fetch_sub(first.write_offset, Ordering::SeqCst);
             self.segments.pop_front();
         }
@@ -219,6 +220,11 @@ impl Queue {
 }
 
 impl Segment {
+    /// Whether all that was written was read.
+    fn is_empty(&self) -> bool {
+        self.read_offset == self.write_offset
+    }
+
     /// Appends a chunk; returns by how much the file grew.
     fn write(&mut self, stream: Stream, bytes: &Bytes) -> io::Result<u64> {
         let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
@@ -341,6 +347,17 @@ mod tests {
         assert_eq!(budget.disk_bytes.load(Ordering::SeqCst), 0);
     }
 
+    #[test]
+    fn what_was_kept_is_there_although_a_file_cannot_be_written() {
+        let budget = SpoolBudget { open_file: || File::open("/dev/null"), ..SpoolBudget::default() };
+        let mut queue = Queue::default();
+        let kept = Bytes::from(vec![1; MEMORY_LIMIT]);
+        queue.add(Stream::Stderr, kept.clone(), &budget).unwrap();
+        queue.add(Stream::Stderr, kept.clone(), &budget).unwrap_err();
+        assert_eq!(queue.take(&budget).unwrap(), Some((Stream::Stderr, kept)));
+        assert_eq!(queue.take(&budget).unwrap(), None);
+    }
+
     fn no_descriptor() -> io::Result<File> {
         Err(rustix::io::Errno::MFILE.into())
     }
@@ -364,8 +381,8 @@ mod tests {
         wire.read_exact(&mut byte).await.unwrap();
     }
 
-    #[tokio::test]
-    async fn without_a_further_file_descriptor_the_file_that_is_open_grows() {
+    #[test]
+    fn without_a_further_file_descriptor_the_file_that_is_open_grows() {
         let budget = SpoolBudget { segment_bytes: 64 << 10, ..SpoolBudget::default() };
         let mut queue = Queue::default();
         let chunk = |n: u8| Bytes::from(vec![n; 32 * 1024]);

@@ -17,7 +17,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Lines before the identification are allowed (RFC 4253 section 4.2); what is kept of them for the error message.
+/// How the line begins by which the server identifies itself (RFC 4253 section 4.2).
+const IDENTIFICATION: &[u8] = b"SSH-";
+/// Other lines may come before it; this much is kept of them for the error message.
 const PREAMBLE_LIMIT: usize = 512;
 
 /// Any stream that can carry a session: TCP, a channel through a jump host, a `ProxyCommand`.
@@ -44,10 +46,40 @@ pub(super) struct WireControl {
 }
 
 /// What came before the key exchange.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Preamble {
+    /// The first of it.
     bytes: Vec<u8>,
+    /// How much of [`IDENTIFICATION`] the current line has begun with; `None` when it is another line.
+    matched: Option<usize>,
     identified: bool,
+}
+
+impl Default for Preamble {
+    fn default() -> Self {
+        Self { bytes: Vec::new(), matched: Some(0), identified: false }
+    }
+}
+
+impl Preamble {
+    /// Follows the lines until the identification has come, however they are cut into `bytes`.
+    fn scan(&mut self, bytes: &[u8]) {
+        let room = PREAMBLE_LIMIT.saturating_sub(self.bytes.len());
+        self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        for &byte in bytes {
+            let begun = self.matched.and_then(|count| IDENTIFICATION.get(count));
+            self.matched = match (self.matched, begun) {
+                (Some(_), None) if byte == b'\n' => {
+                    self.identified = true;
+                    return;
+                }
+                (Some(count), None) => Some(count),
+                (Some(count), Some(&expected)) if byte == expected => Some(count + 1),
+                _ if byte == b'\n' => Some(0),
+                _ => None,
+            };
+        }
+    }
 }
 
 impl Wire {
@@ -132,20 +164,13 @@ impl WireControl {
         if preamble.identified {
             return;
         }
-        let room = PREAMBLE_LIMIT.saturating_sub(preamble.bytes.len());
-        preamble.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        preamble.identified = has_identification(&preamble.bytes);
+        preamble.scan(bytes);
         if preamble.identified {
             preamble.bytes = Vec::new();
             drop(preamble);
             self.identified.notify_waiters();
         }
     }
-}
-
-/// Whether a line that starts with `SSH-` stands in `bytes`.
-fn has_identification(bytes: &[u8]) -> bool {
-    bytes.split_inclusive(|&b| b == b'\n').any(|line| line.starts_with(b"SSH-") && line.ends_with(b"\n"))
 }
 
 fn closed_error() -> io::Error {
@@ -188,6 +213,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.control.writer.register(cx.waker());
         if self.control.closed.load(Ordering::SeqCst) {
             return Poll::Ready(Ok(()));
         }
@@ -228,6 +254,28 @@ mod tests {
         assert_eq!(reading.await.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
     }
 
+    #[test]
+    fn only_a_whole_line_that_begins_so_is_the_identification() {
+        let long = "x".repeat(2 * PREAMBLE_LIMIT);
+        for (text, identified) in [
+            ("SSH-2.0-x\r\n", true),
+            ("\nSSH-\n", true),
+            (&format!("{long}\r\n{long}\nSSH-2.0-x\n"), true),
+            ("SS\nSSH-2.0-x\n", true),
+            ("SSH-2.0-x", false),
+            ("SSSH-2.0-x\n", false),
+            ("a SSH-2.0-x\n", false),
+            ("SSH\n-2.0\n", false),
+            (&long, false),
+        ] {
+            let (mut whole, mut pieces) = (Preamble::default(), Preamble::default());
+            whole.scan(text.as_bytes());
+            text.as_bytes().chunks(1).for_each(|byte| pieces.scan(byte));
+            assert_eq!((whole.identified, pieces.identified), (identified, identified), "{text:?}");
+            assert!(whole.bytes.len() <= PREAMBLE_LIMIT && whole.bytes == pieces.bytes, "{text:?}");
+        }
+    }
+
     /// A connection that was reset.
     struct Reset;
 
@@ -255,6 +303,38 @@ mod tests {
     async fn shutting_down_never_fails() {
         let (mut wire, _control) = Wire::new(Box::new(Reset));
         wire.shutdown().await.unwrap();
+    }
+
+    /// A connection whose good-bye is never taken.
+    struct Stuck;
+
+    impl AsyncRead for Stuck {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Stuck {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn closing_ends_a_pending_shutdown() {
+        let (mut wire, control) = Wire::new(Box::new(Stuck));
+        let ending = tokio::spawn(async move { wire.shutdown().await });
+        tokio::task::yield_now().await;
+        control.close();
+        ending.await.unwrap().unwrap();
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fleet_core::event::Stream;
 use fleet_core::fanout::{Signal, Signals};
-use fleet_core::outcome::{Outcome, Stage, Stop, StopCause};
+use fleet_core::outcome::{FailureClass, LastOutput, Outcome, Stage, Stop, StopCause};
 use fleet_core::render::Completion;
 use fleet_core::ssh::{OutputSink, Wrapping};
 use fleet_sandbox::Fault;
@@ -24,6 +24,11 @@ const STUBBORN: &str = "trap '' TERM HUP; setsid sh -c '{}; true' & {} & echo go
 
 fn stopped(cause: StopCause, stop: Stop) -> Outcome {
     Outcome::Stopped { cause, stop, output: LastOutput::Complete }
+}
+
+/// Stopped for certain, but nobody took the last of the output.
+fn cut_short(cause: StopCause) -> Outcome {
+    Outcome::Stopped { cause, stop: Stop::Confirmed, output: LastOutput::Cut }
 }
 
 /// Runs the stubborn command on a host with `faults` and cancels it once it sleeps.
@@ -121,7 +126,7 @@ async fn cancelling_works_while_nobody_takes_the_output() {
         job.cancel.cancel();
     };
     let (outcome, ()) = tokio::join!(job.run(&session, &sink), cancelling);
-    assert_eq!(outcome, stopped(StopCause::Cancelled, Stop::Confirmed));
+    assert_eq!(outcome, cut_short(StopCause::Cancelled));
     marker.assert_gone();
 }
 
@@ -131,7 +136,7 @@ async fn the_timeout_acts_while_nobody_takes_the_output() {
     let session = world.session("web").await;
     let job = Job::new(marker.in_command("setsid {} & yes")).with_timeout(LIMIT);
     let outcome = job.run(&session, &sink).await;
-    assert_eq!(outcome, stopped(StopCause::Timeout(LIMIT), Stop::Confirmed));
+    assert_eq!(outcome, cut_short(StopCause::Timeout(LIMIT)));
     marker.assert_gone();
 }
 
@@ -146,7 +151,7 @@ async fn a_stop_by_signal_is_confirmed_while_nobody_takes_the_output() {
         job.cancel.cancel();
     };
     let (outcome, ()) = tokio::join!(job.run(&session, &sink), cancelling);
-    assert_eq!(outcome, stopped(StopCause::Cancelled, Stop::Confirmed));
+    assert_eq!(outcome, cut_short(StopCause::Cancelled));
     marker.gone().await;
 }
 
@@ -186,6 +191,19 @@ async fn cancelling_works_while_the_command_does_not_read_its_input() {
     };
     let (outcome, ()) = tokio::join!(job.run(&session, &witness), cancelling);
     assert_eq!(outcome, stopped(StopCause::Cancelled, Stop::Confirmed));
+    marker.assert_gone();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_whose_input_cannot_be_read_to_its_end_is_stopped() {
+    let (world, marker) = (World::one(&[]).await, Marker::new());
+    let input = Some(Input::Broken(Bytes::from_static(b"half")));
+    let job = Job { input, ..Job::new(marker.in_command("setsid {} & cat; {}")) };
+    let (outcome, output) = job.watch(&world.session("web").await).await;
+    let Outcome::Failed(error) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(error.class, FailureClass::Local);
+    assert_eq!(error.message, "cannot read our input; the command: stopped");
+    assert!(["", "half"].contains(&&output.text()[..]), "{output:?}");
     marker.assert_gone();
 }
 
@@ -232,7 +250,7 @@ async fn a_host_that_says_nothing_confirms_nothing() {
 async fn a_run_that_is_dropped_closes_its_channel() {
     let (world, marker) = (World::one(&[]).await, Marker::new());
     let session = Arc::new(world.session("web").await);
-    for input in [None, Some(Input(Bytes::from_static(b"input")))] {
+    for input in [None, Some(Input::Whole(Bytes::from_static(b"input")))] {
         let job = Job { input, ..Job::new(marker.in_command("{}")) };
         let running = Arc::clone(&session);
         let run = tokio::spawn(async move { job.run(&running, &Witness::default()).await });

@@ -3,7 +3,6 @@
 //! Must not know how lines are found.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::host::Host;
 
@@ -63,7 +62,7 @@ impl<'e, 'c> Builder<'e, 'c> {
             connect_timeout: settings.time(Setting::ConnectTimeout),
             connection_attempts: settings.number(Setting::ConnectionAttempts).unwrap_or(1),
             tcp_keep_alive: settings.flag(Setting::TcpKeepAlive).unwrap_or(true),
-            server_alive_interval: settings.time(Setting::ServerAliveInterval).unwrap_or(Duration::ZERO),
+            server_alive_interval: settings.time(Setting::ServerAliveInterval),
             server_alive_count_max: settings.number(Setting::ServerAliveCountMax).unwrap_or(3),
             compression: settings.flag(Setting::Compression).unwrap_or(false),
             ciphers: settings.algorithms(Setting::Ciphers),
@@ -71,7 +70,6 @@ impl<'e, 'c> Builder<'e, 'c> {
             kex_algorithms: settings.algorithms(Setting::KexAlgorithms),
             host_key_algorithms: settings.algorithms(Setting::HostKeyAlgorithms),
             pubkey_accepted_algorithms: settings.algorithms(Setting::PubkeyAcceptedAlgorithms),
-            ca_signature_algorithms: settings.algorithms(Setting::CaSignatureAlgorithms),
             host_key_alias: settings.text(Setting::HostKeyAlias).map(str::to_ascii_lowercase),
             host_key_policy: self.host_key_policy(),
             hash_known_hosts: settings.flag(Setting::HashKnownHosts).unwrap_or(false),
@@ -86,11 +84,9 @@ impl<'e, 'c> Builder<'e, 'c> {
             pubkey_authentication: settings.flag(Setting::PubkeyAuthentication).unwrap_or(true),
             password_authentication: settings.flag(Setting::PasswordAuthentication).unwrap_or(true),
             kbd_interactive_authentication: settings.flag(Setting::KbdInteractiveAuthentication).unwrap_or(true),
-            number_of_password_prompts: settings.number(Setting::NumberOfPasswordPrompts).unwrap_or(3),
             batch_mode: settings.flag(Setting::BatchMode).unwrap_or(false),
             send_env: settings.send_env().to_vec(),
             set_env: self.set_env()?,
-            log_level: settings.text(Setting::LogLevel).map(str::to_owned),
             host_name: self.names.host,
             user: self.names.user,
             port: self.names.port,

@@ -76,8 +76,8 @@ pub struct HostConfig {
     pub connection_attempts: u32,
     /// Whether TCP looks for dead peers.
     pub tcp_keep_alive: bool,
-    /// How long the server may be silent before we ask whether it is there; zero for never.
-    pub server_alive_interval: Duration,
+    /// How long the server may be silent before we ask whether it is there; zero for never, `None` is no word about it.
+    pub server_alive_interval: Option<Duration>,
     /// How many of these questions may stay without answer.
     pub server_alive_count_max: u32,
     /// Whether the connection is compressed.
@@ -92,8 +92,6 @@ pub struct HostConfig {
     pub host_key_algorithms: Option<AlgorithmList>,
     /// `PubkeyAcceptedAlgorithms`
     pub pubkey_accepted_algorithms: Option<AlgorithmList>,
-    /// `CASignatureAlgorithms`
-    pub ca_signature_algorithms: Option<AlgorithmList>,
     /// The name to look for in known_hosts instead of the host's own, in lower case.
     pub host_key_alias: Option<String>,
     /// What to do with an unknown host key.
@@ -122,16 +120,12 @@ pub struct HostConfig {
     pub password_authentication: bool,
     /// Whether questions of the server may be answered.
     pub kbd_interactive_authentication: bool,
-    /// How often a password is asked for.
-    pub number_of_password_prompts: u32,
     /// Whether nobody may be asked anything.
     pub batch_mode: bool,
     /// Patterns of the names of local variables to send.
     pub send_env: Vec<String>,
     /// Variables to send with their values.
     pub set_env: Vec<(String, String)>,
-    /// How much ssh(1) would say, `QUIET` to `DEBUG3`, if the configuration has a word about it.
-    pub log_level: Option<String>,
 }
 
 impl HostConfig {

@@ -88,7 +88,7 @@ fn the_users_file_comes_before_the_systems() {
     let web = config.resolve(&host("web")).unwrap();
     assert_eq!((web.port, web.user.as_str()), (2022, "mine"));
     assert_eq!(web.connect_timeout.unwrap().as_secs(), 3);
-    assert_eq!(web.server_alive_interval.as_secs(), 5);
+    assert_eq!(web.server_alive_interval.unwrap().as_secs(), 5);
     assert_eq!(config.take_notices()[0].origin, Origin::System);
 
     let none = machine.load(ConfigSource::None, &[]).unwrap().resolve(&host("web")).unwrap();

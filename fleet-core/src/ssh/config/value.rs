@@ -44,8 +44,6 @@ pub(super) enum Kind {
     AddressFamily,
     /// A flag, `ask`, `off` or `accept-new`.
     StrictHostKey,
-    /// `QUIET` to `DEBUG3`.
-    LogLevel,
 }
 
 /// What a line says, before tokens are expanded.
@@ -136,11 +134,6 @@ impl Value {
             Kind::StrictHostKey => {
                 Self::StrictHostKey(choice(words, "yes, no, off, ask or accept-new", &STRICT_HOST_KEYS)?)
             }
-            Kind::LogLevel => {
-                let level = one(words, LOG_LEVEL)?.to_ascii_uppercase();
-                let known = LOG_LEVELS.contains(&level.as_str());
-                return if known { Ok(Self::Text(level)) } else { Err(Mismatch { expected: LOG_LEVEL, found: level }) };
-            }
         })
     }
 }
@@ -148,10 +141,7 @@ impl Value {
 const TIME: &str = "a time such as 30, 90s or 1h30m";
 const PORT: &str = "a port from 1 to 65535";
 const COUNT: &str = "a number from 1";
-const LOG_LEVEL: &str = "a level from QUIET to DEBUG3";
 const JUMP: &str = "[user@]host[:port] between commas, or none";
-
-const LOG_LEVELS: [&str; 9] = ["QUIET", "FATAL", "ERROR", "INFO", "VERBOSE", "DEBUG", "DEBUG1", "DEBUG2", "DEBUG3"];
 
 const FLAGS: [(&str, bool); 4] = [("yes", true), ("no", false), ("true", true), ("false", false)];
 
@@ -300,7 +290,6 @@ mod tests {
             (Kind::YesNo, "true", "true"),
             (Kind::StrictHostKey, "sure", "sure"),
             (Kind::AddressFamily, "ipv4", "ipv4"),
-            (Kind::LogLevel, "loud", "LOUD"),
             (Kind::Text, "a b", "a b"),
             (Kind::Text, "# none", ""),
             (Kind::Files, "a none", "a none"),

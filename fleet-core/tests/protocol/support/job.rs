@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fleet_core::event::Stream;
-use fleet_core::outcome::{Outcome, Stage};
+use fleet_core::outcome::{HostError, Outcome, Stage};
 use fleet_core::ssh::remote::{RemoteCommand, StdinMode};
 use fleet_core::ssh::{
     CommandLimits, CommandRun, ConnectObserver, ExecEnd, ExecEvent, ExecStdin, OutputSink, Session, StdinFeed,
@@ -45,7 +45,7 @@ impl Job {
     }
 
     pub(crate) fn with_input(self, bytes: Vec<u8>) -> Self {
-        Self { input: Some(Input(bytes.into())), ..self }
+        Self { input: Some(Input::Whole(bytes.into())), ..self }
     }
 
     pub(crate) fn with_timeout(mut self, limit: Duration) -> Self {
@@ -86,18 +86,28 @@ impl Job {
 
 /// Standard input that is sent as fast as the host takes it.
 #[derive(Clone, Debug)]
-pub(crate) struct Input(pub(crate) Bytes);
+pub(crate) enum Input {
+    /// To its end.
+    Whole(Bytes),
+    /// There would be more, but it cannot be read.
+    Broken(Bytes),
+}
 
 impl StdinFeed for Input {
-    async fn feed(&self, stdin: ExecStdin) {
-        let mut rest = self.0.clone();
+    async fn feed(&self, stdin: ExecStdin) -> Result<(), HostError> {
+        let (Self::Whole(bytes) | Self::Broken(bytes)) = self;
+        let mut rest = bytes.clone();
         while !rest.is_empty() {
             let piece = rest.split_to(rest.len().min(100_000));
             if !stdin.send(piece).await {
-                return;
+                return Ok(());
             }
         }
-        stdin.close().await;
+        match self {
+            Self::Whole(_) => stdin.close().await,
+            Self::Broken(_) => return Err(HostError::local("cannot read our input")),
+        }
+        Ok(())
     }
 }
 
