@@ -237,10 +237,11 @@ impl FleetArgs {
         layers.extend(settings::discover(&environment, &here)?);
         let settings = Settings::resolve(&layers)?;
         let selected = self.select(&settings, stdin)?;
-        let color = environment.get("NO_COLOR").map_or(Color::Auto, |_| Color::Never);
+        let plain = environment.get("NO_COLOR").is_some() || environment.get("TERM").is_some_and(|term| term == "dumb");
+        let color = if plain { Color::Never } else { Color::Auto };
         Ok(Prepared {
             program,
-            render: self.render_settings(program, color),
+            render: self.render_settings(program, color, stdin),
             exit_rule: if self.exit_max { ExitRule::LargestRemote } else { ExitRule::WorstClass },
             password: if self.askpass { Password::Ask } else { Password::None },
             purpose: if self.list { Purpose::List } else { Purpose::Run },
@@ -291,7 +292,7 @@ impl FleetArgs {
         Ok(selection.select(&inventory)?)
     }
 
-    fn render_settings(&self, program: &'static str, color: Color) -> RenderSettings {
+    fn render_settings(&self, program: &'static str, color: Color, stdin: StdinUse) -> RenderSettings {
         let (stdout, stderr) = (io::stdout(), io::stderr());
         let prefix = if self.no_prefix { Prefix::None } else { Prefix::Name };
         let layout = match self {
@@ -300,7 +301,10 @@ impl FleetArgs {
             Self { inline: true, .. } => Layout::Blocks,
             _ => Layout::Lines(prefix),
         };
-        let plain = self.json || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        // Whoever asks for our log gets it line by line; whoever types input needs the line.
+        let typed = matches!(stdin, StdinUse::Taken(_)) && io::stdin().is_terminal();
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let plain = self.json || self.verbose > 0 || typed || dumb;
         RenderSettings {
             layout,
             stdout_folder: self.outdir.clone(),

@@ -3,6 +3,7 @@
 //! Must not know where a host came from, nor what its address is.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 /// A host as named on the command line, in a file or by a group.
@@ -36,6 +37,9 @@ pub enum HostSyntaxError {
     /// A `[` without its `]`, or text between `]` and the port.
     #[error("the brackets in \"{0}\" do not enclose an IPv6 address, as in [::1]:22")]
     Brackets(String),
+    /// More than one colon, and no IPv6 address.
+    #[error("\"{0}\" has several colons and is no IPv6 address; expected host:port or [address]:port")]
+    Colons(String),
     /// A character that no host name has: it would be an option or a shell word somewhere.
     #[error("{character:?} cannot be part of a host name (in \"{text}\")")]
     Character {
@@ -124,7 +128,10 @@ fn split_port<'a>(rest: &'a str, text: &str) -> Result<(&'a str, Option<u16>), H
         };
     }
     match rest.split_once(':') {
-        Some((_, tail)) if tail.contains(':') => Ok((rest, None)),
+        Some((_, tail)) if tail.contains(':') => match rest.split('%').next().map(str::parse::<Ipv6Addr>) {
+            Some(Ok(_)) => Ok((rest, None)),
+            _ => Err(HostSyntaxError::Colons(text.to_owned())),
+        },
         Some((name, port)) => Ok((name, Some(parse_port(port, text)?))),
         None => Ok((rest, None)),
     }
@@ -139,7 +146,7 @@ fn parse_port(port: &str, text: &str) -> Result<u16, HostSyntaxError> {
 }
 
 fn check_user(user: &str, text: &str) -> Result<(), HostSyntaxError> {
-    refuse_character(user, text, |c| c.is_control() || c.is_whitespace() || "\"'`$;&|<>(){}\\,".contains(c))
+    refuse_character(user, text, |c| c.is_control() || c.is_whitespace() || "\"'`$;&|<>(){}\\,/:".contains(c))
 }
 
 fn check_name(name: &str, text: &str) -> Result<(), HostSyntaxError> {
@@ -214,6 +221,8 @@ mod tests {
             ("-oProxyCommand=x", "-"),
             ("web;reboot", "';'"),
             ("a b", "' '"),
+            ("host:22:33", "several colons"),
+            ("ssh://root@host", "':'"),
         ] {
             let error = text.parse::<Host>().unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
@@ -223,7 +232,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_displayed_parses_back(
-            name in "[a-z0-9][a-z0-9.-]{0,20}|[0-9a-f]{1,4}(:[0-9a-f]{1,4}){2,7}",
+            name in "[a-z0-9][a-z0-9.-]{0,20}|[0-9a-f]{1,4}(:[0-9a-f]{1,4}){7}",
             user in proptest::option::of("[a-z_][a-z0-9@.-]{0,8}"),
             port in proptest::option::of(1u16..),
         ) {

@@ -13,7 +13,7 @@ use crate::fanout::{Fanout, Finished, Signals, Task};
 use crate::host::Host;
 use crate::outcome::ExitStatus;
 use crate::render::{self, HostLabel, RenderError};
-use crate::select::Selected;
+use crate::select::{IdleExclude, Selected};
 use crate::settings::{Origin, SshConfigFile};
 use crate::ssh::config::{ConfigSource, ConfigSources, LocalContext, Origin as NoticeOrigin, SshConfig};
 use crate::ssh::{ConnectSettings, Connector, Prompt, Secret, StageTimeout};
@@ -30,7 +30,7 @@ pub fn run<T: Task>(
     prepared: Prepared,
     make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure>,
 ) -> Result<ExitStatus, Failure> {
-    say_duplicates(&prepared);
+    say_about_selection(&prepared);
     if prepared.purpose == Purpose::List {
         return list(&prepared.selected);
     }
@@ -157,14 +157,18 @@ fn conclude(program: &str, finished: Finished) -> ExitStatus {
     status
 }
 
-fn say_duplicates(prepared: &Prepared) {
-    let duplicates = &prepared.selected.duplicates;
-    if duplicates.is_empty() {
-        return;
+/// Remarks on the choice of hosts: what was named twice, and what was excluded in vain.
+fn say_about_selection(prepared: &Prepared) {
+    let Selected { duplicates, idle_excludes, .. } = &prepared.selected;
+    if !duplicates.is_empty() {
+        let names: Vec<String> = duplicates.iter().map(|duplicate| duplicate.host.to_string()).collect();
+        let folded = crate::hostset::fold(&names);
+        say(prepared.program, &format!("named more than once, runs once: {folded}"));
     }
-    let names: Vec<String> = duplicates.iter().map(|duplicate| duplicate.host.to_string()).collect();
-    let folded = crate::hostset::fold(&names);
-    say(prepared.program, &format!("named more than once, runs once: {folded}"));
+    for IdleExclude { value, group } in idle_excludes {
+        let hint = group.as_ref().map(|group| format!("; the group is excluded by -x {group}"));
+        say(prepared.program, &format!("-x {value} leaves out nobody{}", hint.unwrap_or_default()));
+    }
 }
 
 /// Our own words before the run starts; afterwards the renderer has the terminal.

@@ -46,6 +46,15 @@ pub struct Duplicate {
     pub times: usize,
 }
 
+/// A value of `-x` that leaves out nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdleExclude {
+    /// As typed.
+    pub value: String,
+    /// How the group of this name would be excluded, if there is one.
+    pub group: Option<String>,
+}
+
 /// The hosts that the command is for: at least one, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selected {
@@ -54,6 +63,8 @@ pub struct Selected {
     /// Those named more than once by `-H` and `-h`, or within one group. Being in two of the chosen groups is no
     /// duplicate.
     pub duplicates: Vec<Duplicate>,
+    /// Excludes without effect: often a name mistyped.
+    pub idle_excludes: Vec<IdleExclude>,
 }
 
 /// Why there is nothing to run on.
@@ -201,6 +212,7 @@ impl Selection {
             choice.add_groups(text, &self.files)?;
         }
         let excluded = Excluded::parse(&self.exclude, inventory)?;
+        let idle_excludes = self.idle_excludes(inventory, &choice.hosts)?;
         let asked = choice.hosts.len();
         let mut chosen = choice.hosts;
         chosen.retain(|chosen| !excluded.contains(&chosen.host));
@@ -212,7 +224,20 @@ impl Selection {
         let repeated = chosen.iter().filter(|chosen| times(chosen) > 1);
         let duplicates = repeated.map(|chosen| Duplicate { host: chosen.host.clone(), times: times(chosen) }).collect();
         let hosts = chosen.into_iter().map(|chosen| chosen.into_selected(inventory)).collect();
-        Ok(Selected { hosts, duplicates })
+        Ok(Selected { hosts, duplicates, idle_excludes })
+    }
+
+    /// The values of `-x` that leave out nobody.
+    fn idle_excludes(&self, inventory: &Inventory, chosen: &[Chosen]) -> Result<Vec<IdleExclude>, SelectError> {
+        let mut idle = Vec::new();
+        for value in &self.exclude {
+            let excluded = Excluded::parse(std::slice::from_ref(value), inventory)?;
+            if !chosen.iter().any(|chosen| excluded.contains(&chosen.host)) {
+                let is_group = inventory.group(value).is_some();
+                idle.push(IdleExclude { value: value.clone(), group: is_group.then(|| format!("@{value}")) });
+            }
+        }
+        Ok(idle)
     }
 
     fn empty(&self, inventory: &Inventory, excluded: usize) -> SelectError {

@@ -14,6 +14,7 @@ use fleet_core::ssh::remote::{RemoteCommand, StdinMode};
 use fleet_core::ssh::{
     CommandLimits, CommandRun, ConnectObserver, Connector, ExecStdin, OutputSink, StdinFeed, Wrapping, run_command,
 };
+use tracing::Instrument;
 
 /// Runs one command on every host of a run.
 pub(crate) struct RunCommand {
@@ -36,6 +37,13 @@ pub(crate) enum Remarks {
 
 impl Task for RunCommand {
     async fn run(&self, host: HostContext) -> Outcome {
+        let span = tracing::info_span!("host", name = %self.hosts[host.index()].host);
+        self.run_on(host).instrument(span).await
+    }
+}
+
+impl RunCommand {
+    async fn run_on(&self, host: HostContext) -> Outcome {
         let target = &self.hosts[host.index()];
         let reporter = Reporter { host: &host, remarks: self.remarks };
         let connected = tokio::select! {
@@ -56,12 +64,11 @@ impl Task for RunCommand {
             stdin: self.input.as_ref().map(Feed),
         };
         let outcome = run_command(&session, run, &reporter).await;
+        tracing::info!(outcome = outcome.name(), "ended");
         session.disconnect().await;
         outcome
     }
-}
 
-impl RunCommand {
     /// The command with the variables that tell it where it runs: ours, and pssh's for scripts that know those.
     fn command_for(&self, target: &SelectedHost, index: usize) -> RemoteCommand {
         let name = target.host.name();

@@ -388,7 +388,6 @@ const REFUSED: &[Case] = &[
     alone("words after the value", &["web"], "Port 22 23\n"),
     alone("a bad address family", &["web"], "AddressFamily ipv6\n"),
     alone("a bad host key policy", &["web"], "StrictHostKeyChecking sometimes\n"),
-    alone("a bad log level", &["web"], "LogLevel loud\n"),
     alone("a bad jump host", &["web"], "ProxyJump a:b:c:\n"),
     alone("a bad port of a jump host", &["web"], "Host db\nProxyJump a:99999\n"),
     alone("a jump host that is the host", &["web"], "ProxyJump web\n"),
@@ -654,7 +653,7 @@ impl Oracle {
 
 const ALGORITHMS: [&str; 3] = ["ciphers", "macs", "kexalgorithms"];
 
-const KEYS: [&str; 35] = [
+const KEYS: [&str; 33] = [
     "hostname",
     "user",
     "port",

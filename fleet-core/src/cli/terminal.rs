@@ -69,7 +69,8 @@ impl TerminalPrompt {
             tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
             *state = State::Asking(Arc::clone(&terminal), Box::new(before));
         }
-        (&*terminal).write_all(question.as_bytes())?;
+        // The cursor may stand in the progress line, which is drawn anew afterwards.
+        (&*terminal).write_all(format!("\r\x1b[K{question}").as_bytes())?;
         let mut answer = String::new();
         if BufReader::new(&*terminal).read_line(&mut answer)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

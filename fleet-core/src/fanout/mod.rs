@@ -159,7 +159,12 @@ impl<T: Task> Loop<T> {
         for step in self.state.step(input) {
             match step {
                 Step::Start(index) => self.start(index),
-                Step::Cancel => self.context.cancel.cancel(),
+                Step::Cancel => {
+                    let text =
+                        format!("stopping what runs on {} hosts; once more leaves at once", self.state.running());
+                    self.renderer.notice(text);
+                    self.context.cancel.cancel();
+                }
                 Step::Abort => self.running.abort_all(),
                 Step::Finished(index, outcome) => self.show(index, Event::Finished(outcome)),
             }

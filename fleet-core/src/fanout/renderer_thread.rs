@@ -65,6 +65,7 @@ impl Drop for Farewell<'_> {
 enum Work {
     Event(HostEvent),
     Tick(Duration),
+    Notice(String),
     Finish { report: Report, ending: Ending, done: oneshot::Sender<()> },
 }
 
@@ -80,6 +81,11 @@ impl RendererThread {
     /// Hands over an event. Never waits: ask [`Self::has_room`] before taking more from the hosts.
     pub(super) fn event(&self, event: HostEvent) {
         self.shared.push(Work::Event(event));
+    }
+
+    /// Says something about the run as a whole.
+    pub(super) fn notice(&self, text: String) {
+        self.shared.push(Work::Notice(text));
     }
 
     /// Lets the progress line show the time `elapsed` since the start.
@@ -134,6 +140,7 @@ impl Shared {
             let result = match work {
                 Work::Event(event) => renderer.event(&event),
                 Work::Tick(elapsed) => renderer.tick(elapsed),
+                Work::Notice(text) => renderer.notice(&text),
                 Work::Finish { report, ending, done } => {
                     // Whoever closed the pipe wants to hear no more.
                     if !self.lock().errors.iter().any(|error| matches!(error, RenderError::BrokenPipe { .. })) {

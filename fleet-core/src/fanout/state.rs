@@ -89,6 +89,11 @@ impl RunState {
         self.commanded[index] = true;
     }
 
+    /// How many hosts are being worked on.
+    pub(super) fn running(&self) -> usize {
+        self.running_count
+    }
+
     /// Whether nobody told it to stop.
     pub(super) fn is_running(&self) -> bool {
         self.phase == Phase::Running

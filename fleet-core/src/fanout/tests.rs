@@ -41,6 +41,10 @@ impl Renderer for Recorder {
         }
     }
 
+    fn notice(&mut self, _: &str) -> Result<(), RenderError> {
+        Ok(())
+    }
+
     fn tick(&mut self, _: Duration) -> Result<(), RenderError> {
         Ok(())
     }
@@ -62,6 +66,10 @@ impl Renderer for Stuck {
         loop {
             std::thread::park();
         }
+    }
+
+    fn notice(&mut self, _: &str) -> Result<(), RenderError> {
+        Ok(())
     }
 
     fn tick(&mut self, _: Duration) -> Result<(), RenderError> {

@@ -78,6 +78,15 @@ impl Renderer for Display {
         shown.and(filed)
     }
 
+    fn notice(&mut self, text: &str) -> Result<(), RenderError> {
+        if matches!(self.body, Body::Json(_) | Body::Quiet) {
+            return Ok(());
+        }
+        let line = format!("{}: {text}\n", self.program);
+        self.console.write(Stream::Stderr, line.as_bytes())?;
+        self.console.flush()
+    }
+
     fn tick(&mut self, now: Duration) -> Result<(), RenderError> {
         match &self.progress {
             Some(progress) => self.console.show_status(progress.text(now)),

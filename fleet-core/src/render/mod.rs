@@ -41,6 +41,12 @@ pub trait Renderer: Send {
     /// other error only [`Renderer::finish`] makes sense.
     fn event(&mut self, event: &HostEvent) -> Result<(), RenderError>;
 
+    /// Says something about the run as a whole, at once.
+    ///
+    /// # Errors
+    /// When standard error cannot be written.
+    fn notice(&mut self, text: &str) -> Result<(), RenderError>;
+
     /// Redraws the progress line; to be called some times a second with the time since the start of the run.
     ///
     /// # Errors

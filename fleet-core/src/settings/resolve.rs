@@ -85,7 +85,8 @@ fn ssh_options(layers: &[Layer]) -> Result<Vec<Setting<String>>, SettingsError> 
     for layer in layers {
         for option in &layer.ssh_options {
             let origin = Origin::Layer(layer.source.clone(), Key::SshOptions);
-            let complete = option.split_once('=').is_some_and(|(key, value)| {
+            let parts = option.trim().split_once(['=', ' ', '\t']);
+            let complete = parts.is_some_and(|(key, value)| {
                 key.trim().chars().all(|c| c.is_ascii_alphanumeric())
                     && !key.trim().is_empty()
                     && !value.trim().is_empty()

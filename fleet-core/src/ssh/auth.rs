@@ -222,7 +222,10 @@ impl Login<'_> {
 
     fn settle(&mut self, result: AuthResult, label: String) -> Result<bool, HostError> {
         match result {
-            AuthResult::Success => Ok(true),
+            AuthResult::Success => {
+                tracing::info!(user = self.credentials.user, by = label, "logged in");
+                Ok(true)
+            }
             // A server that hangs up in the middle looks like an ordinary refusal that names no methods.
             AuthResult::Failure { remaining_methods, .. }
                 if remaining_methods.is_empty() && (self.handle.is_closed() || self.notes.disconnect().is_some()) =>

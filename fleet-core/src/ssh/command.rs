@@ -14,17 +14,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::deadline::within;
-use super::remote::{self, Announcement, RemoteCommand, RemoteProcess, StdinMode, StopVerdict, Token};
-use super::session::{Exec, ExecEnd, ExecEvent, ExecSide, ExecSignals, ExecStdin, ExitReport, Session};
+use super::exec::{Exec, ExecEvent, ExecStdin};
+use super::remote::{self, Announcement, RemoteCommand, RemoteProcess, Token};
+use super::session::Session;
+use super::stop::{Process, outcome_of, outcome_of_end};
 use crate::event::Stream;
-use crate::outcome::{FailureClass, HostError, LastOutput, Outcome, Stage, Stop, StopCause};
+use crate::outcome::{HostError, LastOutput, Outcome, Stage, Stop, StopCause};
 
-/// How long the wrapper may take to say its process id before a stop goes on without it.
-const ANNOUNCEMENT_LIMIT: Duration = Duration::from_secs(2);
-/// What a stop may take beyond the grace period: a channel, a shell and a look at the processes.
-const STOP_MARGIN: Duration = Duration::from_secs(5);
-/// Bytes of the stopper's answer that are kept: noise of the shell's start-up files, and one line.
-const ANSWER_LIMIT: usize = 64 * 1024;
 /// How long the last output of a stopped command is waited for.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
 
@@ -132,11 +128,14 @@ pub async fn run_command<F: StdinFeed>(session: &Session, run: CommandRun<'_, F>
     loop {
         tokio::select! {
             pumped = &mut pump => return match pumped {
-                _ if stopping.load(Ordering::SeqCst) => control.await,
+                _ if stopping.load(Ordering::SeqCst) => with_last_output(control.await, &activity, &process),
                 Ok(outcome) => outcome,
                 Err(error) => Interruption::Output(error).outcome(process.stop(limits.grace).await),
             },
-            outcome = &mut control => return with_last_output(outcome, pump).await,
+            outcome = &mut control => {
+                let _ = tokio::time::timeout(LAST_OUTPUT, pump).await;
+                return with_last_output(outcome, &activity, &process);
+            }
             () = &mut keep, if keeping => keeping = false,
         }
     }
@@ -163,11 +162,12 @@ impl Interruption {
     }
 }
 
-/// Gives the last output a moment; what is not taken by then is lost, and that is said.
-async fn with_last_output<T>(outcome: Outcome, pump: impl Future<Output = T>) -> Outcome {
-    let taken = tokio::time::timeout(LAST_OUTPUT, pump).await.is_ok();
+/// Says it when some of a stopped command's output was not taken.
+fn with_last_output(outcome: Outcome, activity: &Activity, process: &Process<'_>) -> Outcome {
     match outcome {
-        Outcome::Stopped { cause, stop, .. } if !taken => Outcome::Stopped { cause, stop, output: LastOutput::Cut },
+        Outcome::Stopped { cause, stop, .. } if activity.is_in_sink() || process.side.has_lost_output() => {
+            Outcome::Stopped { cause, stop, output: LastOutput::Cut }
+        }
         outcome => outcome,
     }
 }
@@ -177,18 +177,6 @@ struct Output {
     exec: Exec,
     announcement: Option<Announcement>,
     remote: watch::Sender<Option<RemoteProcess>>,
-}
-
-/// The half of a running command that is used to stop it.
-struct Process<'a> {
-    session: &'a Session,
-    signals: ExecSignals,
-    stdin: ExecStdin,
-    token: Token,
-    wrapping: Wrapping,
-    stdin_mode: StdinMode,
-    remote: watch::Receiver<Option<RemoteProcess>>,
-    side: ExecSide,
 }
 
 async fn start<'a, F>(session: &'a Session, run: &CommandRun<'_, F>) -> Result<(Output, Process<'a>), HostError> {
@@ -269,153 +257,6 @@ impl Output {
     }
 }
 
-fn outcome_of_end(end: Result<ExecEnd, HostError>, session: &Session) -> Outcome {
-    end.map_or_else(Outcome::Failed, |end| outcome_of(&end, session))
-}
-
-fn outcome_of(end: &ExecEnd, session: &Session) -> Outcome {
-    match &end.exit {
-        Some(ExitReport::Status(code)) => Outcome::Exited(*code),
-        Some(ExitReport::Signal(name)) => Outcome::Signalled(name.clone()),
-        None if end.refused => Outcome::Failed(HostError::new(
-            Stage::Channel,
-            FailureClass::Channel,
-            "the server refused to run the command",
-        )),
-        None if session.is_closed() => Outcome::Failed(session.lost(Stage::Command)),
-        None => Outcome::Failed(HostError::new(
-            Stage::Command,
-            FailureClass::Lost,
-            "the server closed the channel without an exit status",
-        )),
-    }
-}
-
-impl Process<'_> {
-    /// Feeds standard input; returns only when that fails. The wrapper's control line must stay open, so without input
-    /// nothing is closed there.
-    async fn feed<F: StdinFeed>(&self, run: &CommandRun<'_, F>) -> HostError {
-        let fed = match (&run.stdin, self.wrapping) {
-            (Some(feed), _) => feed.feed(self.stdin.clone()).await,
-            (None, Wrapping::Raw) => {
-                self.stdin.close().await;
-                Ok(())
-            }
-            (None, Wrapping::Shell) => Ok(()),
-        };
-        match fed {
-            Ok(()) => std::future::pending().await,
-            Err(error) => error,
-        }
-    }
-
-    /// Where standard input is the command's own, the line that tells the host of our death is a second channel.
-    async fn keep<F>(&self, run: &CommandRun<'_, F>) {
-        if run.wrapping == Wrapping::Raw || run.command.stdin == StdinMode::Closed {
-            return;
-        }
-        let Some(process) = self.announced().await else { return };
-        match self.session.exec(&remote::keeper_command(&process, &self.token, run.limits.grace)).await {
-            Ok(_keeper) => std::future::pending().await,
-            Err(error) => tracing::warn!(%error, "no second channel: if we die, the command may run on"),
-        }
-    }
-
-    async fn stop(&self, grace: Duration) -> Stop {
-        self.side.let_excess_go();
-        if self.wrapping == Wrapping::Raw {
-            return self.stop_by_signal(grace).await;
-        }
-        let announced = async {
-            match self.announced().await {
-                Some(process) => process,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::pin!(announced);
-        if let Ok(process) = tokio::time::timeout(ANNOUNCEMENT_LIMIT, &mut announced).await {
-            return self.stop_announced(&process, grace).await;
-        }
-        // A slow host may still say it: signals are all there is until then.
-        tokio::select! {
-            process = &mut announced => self.stop_announced(&process, grace).await,
-            stop = self.stop_by_signal(grace) => stop,
-        }
-    }
-
-    async fn stop_announced(&self, process: &RemoteProcess, grace: Duration) -> Stop {
-        match tokio::time::timeout(grace + STOP_MARGIN, self.ask_to_stop(process, grace)).await {
-            Ok(Ok(StopVerdict::Gone)) => Stop::Confirmed,
-            Ok(Ok(StopVerdict::Left(pids))) => {
-                let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
-                Stop::Unconfirmed(format!("left on the host: process {}", pids.join(", ")))
-            }
-            Ok(Ok(StopVerdict::Unknown)) => Stop::Unconfirmed("the host does not show all its processes".to_owned()),
-            Ok(Err(error)) if error.class == FailureClass::Lost => Stop::Unconfirmed(error.message),
-            Ok(Err(_)) if self.stdin_mode == StdinMode::Passed => self.stop_by_signal(grace).await,
-            Ok(Err(error)) => self.stop_by_keeper(grace, &error).await,
-            Err(_) => Stop::Unconfirmed("the host did not answer".to_owned()),
-        }
-    }
-
-    /// Runs the stopper on a channel of its own.
-    async fn ask_to_stop(&self, process: &RemoteProcess, grace: Duration) -> Result<StopVerdict, HostError> {
-        let mut exec = self.session.exec(&remote::stop_command(process, &self.token, grace)).await?;
-        let mut answer = Vec::new();
-        loop {
-            match exec.next().await? {
-                ExecEvent::Output(Stream::Stdout, bytes) if answer.len() < ANSWER_LIMIT => {
-                    answer.extend_from_slice(&bytes);
-                }
-                ExecEvent::Output(..) => {}
-                ExecEvent::Ended(_) => break,
-            }
-        }
-        StopVerdict::find(&answer, &self.token)
-            .ok_or_else(|| HostError::new(Stage::Command, FailureClass::Channel, "no verdict from the host"))
-    }
-
-    /// A server that gives no second channel: the wrapper's keeper does the same when its line is closed, but
-    /// cannot say how it went.
-    async fn stop_by_keeper(&self, grace: Duration, why: &HostError) -> Stop {
-        // Nothing is ever sent there in this mode, so there is room for the end of it.
-        self.stdin.close().await;
-        let main = match self.ended_within(grace + STOP_MARGIN).await {
-            Some(Outcome::Failed(error)) => return Stop::Unconfirmed(error.message),
-            Some(_) => "the command itself has ended",
-            None => "the command has not ended",
-        };
-        Stop::Unconfirmed(format!("{main}, its children were not asked after: {}", why.message))
-    }
-
-    async fn stop_by_signal(&self, grace: Duration) -> Stop {
-        for (signal, limit) in [("TERM", grace), ("KILL", Duration::from_secs(1))] {
-            self.signals.send(signal);
-            match (self.ended_within(limit).await, self.wrapping) {
-                (None, _) => {}
-                (Some(Outcome::Failed(error)), _) => return Stop::Unconfirmed(error.message),
-                (Some(_), Wrapping::Raw) => return Stop::Confirmed,
-                (Some(_), Wrapping::Shell) => {
-                    return Stop::Unconfirmed("the command ended, its children are not known".to_owned());
-                }
-            }
-        }
-        Stop::Unconfirmed("the server did not act on the signal".to_owned())
-    }
-
-    /// How the command ends, if it does within `limit`.
-    async fn ended_within(&self, limit: Duration) -> Option<Outcome> {
-        let end = tokio::time::timeout(limit, self.side.ended()).await.ok()?;
-        Some(outcome_of_end(end, self.session))
-    }
-
-    /// The command's process on its host; `None` when it ended without a word of it.
-    async fn announced(&self) -> Option<RemoteProcess> {
-        let mut remote = self.remote.clone();
-        remote.wait_for(Option::is_some).await.ok().and_then(|process| process.clone())
-    }
-}
-
 /// When the host last sent something, for `--stall`. Time that we spend on writing its output does not count.
 #[derive(Debug)]
 struct Activity(Mutex<Option<Instant>>);
@@ -431,6 +272,11 @@ impl Activity {
 
     fn end_output(&self) {
         *self.lock() = Some(Instant::now());
+    }
+
+    /// Whether some output is not taken yet. What waits behind it is not either.
+    fn is_in_sink(&self) -> bool {
+        self.lock().is_none()
     }
 
     /// Waits until the command is to be stopped and says why.

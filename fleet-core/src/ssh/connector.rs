@@ -192,6 +192,7 @@ impl Connector {
         let mut handle = shake_hands(connecting, &wire_guard, limit, observer)
             .await
             .map_err(|failure| failure.explain(&notes, &wire_guard, dialled.words.as_ref()))?;
+        tracing::info!(address = %config.host_name, port = config.port, "host key accepted");
         observer.stage(Stage::Authenticate).await;
         self.log_in_within(limit, self.log_in(config, &mut handle, &notes)).await?;
         Ok(Session::new(SessionParts {
@@ -317,7 +318,7 @@ impl Connector {
         }
         if let Proxy::Command(command) = &config.proxy {
             observer.stage(Stage::Connect).await;
-            let (stream, words) = dial::proxy_command(command)?;
+            let (stream, words) = dial::proxy_command(command, self.settings.config.local().shell()).await?;
             return Ok(Dialled { stream: Box::new(stream), route: None, words: Some(words) });
         }
         observer.stage(Stage::Resolve).await;

@@ -11,7 +11,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -29,17 +28,15 @@ const PROXY_STDERR_LIMIT: usize = 400;
 
 /// The addresses of `name`, in the order the system prefers, alternating families.
 pub(super) async fn resolve(name: &str, port: u16, family: AddressFamily) -> Result<Vec<SocketAddr>, HostError> {
-    if let Ok(address) = name.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, port)]);
-    }
-    let found = loop {
-        match tokio::net::lookup_host((name, port)).await {
-            Ok(found) => break found,
-            Err(error) if error::is_out_of_descriptors(&error) => tokio::time::sleep(DESCRIPTOR_WAIT).await,
-            Err(error) => return Err(resolve_error(&error)),
+    let found: Vec<SocketAddr> = match name.parse::<IpAddr>() {
+        Ok(address) => vec![SocketAddr::new(address, port)],
+        Err(_) => {
+            let looked_up = with_descriptors(|| tokio::net::lookup_host((name, port))).await;
+            looked_up.map_err(|error| resolve_error(&error))?.collect()
         }
     };
     let wanted: Vec<SocketAddr> = found
+        .into_iter()
         .filter(|address| match family {
             AddressFamily::Any => true,
             AddressFamily::Inet => address.is_ipv4(),
@@ -74,9 +71,16 @@ fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-/// Connects to the first address that answers, starting a further attempt beside those that hang.
+/// Connects to the first address that answers, starting a further attempt beside those that hang. From the address
+/// `bind` only those of its family can be reached.
 pub(super) async fn tcp(addresses: &[SocketAddr], bind: Option<IpAddr>) -> Result<TcpStream, HostError> {
-    let mut rest = addresses.iter().copied();
+    let within_reach = |address: &&SocketAddr| bind.is_none_or(|ip| ip.is_ipv4() == address.is_ipv4());
+    let addresses: Vec<SocketAddr> = addresses.iter().filter(within_reach).copied().collect();
+    if addresses.is_empty() {
+        let message = "no address of the host is of the family of BindAddress";
+        return Err(HostError::new(Stage::Connect, FailureClass::Local, message));
+    }
+    let mut rest = addresses.into_iter();
     let mut attempts = FuturesUnordered::new();
     attempts.extend(rest.next().map(|address| connect_one(address, bind)));
     let error = loop {
@@ -102,25 +106,27 @@ pub(super) async fn tcp(addresses: &[SocketAddr], bind: Option<IpAddr>) -> Resul
     Err(error::from_connect(&error))
 }
 
-/// One attempt. A shortage of file descriptors is waited out: it is ours, and passes as other hosts finish.
 async fn connect_one(address: SocketAddr, bind: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = with_descriptors(async || start(address, bind)).await?;
+    let stream = socket.connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// `attempt` until it is not for want of file descriptors that it fails: the shortage is ours, and passes as other
+/// hosts finish.
+async fn with_descriptors<T, F: Future<Output = io::Result<T>>>(mut attempt: impl FnMut() -> F) -> io::Result<T> {
     loop {
-        match start(address, bind) {
-            Ok(socket) => {
-                let stream = socket.connect(address).await?;
-                stream.set_nodelay(true)?;
-                SockRef::from(&stream).set_keepalive(true)?;
-                return Ok(stream);
-            }
+        match attempt().await {
             Err(error) if error::is_out_of_descriptors(&error) => tokio::time::sleep(DESCRIPTOR_WAIT).await,
-            Err(error) => return Err(error),
+            result => return result,
         }
     }
 }
 
 fn start(address: SocketAddr, bind: Option<IpAddr>) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    if let Some(ip) = bind.filter(|ip| ip.is_ipv4() == address.is_ipv4()) {
+    if let Some(ip) = bind {
         socket.bind(SocketAddr::new(ip, 0))?;
     }
     Ok(socket)
@@ -136,9 +142,9 @@ pub(super) struct ProxyCommand {
 /// What a `ProxyCommand` last said on its stderr.
 pub(super) type ProxyWords = Arc<Mutex<Vec<u8>>>;
 
-/// Starts `command` (tokens expanded) by the user's shell, as ssh_config(5) says. In a process group of its own, so
+/// Starts `command` (tokens expanded) by the user's `shell`, as ssh_config(5) says. In a process group of its own, so
 /// that a Ctrl-C at the terminal reaches us and not the connections.
-pub(super) fn proxy_command(command: &str) -> Result<(ProxyCommand, ProxyWords), HostError> {
+pub(super) async fn proxy_command(command: &str, shell: &str) -> Result<(ProxyCommand, ProxyWords), HostError> {
     let failed = |error: io::Error| {
         HostError::new(
             Stage::Connect,
@@ -146,16 +152,16 @@ pub(super) fn proxy_command(command: &str) -> Result<(ProxyCommand, ProxyWords),
             format!("cannot start the ProxyCommand: {}", error::describe_io(&error)),
         )
     };
-    let mut child = Command::new("/bin/sh")
+    let mut shell_command = Command::new(shell);
+    shell_command
         .arg("-c")
         .arg(format!("exec {command}"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(failed)?;
+        .kill_on_drop(true);
+    let mut child = with_descriptors(|| std::future::ready(shell_command.spawn())).await.map_err(failed)?;
     let words = ProxyWords::default();
     let stdin = child.stdin.take().expect("stdin was asked to be a pipe");
     let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
@@ -230,12 +236,49 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_address_of_another_family_than_the_bind_address_is_not_tried() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let four = listener.local_addr().unwrap();
+        let six = SocketAddr::new("::1".parse().unwrap(), four.port());
+        let from = |text: &str| Some(text.parse().unwrap());
+        let stream = tcp(&[six, four], from("127.0.0.9")).await.unwrap();
+        assert_eq!(stream.local_addr().unwrap().ip(), address("127.0.0.9:1").ip());
+        for (to, bind) in [(four, "::1"), (six, "127.0.0.1")] {
+            let error = tcp(&[to], from(bind)).await.unwrap_err();
+            assert_eq!(error.to_string(), "connect: no address of the host is of the family of BindAddress");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shortage_of_file_descriptors_is_waited_out() {
+        let shortage = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+        let mut answers = shortage.into_iter().map(|errno| Err(errno.into())).chain([Ok("started")]);
+        let attempt = || std::future::ready(answers.next().unwrap());
+        assert_eq!(with_descriptors(attempt).await.unwrap(), "started");
+        let denied = with_descriptors(|| std::future::ready(io::Result::<()>::Err(rustix::io::Errno::ACCESS.into())));
+        assert_eq!(denied.await.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    #[tokio::test]
+    async fn a_proxy_command_runs_in_the_given_shell() {
+        let error = proxy_command("true", "/none/shell").await.err().unwrap();
+        assert_eq!(error.to_string(), "connect: cannot start the ProxyCommand: no such file or directory");
+        let (mut proxy, _) = proxy_command("never run", "/bin/echo").await.unwrap();
+        let mut said = String::new();
+        proxy.read_to_string(&mut said).await.unwrap();
+        assert_eq!(said, "-c exec never run\n");
+    }
+
+    #[tokio::test]
     async fn a_proxy_command_is_a_stream_and_ends_with_it() {
-        let (mut proxy, words) = proxy_command("sh -c 'echo oops >&2; cat'").unwrap();
+        let (mut proxy, words) = proxy_command("sh -c 'echo oops >&2; cat'", "/bin/sh").await.unwrap();
         proxy.write_all(b"through\n").await.unwrap();
         let mut back = [0; 8];
         proxy.read_exact(&mut back).await.unwrap();
         assert_eq!(&back, b"through\n");
+        while words.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
         assert_eq!(words.lock().unwrap().as_slice(), b"oops\n");
     }
 }

@@ -228,8 +228,9 @@ fn check_permissions(path: &Path) -> Result<(), KeyFileError> {
 }
 
 fn decrypt(prompt: &dyn Prompt, text: &str, path: &Path) -> Result<Arc<PrivateKey>, String> {
-    for _ in 0..PASSPHRASE_TRIES {
-        let question = format!("Passphrase for {}: ", path.display());
+    for attempt in 0..PASSPHRASE_TRIES {
+        let again = if attempt > 0 { "That was wrong. " } else { "" };
+        let question = format!("{again}Passphrase for {}: ", path.display());
         let passphrase = prompt.secret(&question).map_err(|reason| format!("it needs a passphrase: {reason}"))?;
         if passphrase.expose().is_empty() {
             return Err("no passphrase was given".to_owned());

@@ -147,6 +147,11 @@ impl Spool {
         }
     }
 
+    /// Whether something was thrown away.
+    pub(super) fn has_lost_some(&self) -> bool {
+        self.lock().excess == Excess::Losing
+    }
+
     /// Waits until something was pushed since the last look.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
@@ -309,10 +314,12 @@ mod tests {
         assert!(futures::poll!(Box::pin(wire.read_exact(&mut byte))).is_pending());
         spool.let_excess_go();
         wire.read_exact(&mut byte).await.unwrap();
+        assert!(!spool.has_lost_some());
         let kept = budget.disk_bytes.load(Ordering::SeqCst);
         fill();
         fill();
         assert!(budget.disk_bytes.load(Ordering::SeqCst) < kept + (64 << 10), "the rest is thrown away");
+        assert!(spool.has_lost_some());
         far.write_all(b"x").await.unwrap();
         wire.read_exact(&mut byte).await.unwrap();
     }

@@ -16,7 +16,8 @@ use futures::future::join_all;
 use tokio::sync::Notify;
 
 use crate::support::{
-    DEADLINE, Input, Job, LIMIT, Marker, Recorder, RunCommand, Witness, World, fan_out, in_time, open, pattern, until,
+    DEADLINE, Input, Job, LIMIT, Marker, Recorder, RunCommand, Witness, World, fan_out, in_time, open, pattern,
+    run_to_end, until,
 };
 
 /// Two processes: one in the command's own group, one in a session of its own. Both are deaf to TERM.
@@ -138,6 +139,22 @@ async fn the_timeout_acts_while_nobody_takes_the_output() {
     let outcome = job.run(&session, &sink).await;
     assert_eq!(outcome, cut_short(StopCause::Timeout(LIMIT)));
     marker.assert_gone();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_has_ended_keeps_its_outcome_when_cancelled_behind_its_output() {
+    let (world, sink) = (World::one(&[]).await, Stuck::default());
+    let session = world.session("web").await;
+    let job = Job::new("echo said; exit 3");
+    let cancelling = async {
+        sink.0.notified().await;
+        until("the command has ended", || world.stats("web").running == 0).await;
+        // What is answered on the same connection comes after the exit status.
+        run_to_end(&session, "true").await;
+        job.cancel.cancel();
+    };
+    let (outcome, ()) = tokio::join!(job.run(&session, &sink), cancelling);
+    assert_eq!(outcome, Outcome::Exited(3));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,7 +31,7 @@ impl Commands {
 
 /// Runs `command` in the user's shell. It sees no input, and what it prints is dropped: the terminal is not its own.
 fn run(command: &str, local: &LocalContext) -> Result<bool, String> {
-    let shell = local.env.get("SHELL").filter(|shell| !shell.is_empty()).map_or("/bin/sh", String::as_str);
+    let shell = local.shell();
     let mut shell_command = Command::new(shell);
     shell_command.arg("-c").arg(command).env_clear().envs(&local.env);
     shell_command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -50,6 +50,12 @@ impl LocalContext {
         Ok(Self { user, uid, home, homes, hostname: hostname(), system_folder: PathBuf::from("/etc/ssh"), env })
     }
 
+    /// The user's shell, for `Match exec` and `ProxyCommand`: `SHELL`, or `/bin/sh`.
+    #[must_use]
+    pub fn shell(&self) -> &str {
+        self.env.get("SHELL").filter(|shell| !shell.is_empty()).map_or("/bin/sh", String::as_str)
+    }
+
     /// `path` with a leading `~` or `~name` replaced by the home folder; an error text when there is no such user.
     pub(super) fn expand_tilde(&self, path: &str) -> Result<String, String> {
         let Some(rest) = path.strip_prefix('~') else { return Ok(path.to_owned()) };

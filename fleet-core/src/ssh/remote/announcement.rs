@@ -100,10 +100,13 @@ impl Announcement {
         }
     }
 
-    /// The bytes still held back: to be passed on when the stream has ended without the line.
+    /// The bytes still held back, when the stream has ended without the whole line. The beginning of the line is ours and
+    /// not the command's: it is not passed on.
     pub fn finish(&mut self) -> Bytes {
         self.done = true;
-        self.held.split().freeze()
+        let held = self.held.split().freeze();
+        let is_ours = held.starts_with(&self.start) || self.start.starts_with(&held);
+        if is_ours { Bytes::new() } else { held }
     }
 }
 

@@ -19,6 +19,7 @@
 mod announcement;
 mod quote;
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -126,7 +127,8 @@ pub fn wrap(command: &RemoteCommand, token: &Token) -> Result<Vec<u8>, WrapError
         program.extend_from_slice(b"exec 3<&0 </dev/null\n");
     }
     // Variables of our own could hide ones of the user's environment: positional parameters cannot.
-    push_all(&mut program, &[br#"set -- "${SHELL:-/bin/sh}" "#, &sh_quote(&command.command), b" \"$(fleet_keep)\"\n"]);
+    let text = no_option(&command.command);
+    push_all(&mut program, &[br#"set -- "${SHELL:-/bin/sh}" "#, &sh_quote(&text), b" \"$(fleet_keep)\"\n"]);
     if closed {
         program.extend_from_slice(b"exec 3<&-\n");
     }
@@ -159,6 +161,14 @@ fn beside(process: &RemoteProcess, token: &Token, grace: Duration, work: &[&str]
     push_all(&mut program, &[&sh_quote(process.birth().as_bytes()), b"\n", IDENTITY.as_bytes(), STOP.as_bytes()]);
     program.extend(work.iter().flat_map(|part| part.bytes()));
     bootstrap(&program)
+}
+
+/// The command as no shell takes it for one of its own options: not every shell knows `--` behind `-c`.
+fn no_option(command: &[u8]) -> Cow<'_, [u8]> {
+    if command.starts_with(b"-") || command.starts_with(b"+") {
+        return [b" ", command].concat().into();
+    }
+    command.into()
 }
 
 /// A command line, for any login shell, that runs `program` in the host's POSIX shell.
@@ -253,6 +263,21 @@ mod tests {
         let room = MAX_COMMAND_LINE_LEN - wrap(&remote(b"x"), &token).unwrap().len() + 1;
         assert_eq!(wrap(&remote(&vec![b'x'; room]), &token).unwrap().len(), MAX_COMMAND_LINE_LEN);
         assert!(matches!(wrap(&remote(&vec![b'x'; room + 1]), &token), Err(WrapError::TooLong { .. })));
+    }
+
+    #[test]
+    fn a_command_that_looks_like_an_option_is_still_a_command() {
+        for command in [&b"-s"[..], b"-c", b"+x"] {
+            let line = wrap(&remote(command), &Token::new(1)).unwrap();
+            let output = Command::new("/bin/sh")
+                .arg("-c")
+                .arg(std::str::from_utf8(&line).unwrap())
+                .env("SHELL", "/bin/sh")
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            assert_eq!(output.status.code(), Some(127), "{}", command.escape_ascii());
+        }
     }
 
     /// Dropbear takes 9,000 bytes; the rest is for the user's command.

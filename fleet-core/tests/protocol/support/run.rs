@@ -31,6 +31,7 @@ impl Task for RunCommand {
             Ok(session) => session,
             Err(error) => return Outcome::Failed(error),
         };
+        host.emit(Event::Stage(Stage::Command)).await;
         let job = Job { cancel: host.cancel().clone(), ..self.job.clone() };
         let outcome = job.run(&session, &reporter).await;
         session.disconnect().await;
@@ -89,6 +90,10 @@ impl Renderer for Recorder {
             Event::Output { stream, bytes } => shown[event.index].output.add(*stream, bytes),
             _ => {}
         });
+        Ok(())
+    }
+
+    fn notice(&mut self, _: &str) -> Result<(), RenderError> {
         Ok(())
     }
 
