@@ -150,7 +150,7 @@ impl Fanout {
                 _ = ticks.tick(), if accepts => run.renderer.tick(run.started.elapsed()),
             }
         }
-        run.finish().await
+        run.finish(signals).await
     }
 }
 
@@ -231,17 +231,27 @@ impl<T: Task> Loop<T> {
         self.renderer.event(HostEvent { index, at: self.started.elapsed(), event });
     }
 
-    async fn finish(mut self) -> Finished {
+    async fn finish(mut self, mut signals: Signals) -> Finished {
         let completion = self.state.completion();
         self.running.shutdown().await;
         let report = self.state.into_report();
         let status = report.exit_status(self.exit_rule);
         let ending = Ending { elapsed: self.started.elapsed(), status, completion };
-        let showing = self.renderer.finish(report.clone(), ending);
-        let render_errors = match completion {
-            // After the second signal the terminal may be what hangs: it is given a moment, no more.
-            Completion::Abandoned => tokio::time::timeout(LAST_WORDS, showing).await.unwrap_or_default(),
-            _ => showing.await,
+        let renderer = &self.renderer;
+        let impatience = async {
+            match completion {
+                Completion::Complete => drop(signals.next().await),
+                Completion::Interrupted => tokio::select! {
+                    _ = signals.next() => {}
+                    () = renderer.stalled(STUCK_LIMIT) => {}
+                },
+                Completion::Abandoned => {}
+            }
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        let render_errors = tokio::select! {
+            errors = renderer.finish(report.clone(), ending) => errors,
+            () = impatience => Vec::new(),
         };
         Finished { report, status, completion, render_errors }
     }

@@ -123,8 +123,19 @@ impl RendererThread {
         }
     }
 
+    /// Waits until the thread has done nothing for `limit`.
+    pub(super) async fn stalled(&self, limit: Duration) {
+        loop {
+            let before = self.shared.lock().work.len();
+            tokio::time::sleep(limit).await;
+            if self.shared.lock().work.len() == before {
+                return;
+            }
+        }
+    }
+
     /// Shows the end and waits until all is written. Returns everything that could not be written during the run.
-    pub(super) async fn finish(self, report: Report, ending: Ending) -> Vec<RenderError> {
+    pub(super) async fn finish(&self, report: Report, ending: Ending) -> Vec<RenderError> {
         let (done, written) = oneshot::channel();
         self.shared.push(Work::Finish { report, ending, done });
         let _ = written.await;

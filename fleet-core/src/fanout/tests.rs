@@ -305,6 +305,18 @@ async fn one_signal_ends_a_run_whose_output_nobody_takes() {
 }
 
 #[tokio::test]
+async fn a_signal_ends_a_run_that_only_waits_for_its_terminal() {
+    let (sender, signals) = Signals::scripted();
+    let (fanout, _asking) = fanout(1, 1);
+    let run = tokio::spawn(fanout.run(Scripted(|_| async { Outcome::Exited(0) }), Box::new(Stuck), signals));
+    while !run.is_finished() {
+        let _ = sender.try_send(Signal::Interrupt);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(run.await.unwrap().report.outcomes().len(), 1);
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_written_stops_nobody() {
     let task = Scripted(|host: HostContext| async move {
         host.emit(Event::Output { stream: Stream::Stdout, bytes: Bytes::from_static(b"y\n") }).await;

@@ -187,7 +187,6 @@ mod tests {
     fn what_is_no_announcement_passes() {
         for text in [
             "",
-            "\x1efleet 00000000000000ab",
             "\x1efleet 00000000000000ac 4711 998877 4712\n",
             "\x1efleet 00000000000000ab 4711 998877\n",
             "\x1efleet 00000000000000ab 4711 998877 4712 1\n",
@@ -196,6 +195,15 @@ mod tests {
             "\x1efleet 00000000000000ab 4711  4712\n",
         ] {
             assert_eq!(fed(&[text.as_bytes()]), (text.as_bytes().to_vec(), None), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_line_that_was_cut_off_is_not_taken_for_output() {
+        let line = b"\x1efleet 00000000000000ab 4711 998877 4712";
+        for cut in 1..=line.len() {
+            let fed = fed(&[b"noise ", &line[..cut]]);
+            assert_eq!(fed, (b"noise ".to_vec(), None), "{}", line[..cut].escape_ascii());
         }
     }
 
