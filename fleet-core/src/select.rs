@@ -2,8 +2,12 @@
 //!
 //! Values in, values out. Must not know how flags are parsed, nor where the inventory comes from.
 
-use std::collections::{HashMap, HashSet};
+mod excluded;
 
+use std::collections::HashMap;
+
+use self::excluded::Excluded;
+pub use self::excluded::IdleExclude;
 use crate::host::{Host, HostSyntaxError};
 use crate::hostset::{self, HostSetError};
 use crate::inventory::{Ambiguous, HostFile, Inventory, PatternError, Patterns, did_you_mean, has_wildcard, nearest};
@@ -44,15 +48,6 @@ pub struct Duplicate {
     pub host: Host,
     /// How often it was named.
     pub times: usize,
-}
-
-/// A value of `-x` that leaves out nobody.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdleExclude {
-    /// As typed.
-    pub value: String,
-    /// How the group of this name would be excluded, if there is one.
-    pub group: Option<String>,
 }
 
 /// The hosts that the command is for: at least one, each once.
@@ -370,40 +365,6 @@ fn known_group<'a>(
         nearest: nearest(name, inventory.group_names()),
         known: inventory.group_names().map(str::to_owned).collect(),
     })
-}
-
-/// What `-x` names.
-struct Excluded<'a> {
-    hosts: HashSet<&'a Host>,
-    patterns: Patterns,
-}
-
-impl<'a> Excluded<'a> {
-    fn parse(values: &[String], inventory: &'a Inventory) -> Result<Self, SelectError> {
-        let refused = |problem| SelectError::Pattern { flag: "-x", problem };
-        let mut hosts = HashSet::new();
-        let mut patterns = Vec::new();
-        for value in values {
-            if value.trim_start().starts_with('-') {
-                return Err(SelectError::SshArguments { value: value.clone() });
-            }
-            for item in hostset::items(value).map_err(|problem| refused(problem.into()))? {
-                match item.strip_prefix('@') {
-                    Some(group) => {
-                        let members = known_group(inventory, group, "-x")?;
-                        hosts.extend(members.iter().map(|member| &inventory.hosts()[member.host].host));
-                    }
-                    None => patterns.push(item),
-                }
-            }
-        }
-        let patterns = Patterns::parse(patterns).map_err(refused)?;
-        Ok(Self { hosts, patterns })
-    }
-
-    fn contains(&self, host: &Host) -> bool {
-        self.hosts.contains(host) || self.patterns.matches(host)
-    }
 }
 
 #[cfg(test)]

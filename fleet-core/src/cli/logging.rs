@@ -13,11 +13,10 @@ pub(super) fn start(verbosity: u8) {
         1 => "info",
         _ => "debug",
     };
-    let russh = if verbosity > 2 { "debug" } else { "off" };
     let filter = std::env::var("FLEET_LOG")
         .ok()
         .and_then(|text| EnvFilter::try_new(text).ok())
-        .unwrap_or_else(|| EnvFilter::new(format!("off,fleet_core={ours},psh={ours},russh={russh}")));
+        .unwrap_or_else(|| EnvFilter::new(format!("off,fleet_core={ours},psh={ours}")));
     // A second start in one process keeps the first one's settings.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().try_init();
 }
