@@ -159,12 +159,7 @@ impl<T: Task> Loop<T> {
         for step in self.state.step(input) {
             match step {
                 Step::Start(index) => self.start(index),
-                Step::Cancel => {
-                    let text =
-                        format!("stopping what runs on {} hosts; once more leaves at once", self.state.running());
-                    self.renderer.notice(text);
-                    self.context.cancel.cancel();
-                }
+                Step::Cancel => self.context.cancel.cancel(),
                 Step::Abort => self.running.abort_all(),
                 Step::Finished(index, outcome) => self.show(index, Event::Finished(outcome)),
             }
@@ -209,7 +204,10 @@ impl<T: Task> Loop<T> {
 
     /// A signal. The second one leaves at once, but not without the outcomes that are there already.
     fn interrupted(&mut self, input: Input, incoming: &mut mpsc::Receiver<(HostIndex, Message)>) {
-        if !self.state.is_running() {
+        if self.state.is_running() {
+            let text = format!("stopping what runs on {} hosts; once more leaves at once", self.state.running());
+            self.renderer.notice(text);
+        } else {
             while let Ok((index, message)) = incoming.try_recv() {
                 self.receive(index, message);
             }
