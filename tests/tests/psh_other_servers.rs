@@ -1,5 +1,7 @@
 //! The basic journeys of `psh` on servers that are not OpenSSH: Dropbear, and asyncssh's.
 
+use std::sync::{Mutex, PoisonError};
+
 use std::fs;
 
 use fleet_tests::{Asyncssh, Dropbear, Signal, TestEnv, processes};
@@ -71,8 +73,12 @@ fn full_name(env: &TestEnv) -> String {
     format!("{}@{}:{}", value("user "), value("hostname "), value("port "))
 }
 
+/// One server program of another kind at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
 #[test]
 fn the_basic_journeys_work_on_dropbear() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let env = TestEnv::new();
     let _server = Dropbear::new(&env).start();
     basic_journeys(&env);
@@ -80,6 +86,7 @@ fn the_basic_journeys_work_on_dropbear() {
 
 #[test]
 fn the_basic_journeys_work_on_asyncssh() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let env = TestEnv::new();
     let _server = Asyncssh::start(&env, "server");
     basic_journeys(&env);
@@ -87,6 +94,7 @@ fn the_basic_journeys_work_on_asyncssh() {
 
 #[test]
 fn servers_of_all_kinds_work_in_one_run() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let env = TestEnv::new();
     let _dropbear = Dropbear::new(&env).named("dropbear").start();
     let _asyncssh = Asyncssh::start(&env, "asyncssh");
