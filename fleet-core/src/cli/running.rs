@@ -1,0 +1,37 @@
+//! The flags about how the hosts are worked on: how many at once, and for how long.
+//!
+//! Must not know what the work is.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::settings::{self, Layer, Limit};
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Running")]
+pub(super) struct RunningArgs {
+    /// Work on at most N hosts at once [default: 64]
+    #[arg(short = 'p', long, value_name = "N", visible_alias = "par")]
+    parallel: Option<usize>,
+
+    /// Stop the command on a host after TIME, such as 90, 90s or 1h30m [default: never]
+    #[arg(short = 't', long, value_name = "TIME")]
+    timeout: Option<Limit>,
+
+    /// Stop the command on a host that sends no byte for TIME [default: never]
+    #[arg(long, value_name = "TIME")]
+    stall: Option<Limit>,
+
+    /// Time between TERM and KILL when a command is stopped [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = settings::parse_duration)]
+    grace: Option<Duration>,
+}
+
+impl RunningArgs {
+    /// What the flags set, over `layer`.
+    pub(super) fn layer(&self, layer: Layer) -> Layer {
+        let Self { parallel, timeout, stall, grace } = self.clone();
+        Layer { parallel, timeout, stall, grace, ..layer }
+    }
+}
