@@ -3,11 +3,13 @@
 //! With its submodules the only place of this crate that sees arguments, environment and terminal. Must not contact
 //! any host.
 
+mod canary;
 mod connection;
 mod failure;
 mod logging;
 mod output;
 mod refused;
+mod rollout;
 mod running;
 mod selection;
 mod terminal;
@@ -16,13 +18,16 @@ use std::io::{self, Write};
 
 use clap::Args;
 
+pub use self::canary::CanaryQuestion;
 use self::connection::ConnectionArgs;
 pub use self::failure::Failure;
 use self::output::OutputArgs;
 use self::refused::RefusedArgs;
+use self::rollout::RolloutArgs;
 use self::running::RunningArgs;
 use self::selection::SelectionArgs;
 pub use self::terminal::TerminalPrompt;
+use crate::fanout::RolloutSettings;
 use crate::outcome::{ExitRule, ExitStatus};
 use crate::render::{Color, RenderSettings};
 use crate::select::Selected;
@@ -31,7 +36,7 @@ use crate::settings::{self, Environment, Layer, LayerSource, Settings};
 /// The exit codes, for the end of every `--help`.
 pub const EXIT_CODES_HELP: &str = "\
 Exit codes:
-  0  all hosts are fine
+  0  all hosts are fine, or as many as --quorum asks for
   1  our own failure, such as a file that cannot be written
   2  usage, settings or inventory: nothing was contacted
   3  some host was killed, timed out or cancelled
@@ -49,6 +54,8 @@ pub struct FleetArgs {
     #[command(flatten)]
     running: RunningArgs,
     #[command(flatten)]
+    rollout: RolloutArgs,
+    #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
     refused: RefusedArgs,
@@ -65,6 +72,8 @@ pub struct Prepared {
     pub selected: Selected,
     /// How the run is shown.
     pub render: RenderSettings,
+    /// How carefully the run goes on.
+    pub rollout: RolloutSettings,
     /// How the exit status follows from the outcomes.
     pub exit_rule: ExitRule,
     /// Whether a password is to be asked for.
@@ -132,6 +141,11 @@ impl FleetArgs {
         layers.extend(settings::discover(&environment, &here)?);
         let settings = Settings::resolve(&layers)?;
         let selected = self.selection.select(&settings, stdin)?;
+        let purpose = if self.selection.list { Purpose::List } else { Purpose::Run };
+        let rollout = match purpose {
+            Purpose::Run => self.rollout.settings(selected.hosts.len(), settings.timeout.value.percent_of_median())?,
+            Purpose::List => RolloutSettings::default(),
+        };
         let plain = environment.get("NO_COLOR").is_some() || environment.get("TERM").is_some_and(|term| term == "dumb");
         let color = if plain { Color::Never } else { Color::Auto };
         Ok(Prepared {
@@ -139,7 +153,8 @@ impl FleetArgs {
             render: self.output.render_settings(program, color, stdin),
             exit_rule: self.output.exit_rule(),
             password: self.connection.password(),
-            purpose: if self.selection.list { Purpose::List } else { Purpose::Run },
+            purpose,
+            rollout,
             verbosity: self.output.verbose,
             settings,
             selected,

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::cli::{Failure, Password, Prepared, Purpose, TerminalPrompt};
+use crate::cli::{CanaryQuestion, Failure, Password, Prepared, Purpose, TerminalPrompt};
 use crate::descriptors;
 use crate::fanout::{Fanout, Finished, Signals, Task};
 use crate::host::Host;
@@ -34,6 +34,7 @@ pub fn run<T: Task>(
     if prepared.purpose == Purpose::List {
         return list(&prepared.selected);
     }
+    say_about_rollout(&prepared);
     let threads = std::thread::available_parallelism().map_or(2, NonZeroUsize::get).clamp(2, MOST_THREADS);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -67,10 +68,19 @@ async fn run_on_hosts<T: Task>(
     }
     say_notices(&prepared, &connector);
     let task = make_task(Arc::clone(&connector), &prepared)?;
-    let labels = prepared.selected.hosts.iter().map(|selected| HostLabel::from(&selected.host)).collect();
+    let labels: Vec<_> = prepared.selected.hosts.iter().map(|selected| HostLabel::from(&selected.host)).collect();
+    let confirm = Arc::new(CanaryQuestion { prompt: Arc::clone(&prompt), hosts: labels.clone() });
     let limit = fan_out_limit(&prepared);
     let renderer = render::build(prepared.render.clone(), labels, Box::new(io::stdout()), Box::new(io::stderr()))?;
-    let fanout = Fanout { hosts: prepared.selected.hosts.len(), limit, exit_rule: prepared.exit_rule, quiet };
+    let fanout = Fanout {
+        hosts: prepared.selected.hosts.len(),
+        limit,
+        exit_rule: prepared.exit_rule,
+        rollout: prepared.rollout.clone(),
+        seed: rand::random(),
+        confirm,
+        quiet,
+    };
     let finished = fanout.run(task, renderer, signals).await;
     prompt.close();
     Ok(conclude(prepared.program, finished))
@@ -155,6 +165,14 @@ fn conclude(program: &str, finished: Finished) -> ExitStatus {
         status = status.worse(failure.status());
     }
     status
+}
+
+/// Says it when there is nobody beside the canaries.
+fn say_about_rollout(prepared: &Prepared) {
+    let hosts = prepared.selected.hosts.len();
+    if prepared.rollout.canary.is_some_and(|canary| canary.hosts.get() >= hosts) {
+        say(prepared.program, &format!("all {hosts} hosts are canaries: nothing is asked"));
+    }
 }
 
 /// Remarks on the choice of hosts: what was named twice, and what was excluded in vain.

@@ -104,7 +104,7 @@ impl CommandSettings {
                 Remarks::Hidden
             },
             limits: CommandLimits {
-                timeout: settings.timeout.value,
+                timeout: settings.timeout.value.duration(),
                 stall: settings.stall.value,
                 grace: settings.grace.value,
                 channel: None,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use fleet_core::broadcast::Broadcast;
 use fleet_core::event::{Event, Stream};
 use fleet_core::fanout::{HostContext, Task};
-use fleet_core::outcome::{HostError, Outcome, Stage};
+use fleet_core::outcome::{HostError, Outcome, SkipCause, Stage};
 use fleet_core::select::SelectedHost;
 use fleet_core::ssh::remote::{RemoteCommand, StdinMode};
 use fleet_core::ssh::{
@@ -48,7 +48,7 @@ impl RunCommand {
         let reporter = Reporter { host: &host, remarks: self.remarks };
         let connected = tokio::select! {
             connected = self.connector.connect(&target.host, &reporter) => connected,
-            () = host.cancel().cancelled() => return Outcome::Skipped,
+            () = host.cancel().cancelled() => return Outcome::Skipped(SkipCause::Interrupted),
         };
         let session = match connected {
             Ok(session) => session,

@@ -9,7 +9,7 @@ use clap::{ArgAction, Args};
 
 use super::StdinUse;
 use crate::outcome::ExitRule;
-use crate::render::{self, Color, Layout, Prefix, ProgressLine, RenderSettings};
+use crate::render::{self, Color, Detail, Layout, Prefix, ProgressLine, RenderSettings};
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Output")]
@@ -82,6 +82,7 @@ impl OutputArgs {
             stderr: render::destination(&stderr),
             color,
             progress: if plain { ProgressLine::Hidden } else { render::progress_line(&stdout) },
+            detail: if self.verbose > 0 { Detail::Verbose } else { Detail::Normal },
             ..RenderSettings::new(program)
         }
     }

@@ -1,4 +1,4 @@
-//! The person at the terminal: passwords and passphrases.
+//! The person at the terminal: passwords, passphrases, yes or no.
 //!
 //! Must not know what the answers are for.
 
@@ -38,6 +38,28 @@ impl TerminalPrompt {
         (Self { asking, one_at_a_time: Mutex::default(), state: Mutex::default() }, quiet)
     }
 
+    /// Shows `question` and reads the line that is typed. Blocks.
+    ///
+    /// # Errors
+    /// When there is no terminal, or nothing is answered.
+    pub fn line(&self, question: &str) -> io::Result<String> {
+        self.question(question, Echo::Shown)
+    }
+
+    /// Takes back the question that is open, if one is: its answer is not waited for, nor is another asked.
+    pub fn withdraw(&self) {
+        let open = match &*lock(&self.state) {
+            State::Asking(terminal, _) => Some(Arc::clone(terminal)),
+            State::Quiet | State::Closed => None,
+        };
+        self.close();
+        if let Some(terminal) = open {
+            // What is said next starts on a line of its own.
+            let _ = (&*terminal).write_all(b"\r\n");
+        }
+        self.asking.send_replace(false);
+    }
+
     /// Gives the terminal its settings back and asks nothing any more. For the end of the process, when a question may
     /// still be open.
     pub fn close(&self) {
@@ -54,19 +76,33 @@ impl TerminalPrompt {
         }
     }
 
-    fn ask(&self, question: &str) -> io::Result<Secret> {
-        let terminal = Arc::new(OpenOptions::new().read(true).write(true).open("/dev/tty")?);
+    fn question(&self, question: &str, echo: Echo) -> io::Result<String> {
+        let _one_at_a_time = lock(&self.one_at_a_time);
+        self.asking.send_replace(true);
+        let answer = self.ask(question, echo);
+        self.restore(State::Quiet);
+        self.asking.send_replace(false);
+        answer
+    }
+
+    fn ask(&self, question: &str, echo: Echo) -> io::Result<String> {
+        let terminal = Arc::new(open()?);
         let before = tcgetattr(&terminal)?;
-        let mut silent = before.clone();
-        silent.local_modes -= LocalModes::ECHO;
-        silent.local_modes |= LocalModes::ECHONL;
+        let mut modes = before.clone();
+        match echo {
+            Echo::Hidden => {
+                modes.local_modes -= LocalModes::ECHO;
+                modes.local_modes |= LocalModes::ECHONL;
+            }
+            Echo::Shown => modes.local_modes |= LocalModes::ECHO,
+        }
         {
             let mut state = lock(&self.state);
             if matches!(*state, State::Closed) {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             // Before the question: whoever answers at once must not see the answer.
-            tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
+            tcsetattr(&terminal, OptionalActions::Flush, &modes)?;
             *state = State::Asking(Arc::clone(&terminal), Box::new(before));
         }
         // The cursor may stand in the progress line, which is drawn anew afterwards.
@@ -75,17 +111,29 @@ impl TerminalPrompt {
         if BufReader::new(&*terminal).read_line(&mut answer)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok(Secret::new(answer.trim_end_matches(['\n', '\r']).to_owned()))
+        Ok(answer.trim_end_matches(['\n', '\r']).to_owned())
     }
+}
+
+/// Whether the terminal shows what is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Echo {
+    Shown,
+    Hidden,
+}
+
+/// Whether there is a terminal to ask at.
+pub(super) fn is_there() -> bool {
+    open().is_ok()
+}
+
+fn open() -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open("/dev/tty")
 }
 
 impl Prompt for TerminalPrompt {
     fn secret(&self, question: &str) -> Result<Secret, String> {
-        let _one_at_a_time = lock(&self.one_at_a_time);
-        self.asking.send_replace(true);
-        let answer = self.ask(question);
-        self.restore(State::Quiet);
-        self.asking.send_replace(false);
+        let answer = self.question(question, Echo::Hidden).map(Secret::new);
         answer.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => "there was no answer".to_owned(),
             io::ErrorKind::InvalidData => "the answer is not UTF-8".to_owned(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::event::HostEvent;
+use crate::event::{HostEvent, Wave};
 use crate::outcome::Report;
 use crate::render::{Ending, RenderError, Renderer};
 
@@ -66,6 +66,8 @@ enum Work {
     Event(HostEvent),
     Tick(Duration),
     Notice(String),
+    Wave(Wave, Duration),
+    Written(oneshot::Sender<()>),
     Finish { report: Report, ending: Ending, done: oneshot::Sender<()> },
 }
 
@@ -86,6 +88,18 @@ impl RendererThread {
     /// Says something about the run as a whole.
     pub(super) fn notice(&self, text: String) {
         self.shared.push(Work::Notice(text));
+    }
+
+    /// Says that a wave begins, this long after the start.
+    pub(super) fn wave(&self, wave: Wave, at: Duration) {
+        self.shared.push(Work::Wave(wave, at));
+    }
+
+    /// Is told once everything handed over before is written; of its end if that cannot be.
+    pub(super) fn written(&self) -> oneshot::Receiver<()> {
+        let (sender, written) = oneshot::channel();
+        self.shared.push(Work::Written(sender));
+        written
     }
 
     /// Lets the progress line show the time `elapsed` since the start.
@@ -152,6 +166,12 @@ impl Shared {
                 Work::Event(event) => renderer.event(&event),
                 Work::Tick(elapsed) => renderer.tick(elapsed),
                 Work::Notice(text) => renderer.notice(&text),
+                Work::Wave(wave, at) => renderer.wave(&wave, at),
+                Work::Written(told) => {
+                    let flushed = renderer.flush();
+                    let _ = told.send(());
+                    flushed
+                }
                 Work::Finish { report, ending, done } => {
                     // Whoever closed the pipe wants to hear no more.
                     if !self.lock().errors.iter().any(|error| matches!(error, RenderError::BrokenPipe { .. })) {

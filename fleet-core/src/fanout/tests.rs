@@ -7,8 +7,10 @@ use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
 use super::*;
-use crate::event::Stream;
-use crate::outcome::{LastOutput, Stop, StopCause};
+use crate::event::{Stream, Wave};
+use crate::outcome::{LastOutput, SkipCause, Stage, Stop, StopCause};
+
+const SKIPPED: Outcome = Outcome::Skipped(SkipCause::Interrupted);
 
 /// What a renderer was shown, readable from outside.
 #[derive(Clone, Default)]
@@ -45,6 +47,10 @@ impl Renderer for Recorder {
         Ok(())
     }
 
+    fn wave(&mut self, _: &Wave, _: Duration) -> Result<(), RenderError> {
+        Ok(())
+    }
+
     fn tick(&mut self, _: Duration) -> Result<(), RenderError> {
         Ok(())
     }
@@ -69,6 +75,10 @@ impl Renderer for Stuck {
     }
 
     fn notice(&mut self, _: &str) -> Result<(), RenderError> {
+        Ok(())
+    }
+
+    fn wave(&mut self, _: &Wave, _: Duration) -> Result<(), RenderError> {
         Ok(())
     }
 
@@ -98,9 +108,27 @@ where
     }
 }
 
+/// Answers questions as it is told to, and remembers them.
+#[derive(Default)]
+struct Answers {
+    answer: Option<Answer>,
+    asked: Mutex<Vec<CanaryReport>>,
+}
+
+impl Confirm for Answers {
+    fn go_on(&self, canaries: &CanaryReport) -> Answer {
+        self.asked.lock().unwrap().push(canaries.clone());
+        self.answer.unwrap_or(Answer::Stop)
+    }
+
+    fn withdraw(&self) {}
+}
+
 fn fanout(hosts: usize, limit: usize) -> (Fanout, watch::Sender<bool>) {
     let (asking, quiet) = watch::channel(false);
-    (Fanout { hosts, limit, exit_rule: ExitRule::WorstClass, quiet }, asking)
+    let rollout = RolloutSettings::default();
+    let confirm = Arc::new(Answers::default());
+    (Fanout { hosts, limit, exit_rule: ExitRule::WorstClass, rollout, seed: 1, confirm, quiet }, asking)
 }
 
 fn recorder() -> (Box<Recorder>, Shown) {
@@ -180,7 +208,7 @@ async fn the_first_signal_cancels_the_running_and_skips_the_rest() {
     sender.send(Signal::Interrupt).await.unwrap();
     let finished = run.await.unwrap();
     assert_eq!(finished.completion, Completion::Interrupted);
-    assert_eq!(finished.report.outcomes(), [stopped(), Outcome::Skipped, Outcome::Skipped]);
+    assert_eq!(finished.report.outcomes(), [stopped(), SKIPPED, SKIPPED]);
     assert_eq!(finished.status, ExitStatus::Killed);
     assert_eq!(shown.finished().len(), 3);
 }
@@ -207,7 +235,7 @@ async fn the_second_signal_leaves_tasks_that_do_not_end() {
     let finished = run.await.unwrap();
     assert_eq!(finished.completion, Completion::Abandoned);
     assert!(matches!(finished.report.outcomes()[0], Outcome::Stopped { stop: Stop::Unconfirmed(_), .. }));
-    assert_eq!(finished.report.outcomes()[1], Outcome::Skipped);
+    assert_eq!(finished.report.outcomes()[1], SKIPPED);
 }
 
 #[tokio::test]
@@ -352,7 +380,7 @@ async fn a_task_that_panics_is_our_failure_on_that_host_only() {
 async fn a_signal_ends_the_run_although_a_question_is_open() {
     let task = Scripted(|host: HostContext| async move {
         host.cancel().cancelled().await;
-        Outcome::Skipped
+        SKIPPED
     });
     let (sender, signals) = Signals::scripted();
     let (renderer, _) = recorder();

@@ -9,13 +9,15 @@ use super::paint::Style;
 use super::sanitize::sanitized_line;
 use super::settings::{HostLabel, Limits};
 use super::spill::Spill;
-use crate::event::{Event, HostEvent, HostIndex, Stream};
+use crate::event::{Event, HostEvent, HostIndex, Retry, Stream};
 use crate::outcome::Outcome;
 
 /// Blocks of output, in the order in which the hosts end.
 pub(super) struct Blocks {
     names: Vec<String>,
     kept: Spill,
+    /// The number of the attempt that each host is at.
+    attempts: Vec<u32>,
     /// How many blocks there were.
     count: usize,
 }
@@ -24,6 +26,7 @@ impl Blocks {
     pub(super) fn new(hosts: &[HostLabel], limits: Limits) -> Self {
         Self {
             names: hosts.iter().map(|host| host.name.clone()).collect(),
+            attempts: vec![1; hosts.len()],
             kept: Spill::new(hosts.len(), limits.block_bytes),
             count: 0,
         }
@@ -33,6 +36,7 @@ impl Blocks {
         match &event.event {
             Event::Output { stream, bytes } => self.kept.append((event.index, *stream), bytes),
             Event::Finished(outcome) => self.end(event.index, outcome, console),
+            Event::Retry(retry) => self.end_attempt(event.index, retry, console),
             _ => Ok(()),
         }
     }
@@ -44,10 +48,35 @@ impl Blocks {
         outcome: &Outcome,
         console: &mut Console,
     ) -> Result<(), RenderError> {
-        self.count += 1;
-        let header = format!("[{}] {}", self.count, self.names[index]);
-        let fate = outcome.reason().map_or("ok".to_owned(), |reason| sanitized_line(&reason));
+        let name = match self.attempts[index] {
+            1 => self.names[index].clone(),
+            attempt => format!("{} (attempt {attempt})", self.names[index]),
+        };
+        let reason = outcome.reason();
         let style = if outcome.is_success() { Style::GREEN } else { Style::RED };
+        self.block(index, &name, (style, reason.as_deref().unwrap_or("ok")), console)
+    }
+
+    /// Shows what a host sent in an attempt that failed, if it sent anything.
+    fn end_attempt(&mut self, index: HostIndex, next: &Retry, console: &mut Console) -> Result<(), RenderError> {
+        self.attempts[index] = next.attempt;
+        if [Stream::Stdout, Stream::Stderr].iter().all(|stream| self.kept.is_empty((index, *stream))) {
+            return Ok(());
+        }
+        let name = format!("{} (attempt {})", self.names[index], next.attempt - 1);
+        self.block(index, &name, (Style::RED, &next.reason), console)
+    }
+
+    fn block(
+        &mut self,
+        index: HostIndex,
+        name: &str,
+        (style, fate): (Style, &str),
+        console: &mut Console,
+    ) -> Result<(), RenderError> {
+        self.count += 1;
+        let header = format!("[{}] {name}", self.count);
+        let fate = sanitized_line(fate);
         let paint = console.paint(Stream::Stdout);
         let line = format!("{} {}\n", paint.text(Style::BOLD, &header), paint.text(style, &fate));
         console.write(Stream::Stdout, line.as_bytes())?;

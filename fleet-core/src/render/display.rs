@@ -12,10 +12,11 @@ use super::json::Json;
 use super::lines::Lines;
 use super::progress::{Progress, StatusLine};
 use super::sanitize::sanitized;
-use super::settings::{Destination, HostLabel, Layout, ProgressLine, RenderSettings};
+use super::settings::{Destination, Detail, HostLabel, Layout, ProgressLine, RenderSettings};
 use super::summary::{Remarks, Summary};
 use super::{Ending, RenderError, Renderer};
-use crate::event::{Event, HostEvent, HostIndex, Stream};
+use crate::event::{Event, HostEvent, HostIndex, Stream, Wave, WaveKind};
+use crate::hostset;
 use crate::outcome::{Outcome, Report};
 
 /// Makes the renderer of a run over `hosts`, which every [`HostEvent::index`] counts from 0.
@@ -44,11 +45,13 @@ pub fn build(
         Layout::Quiet => Body::Quiet,
     };
     let finished = vec![false; hosts.len()];
-    Ok(Box::new(Display { program: settings.program, hosts, console, files, progress, body, finished }))
+    let (program, detail) = (settings.program, settings.detail);
+    Ok(Box::new(Display { program, detail, hosts, console, files, progress, body, finished }))
 }
 
 struct Display {
     program: String,
+    detail: Detail,
     hosts: Vec<HostLabel>,
     console: Console,
     files: Files,
@@ -87,6 +90,28 @@ impl Renderer for Display {
         self.console.flush()
     }
 
+    fn wave(&mut self, wave: &Wave, at: Duration) -> Result<(), RenderError> {
+        if let Some(progress) = &mut self.progress {
+            progress.wave(wave);
+        }
+        if let Body::Json(json) = &mut self.body {
+            return json.wave(wave, at, &mut self.console);
+        }
+        if self.detail == Detail::Normal && !self.console.destination(Stream::Stderr).is_terminal() {
+            return Ok(());
+        }
+        let names: Vec<&str> = self.hosts[wave.hosts.clone()].iter().map(|host| host.name.as_str()).collect();
+        let kind = match wave.kind {
+            WaveKind::Canary => " (canary)",
+            WaveKind::Batch => "",
+        };
+        let names = match self.console.destination(Stream::Stderr).columns() {
+            Some(columns) => hostset::fold_limited(&names, columns),
+            None => hostset::fold(&names),
+        };
+        self.notice(&format!("wave {} of {}{kind}: {names}", wave.number, wave.of))
+    }
+
     fn tick(&mut self, now: Duration) -> Result<(), RenderError> {
         match &self.progress {
             Some(progress) => self.console.show_status(progress.text(now)),
@@ -123,7 +148,16 @@ impl Display {
     }
 
     fn note(&mut self, event: &HostEvent) -> Result<(), RenderError> {
-        let Event::Note(text) = &event.event else { return Ok(()) };
+        let retry;
+        let text = match &event.event {
+            Event::Note(text) => text,
+            Event::Retry(next) if self.detail == Detail::Verbose => {
+                let pause = super::summary::elapsed(next.pause);
+                retry = format!("{}; attempt {} in {pause}", next.reason, next.attempt);
+                &retry
+            }
+            _ => return Ok(()),
+        };
         let name = &self.hosts[event.index].name;
         for line in sanitized(text).lines() {
             let line = format!("{}: {name}: {line}\n", self.program);
@@ -148,7 +182,9 @@ impl Display {
     fn end_host(&mut self, index: HostIndex, outcome: &Outcome, ending: &Ending) -> Result<(), RenderError> {
         match &mut self.body {
             Body::Lines(lines) => lines.end(index, &mut self.console),
-            Body::Blocks(blocks) if *outcome != Outcome::Skipped => blocks.end(index, outcome, &mut self.console),
+            Body::Blocks(blocks) if !matches!(outcome, Outcome::Skipped(_)) => {
+                blocks.end(index, outcome, &mut self.console)
+            }
             Body::Json(json) => {
                 let event = Event::Finished(outcome.clone());
                 json.event(&HostEvent { index, at: ending.elapsed, event }, &mut self.console)

@@ -70,12 +70,52 @@ impl Files {
                 self.append((index, Stream::Stderr), b"").and(stdout)
             }
             Event::Output { stream, bytes } => self.append((index, *stream), bytes),
+            Event::Retry(retry) => {
+                let stdout = self.set_aside((index, Stream::Stdout), retry.attempt - 1);
+                self.set_aside((index, Stream::Stderr), retry.attempt - 1).and(stdout)
+            }
             Event::Finished(_) => {
                 self.open.close((index, Stream::Stdout));
                 self.open.close((index, Stream::Stderr));
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Gives what a host sent in an attempt that failed a file of its own, `web01.attempt1`, and starts the host's anew.
+    fn set_aside(&mut self, key: StreamKey, attempt: u32) -> Result<(), RenderError> {
+        self.open.close(key);
+        let Some(Folder { path, files }) = self.folder_mut(key.1) else { return Ok(()) };
+        let folder = path.clone();
+        if files[key.0] != FileState::Whole {
+            return Ok(());
+        }
+        files[key.0] = FileState::New;
+        let path = folder.join(&self.names[key.0]);
+        let mut aside = format!("{}.attempt{attempt}", self.names[key.0]);
+        while self.names.contains(&aside) {
+            aside.push_str(".0");
+        }
+        let is_empty = path.metadata().is_ok_and(|metadata| metadata.len() == 0);
+        match if is_empty { Ok(()) } else { fs::rename(&path, folder.join(aside)) } {
+            Ok(()) => self.append(key, b""),
+            Err(source) => self.give_up(key, path, source),
+        }
+    }
+
+    fn give_up(&mut self, key: StreamKey, path: PathBuf, source: io::Error) -> Result<(), RenderError> {
+        if let Some(folder) = self.folder_mut(key.1) {
+            folder.files[key.0] = FileState::Incomplete(source.to_string());
+        }
+        self.open.close(key);
+        Err(RenderError::File { host: self.hosts[key.0].clone(), path, source })
+    }
+
+    fn folder_mut(&mut self, stream: Stream) -> Option<&mut Folder> {
+        match stream {
+            Stream::Stdout => self.stdout.as_mut(),
+            Stream::Stderr => self.stderr.as_mut(),
         }
     }
 
@@ -110,11 +150,7 @@ impl Files {
                 *state = FileState::Whole;
                 Ok(())
             }
-            Err(source) => {
-                *state = FileState::Incomplete(source.to_string());
-                self.open.close(key);
-                Err(RenderError::File { host: self.hosts[key.0].clone(), path, source })
-            }
+            Err(source) => self.give_up(key, path, source),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::console::Console;
 use super::settings::{HostLabel, Limits};
 use super::summary::counts;
 use super::{Completion, Ending, RenderError};
-use crate::event::{Event, HostEvent, HostIndex, Stream};
+use crate::event::{Event, HostEvent, HostIndex, Stream, Wave, WaveKind};
 use crate::outcome::{Outcome, Report, Stop};
 
 /// The version of the objects. Grows when a field changes its meaning or goes; new fields and events do not count.
@@ -25,6 +25,8 @@ const VERSION: u32 = 1;
 pub(super) struct Json {
     names: Vec<String>,
     started_at: Vec<Option<Duration>>,
+    /// The number of the attempt that each host is at.
+    attempts: Vec<u32>,
     assembler: Assembler,
 }
 
@@ -49,6 +51,25 @@ struct HostLine<'a, T> {
 }
 
 #[derive(Serialize)]
+struct WaveLine {
+    v: u32,
+    event: &'static str,
+    at: f64,
+    number: usize,
+    of: usize,
+    kind: &'static str,
+    first_index: HostIndex,
+    hosts: usize,
+}
+
+#[derive(Serialize)]
+struct RetryFields<'a> {
+    attempt: u32,
+    reason: &'a str,
+    pause_seconds: f64,
+}
+
+#[derive(Serialize)]
 struct Nothing {}
 
 #[derive(Serialize)]
@@ -59,6 +80,8 @@ struct StageFields {
 #[derive(Serialize)]
 struct OutputFields<'a> {
     stream: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +98,8 @@ struct NoteFields<'a> {
 struct FinishedFields<'a> {
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_code: Option<u32>,
@@ -86,6 +111,8 @@ struct FinishedFields<'a> {
     class: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     may_still_run: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,6 +143,7 @@ impl Json {
         write(console, &RunLine { v: VERSION, event: "run", program, hosts })?;
         Ok(Self {
             started_at: vec![None; names.len()],
+            attempts: vec![1; names.len()],
             assembler: Assembler::new(Grouping::Several, names.len(), limits.line_bytes, limits.held_bytes),
             names,
         })
@@ -133,19 +161,45 @@ impl Json {
             }
             Event::Note(text) => write_host(console, &self.names, "note", at, index, NoteFields { text }),
             Event::Output { stream, bytes } => {
-                let Self { assembler, names, .. } = self;
-                assembler.push((index, *stream), bytes, &mut |key, piece| output(console, names, at, key, &piece))
+                let Self { assembler, names, attempts, .. } = self;
+                let mut show = |key, piece: Piece<'_>| output(console, names, attempts, at, key, &piece);
+                assembler.push((index, *stream), bytes, &mut show)
+            }
+            Event::Retry(retry) => {
+                self.end_output(index, at, console)?;
+                self.attempts[index] = retry.attempt;
+                let pause_seconds = secs(retry.pause);
+                let fields = RetryFields { attempt: retry.attempt, reason: &retry.reason, pause_seconds };
+                write_host(console, &self.names, "retry", at, index, fields)
             }
             Event::Finished(outcome) => {
-                for stream in [Stream::Stdout, Stream::Stderr] {
-                    let Self { assembler, names, .. } = self;
-                    assembler.end((index, stream), &mut |key, piece| output(console, names, at, key, &piece))?;
-                }
+                self.end_output(index, at, console)?;
                 let mut fields = finished(outcome);
+                fields.attempts = later_attempt(self.attempts[index]);
                 fields.seconds = self.started_at[index].map(|started| secs(at.saturating_sub(started)));
                 write_host(console, &self.names, "finished", at, index, fields)
             }
         }
+    }
+
+    /// Says that a wave begins.
+    pub(super) fn wave(&mut self, wave: &Wave, at: Duration, console: &mut Console) -> Result<(), RenderError> {
+        let kind = match wave.kind {
+            WaveKind::Canary => "canary",
+            WaveKind::Batch => "batch",
+        };
+        let (number, of, first_index, hosts) = (wave.number, wave.of, wave.hosts.start, wave.hosts.len());
+        write(console, &WaveLine { v: VERSION, event: "wave", at: secs(at), number, of, kind, first_index, hosts })
+    }
+
+    /// Shows the unfinished lines of a host.
+    fn end_output(&mut self, index: HostIndex, at: Duration, console: &mut Console) -> Result<(), RenderError> {
+        let Self { assembler, names, attempts, .. } = self;
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let mut show = |key, piece: Piece<'_>| output(console, names, attempts, at, key, &piece);
+            assembler.end((index, stream), &mut show)?;
+        }
+        Ok(())
     }
 
     /// Says how the run ended: the last object.
@@ -170,6 +224,7 @@ impl Json {
 fn output(
     console: &mut Console,
     names: &[String],
+    attempts: &[u32],
     at: Duration,
     (index, stream): (HostIndex, Stream),
     piece: &Piece<'_>,
@@ -184,10 +239,16 @@ fn output(
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",
         },
+        attempt: later_attempt(attempts[index]),
         text,
         base64: text.is_none().then(|| STANDARD.encode(&bytes)),
     };
     write_host(console, names, "output", at, index, fields)
+}
+
+/// The number of an attempt where it says anything: the first goes without saying.
+fn later_attempt(attempt: u32) -> Option<u32> {
+    Some(attempt).filter(|attempt| *attempt > 1)
 }
 
 fn finished(outcome: &Outcome) -> FinishedFields<'_> {
@@ -205,7 +266,7 @@ fn finished(outcome: &Outcome) -> FinishedFields<'_> {
             fields.stage = Some(error.stage.name());
             fields.class = Some(error.class.name());
         }
-        Outcome::Skipped => {}
+        Outcome::Skipped(cause) => fields.cause = Some(cause.name()),
     }
     fields
 }
@@ -269,7 +330,7 @@ mod tests {
         {"v":1,"event":"output","at":3.0,"host":"web1","index":0,"stream":"stdout","text":"hal"}
         {"v":1,"event":"finished","at":3.0,"host":"web1","index":0,"outcome":"failed","seconds":3.0,"exit_code":2,"reason":"exit code 2","hint":"the command itself failed: its output says why"}
         {"v":1,"event":"finished","at":3.0,"host":"web2","index":1,"outcome":"unreachable","stage":"connect","class":"refused","reason":"connect: connection refused","hint":"check that sshd runs there and listens on this port"}
-        {"v":1,"event":"finished","at":1.234,"host":"web3","index":2,"outcome":"skipped","reason":"not started","hint":"run it again for these hosts"}
+        {"v":1,"event":"finished","at":1.234,"host":"web3","index":2,"outcome":"skipped","cause":"interrupted","reason":"not started: the run was interrupted","hint":"resume with psh --resume"}
         {"v":1,"event":"summary","at":1.234,"hosts":3,"counts":{"failed":1,"skipped":1,"unreachable":1},"exit_status":3,"completion":"complete"}
         "#);
         assert!(shown.stderr.contains("web1 (1): exit code 2"), "{}", shown.stderr);

@@ -24,11 +24,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::event::HostEvent;
+use crate::event::{HostEvent, Wave};
 use crate::outcome::{ExitStatus, Report};
 
 pub use display::build;
-pub use settings::{Color, Destination, HostLabel, Layout, Limits, Prefix, ProgressLine, RenderSettings};
+pub use settings::{Color, Destination, Detail, HostLabel, Layout, Limits, Prefix, ProgressLine, RenderSettings};
 pub use terminal::{destination, progress_line, stderr_columns};
 
 /// Shows what happens, in the order in which it is told.
@@ -46,6 +46,12 @@ pub trait Renderer: Send {
     /// # Errors
     /// When standard error cannot be written.
     fn notice(&mut self, text: &str) -> Result<(), RenderError>;
+
+    /// Says that a wave begins, `at` this time since the start of the run.
+    ///
+    /// # Errors
+    /// When standard output or standard error cannot be written.
+    fn wave(&mut self, wave: &Wave, at: Duration) -> Result<(), RenderError>;
 
     /// Redraws the progress line; to be called some times a second with the time since the start of the run.
     ///

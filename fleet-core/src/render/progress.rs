@@ -10,7 +10,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::settings::HostLabel;
-use crate::event::{Event, HostEvent, HostIndex};
+use crate::event::{Event, HostEvent, HostIndex, Wave};
 use crate::outcome::Stage;
 
 /// From what age a running host is named as slow.
@@ -28,6 +28,8 @@ pub(super) struct Progress {
     running: BTreeSet<(Duration, HostIndex)>,
     done: usize,
     failed: usize,
+    /// What the line starts with: the wave, where there are several.
+    wave: String,
 }
 
 impl Progress {
@@ -39,6 +41,7 @@ impl Progress {
             running: BTreeSet::new(),
             done: 0,
             failed: 0,
+            wave: String::new(),
         }
     }
 
@@ -49,7 +52,17 @@ impl Progress {
                 self.started_at[index] = event.at;
                 self.running.insert((event.at, index));
             }
-            Event::Stage(stage) => self.stages[index] = *stage,
+            Event::Stage(stage) => {
+                self.stages[index] = *stage;
+                // After a retry it runs again from its first stage on.
+                if !self.running.contains(&(self.started_at[index], index)) {
+                    self.started_at[index] = event.at;
+                    self.running.insert((event.at, index));
+                }
+            }
+            Event::Retry(_) => {
+                self.running.remove(&(self.started_at[index], index));
+            }
             Event::Finished(outcome) => {
                 self.running.remove(&(self.started_at[index], index));
                 self.done += 1;
@@ -59,9 +72,14 @@ impl Progress {
         }
     }
 
+    /// A wave begins.
+    pub(super) fn wave(&mut self, wave: &Wave) {
+        self.wave = format!("wave {} of {}: ", wave.number, wave.of);
+    }
+
     /// The text of the line at `now`.
     pub(super) fn text(&self, now: Duration) -> String {
-        let mut text = format!("{}/{} done, {} running", self.done, self.names.len(), self.running.len());
+        let mut text = format!("{}{}/{} done, {} running", self.wave, self.done, self.names.len(), self.running.len());
         if self.failed > 0 {
             text.push_str(&format!(", {} failed", self.failed));
         }

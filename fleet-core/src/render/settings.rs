@@ -25,6 +25,8 @@ pub struct RenderSettings {
     pub color: Color,
     /// Whether a progress line is wanted, if standard error is a terminal.
     pub progress: ProgressLine,
+    /// How much is said about what goes on.
+    pub detail: Detail,
     /// How much may be held at once.
     pub limits: Limits,
 }
@@ -42,9 +44,19 @@ impl RenderSettings {
             stderr: Destination::Stream,
             color: Color::Never,
             progress: ProgressLine::Hidden,
+            detail: Detail::Normal,
             limits: Limits::default(),
         }
     }
+}
+
+/// How much is said about what goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// To a person only: the waves.
+    Normal,
+    /// Waves and further attempts, also into files (`-v`).
+    Verbose,
 }
 
 /// How the hosts' output is laid out.

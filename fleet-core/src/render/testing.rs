@@ -9,7 +9,9 @@ use bytes::Bytes;
 use super::settings::{Destination, HostLabel, RenderSettings};
 use super::{Completion, Ending, build};
 use crate::event::{Event, HostEvent, HostIndex, Stream};
-use crate::outcome::{ExitRule, FailureClass, HostError, LastOutput, Outcome, Report, Stage, Stop, StopCause};
+use crate::outcome::{
+    ExitRule, FailureClass, HostError, LastOutput, Outcome, Report, SkipCause, Stage, Stop, StopCause,
+};
 
 /// Remembers all that is written to it, through any of its clones.
 #[derive(Clone, Default)]
@@ -107,7 +109,7 @@ impl Shown {
 pub(super) fn show(settings: RenderSettings, names: &[&str], events: &[HostEvent]) -> Shown {
     let (stdout, stderr) = (SharedWriter::default(), SharedWriter::default());
     let mut renderer = build(settings, labels(names.iter().copied()), stdout.boxed(), stderr.boxed()).unwrap();
-    let mut outcomes = vec![Outcome::Skipped; names.len()];
+    let mut outcomes = vec![Outcome::Skipped(SkipCause::Interrupted); names.len()];
     for event in events {
         renderer.event(event).unwrap();
         outcomes[event.index] = match &event.event {

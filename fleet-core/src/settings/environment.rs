@@ -49,7 +49,9 @@ pub fn from_environment(environment: &Environment) -> Result<Layer, SettingsErro
         parallel: parse(environment, Key::Parallel, |text| {
             text.parse().map_err(|_| refused(Key::Parallel, text, "a whole number"))
         })?,
-        timeout: limit(environment, Key::Timeout)?,
+        timeout: parse(environment, Key::Timeout, |text| {
+            text.parse().map_err(|_| refused(Key::Timeout, text, super::file::TIMEOUT))
+        })?,
         connect_timeout: limit(environment, Key::ConnectTimeout)?,
         stall: limit(environment, Key::Stall)?,
         grace: parse(environment, Key::Grace, |text| {
@@ -113,7 +115,7 @@ mod tests {
     use std::os::unix::ffi::OsStringExt as _;
     use std::time::Duration;
 
-    use super::super::{HostKeyPolicy, Limit};
+    use super::super::{CommandTimeout, HostKeyPolicy, Limit};
     use super::*;
 
     #[test]
@@ -121,7 +123,7 @@ mod tests {
         let environment = Environment::from_iter([
             ("FLEET_HOSTS", "a.txt::~/b.txt:/c"),
             ("FLEET_PARALLEL", "7"),
-            ("FLEET_TIMEOUT", "none"),
+            ("FLEET_TIMEOUT", "300%"),
             ("FLEET_CONNECT_TIMEOUT", "3"),
             ("FLEET_STALL", "1m"),
             ("FLEET_GRACE", "500ms"),
@@ -134,7 +136,7 @@ mod tests {
             source: LayerSource::Environment,
             hosts: Some(vec!["a.txt".into(), "/home/me/b.txt".into(), "/c".into()]),
             parallel: Some(7),
-            timeout: Some(Limit::None),
+            timeout: Some(CommandTimeout::OfMedian(300)),
             connect_timeout: Some(Limit::After(Duration::from_secs(3))),
             stall: Some(Limit::After(Duration::from_secs(60))),
             grace: Some(Duration::from_millis(500)),

@@ -18,6 +18,10 @@ pub(super) const DURATION: &str = "a duration such as 5, 90s, 1m30s or 500ms";
 /// What a limit is, in words.
 pub(super) const LIMIT: &str = "a duration such as 5, 90s, 1m30s or 500ms, or \"none\"";
 
+/// What the limit for a command is, in words.
+pub(super) const TIMEOUT: &str =
+    "a duration such as 5, 90s, 1m30s or 500ms, \"none\", or more than 100% of the median, such as \"300%\"";
+
 /// Reads the settings file at `path`.
 ///
 /// # Errors
@@ -74,7 +78,10 @@ impl File<'_> {
         match key {
             Key::Hosts => layer.hosts = Some(self.paths(entry)?),
             Key::Parallel => layer.parallel = Some(self.count(entry)?),
-            Key::Timeout => layer.timeout = Some(self.limit(entry)?),
+            Key::Timeout => {
+                let timeout = plain(entry.value).and_then(|text| text.parse().ok());
+                layer.timeout = Some(timeout.ok_or_else(|| self.refused(entry, TIMEOUT))?);
+            }
             Key::ConnectTimeout => layer.connect_timeout = Some(self.limit(entry)?),
             Key::Stall => layer.stall = Some(self.limit(entry)?),
             Key::Grace => {
@@ -192,7 +199,7 @@ fn plain<'e>(value: &'e Spanned<DeValue<'_>>) -> Option<&'e str> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::HostKeyPolicy;
+    use super::super::{CommandTimeout, HostKeyPolicy};
     use super::*;
 
     fn parsed(text: &str) -> Result<Layer, SettingsError> {
@@ -226,7 +233,7 @@ mod tests {
             source: LayerSource::File("/p/fleet.toml".into()),
             hosts: Some(vec!["/p/hosts.txt".into(), "/home/me/all".into(), "/etc/hosts.fleet".into()]),
             parallel: Some(1000),
-            timeout: Some(Limit::None),
+            timeout: Some(CommandTimeout::None),
             connect_timeout: Some(Limit::After(Duration::from_secs(3))),
             stall: Some(Limit::After(Duration::from_secs(90))),
             grace: Some(Duration::from_millis(500)),
@@ -243,7 +250,7 @@ mod tests {
     #[test]
     fn none_zero_and_empty_lists_are_values() {
         let layer = parsed("ssh_config = 'none'\ntimeout = 0\nhosts = []\n[groups]\n").unwrap();
-        assert_eq!((layer.ssh_config, layer.timeout), (Some(SshConfigFile::None), Some(Limit::None)));
+        assert_eq!((layer.ssh_config, layer.timeout), (Some(SshConfigFile::None), Some(CommandTimeout::None)));
         assert_eq!((layer.hosts, layer.groups), (Some(vec![]), vec![]));
     }
 
