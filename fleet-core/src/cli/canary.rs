@@ -54,7 +54,11 @@ fn question(canaries: &CanaryReport, hosts: &[HostLabel]) -> String {
     }
     let failures = if said.is_empty() { String::new() } else { format!(" ({})", said.join("; ")) };
     let fine = canaries - failed.len();
-    format!("canary: {fine} of {canaries} hosts fine{failures}; go on with {waiting} hosts? [y/N] ")
+    format!("canary: {fine} of {} fine{failures}; go on with {}? [y/N] ", in_words(*canaries), in_words(*waiting))
+}
+
+fn in_words(hosts: usize) -> String {
+    if hosts == 1 { "1 host".to_owned() } else { format!("{hosts} hosts") }
 }
 
 #[cfg(test)]

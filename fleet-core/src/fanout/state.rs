@@ -260,8 +260,8 @@ impl RunState {
         }
         let rest = match (stops, self.running) {
             (_, 0) => "no more are started".to_owned(),
-            (true, running) => format!("stopping what runs on {running} hosts; Ctrl-C leaves at once"),
-            (false, running) => format!("no more are started, {running} still run"),
+            (true, running) => format!("stopping what runs on {}; Ctrl-C leaves at once", in_words(running)),
+            (false, running) => format!("no more are started; waiting for {}", in_words(running)),
         };
         let mut steps = vec![Step::Notice(format!("{}: {rest}", cause.words()))];
         steps.extend(stops.then_some(Step::Cancel));
@@ -371,6 +371,10 @@ fn explained(outcome: Outcome, attempt: &Attempt, not_sent: Outcome) -> Outcome 
         (Outcome::Skipped(_), _) => not_sent,
         (outcome, _) => outcome,
     }
+}
+
+fn in_words(hosts: usize) -> String {
+    if hosts == 1 { "1 host".to_owned() } else { format!("{hosts} hosts") }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use super::*;
 use crate::event::{Stream, Wave};
 use crate::outcome::{LastOutput, SkipCause, Stage, Stop, StopCause};
+use crate::settings::Share;
 
 const SKIPPED: Outcome = Outcome::Skipped(SkipCause::Interrupted);
 
@@ -31,6 +32,8 @@ impl Shown {
 
 struct Recorder {
     shown: Shown,
+    /// How many events were shown before each wave, and its hosts.
+    waves: Arc<Mutex<Vec<(usize, std::ops::Range<HostIndex>)>>>,
     fails_with: Option<fn() -> RenderError>,
 }
 
@@ -47,7 +50,9 @@ impl Renderer for Recorder {
         Ok(())
     }
 
-    fn wave(&mut self, _: &Wave, _: Duration) -> Result<(), RenderError> {
+    fn wave(&mut self, wave: &Wave, _: Duration) -> Result<(), RenderError> {
+        let before = self.shown.0.lock().unwrap().len();
+        self.waves.lock().unwrap().push((before, wave.hosts.clone()));
         Ok(())
     }
 
@@ -108,17 +113,12 @@ where
     }
 }
 
-/// Answers questions as it is told to, and remembers them.
-#[derive(Default)]
-struct Answers {
-    answer: Option<Answer>,
-    asked: Mutex<Vec<CanaryReport>>,
-}
+/// Answers questions as it is told to.
+struct Answers(Answer);
 
 impl Confirm for Answers {
-    fn go_on(&self, canaries: &CanaryReport) -> Answer {
-        self.asked.lock().unwrap().push(canaries.clone());
-        self.answer.unwrap_or(Answer::Stop)
+    fn go_on(&self, _: &CanaryReport) -> Answer {
+        self.0
     }
 
     fn withdraw(&self) {}
@@ -127,17 +127,22 @@ impl Confirm for Answers {
 fn fanout(hosts: usize, limit: usize) -> (Fanout, watch::Sender<bool>) {
     let (asking, quiet) = watch::channel(false);
     let rollout = RolloutSettings::default();
-    let confirm = Arc::new(Answers::default());
+    let confirm = Arc::new(Answers(Answer::Stop));
     (Fanout { hosts, limit, exit_rule: ExitRule::WorstClass, rollout, seed: 1, confirm, quiet }, asking)
 }
 
 fn recorder() -> (Box<Recorder>, Shown) {
     let shown = Shown::default();
-    (Box::new(Recorder { shown: shown.clone(), fails_with: None }), shown)
+    (Box::new(Recorder { shown: shown.clone(), waves: Arc::default(), fails_with: None }), shown)
 }
 
 fn stopped() -> Outcome {
     Outcome::Stopped { cause: StopCause::Cancelled, stop: Stop::Confirmed, output: LastOutput::Complete }
+}
+
+/// A run over this many hosts, all at once, that goes on as `rollout` says; asked, it is answered with "go on".
+fn rollout(hosts: usize, rollout: RolloutSettings) -> Fanout {
+    Fanout { rollout, confirm: Arc::new(Answers(Answer::GoOn)), ..fanout(hosts, hosts).0 }
 }
 
 #[tokio::test]
@@ -411,4 +416,164 @@ async fn output_waits_while_a_question_is_on_the_terminal() {
     assert!(shown.0.lock().unwrap().iter().all(|shown| shown.event == Event::Started));
     asking.send_replace(false);
     assert_eq!(run.await.unwrap().status, ExitStatus::Success);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waves_are_told_before_their_hosts_and_kept_apart_by_the_delay() {
+    let begun = Arc::new(Mutex::new(Vec::new()));
+    let (times, start) = (Arc::clone(&begun), Instant::now());
+    let task = Scripted(move |host: HostContext| {
+        times.lock().unwrap().push((host.index(), start.elapsed().as_secs()));
+        async move {
+            tokio::time::sleep(Duration::from_secs(1 + host.index() as u64)).await;
+            Outcome::Exited(0)
+        }
+    });
+    let batch = Some(Share::Count(2));
+    let delay = Duration::from_secs(10);
+    let fanout = rollout(5, RolloutSettings { batch, delay, ..RolloutSettings::default() });
+    let (renderer, shown) = recorder();
+    let waves = Arc::clone(&renderer.waves);
+    fanout.run(task, renderer, Signals::scripted().1).await;
+    assert_eq!(*begun.lock().unwrap(), [(0, 0), (1, 0), (2, 12), (3, 12), (4, 26)]);
+    assert_eq!(*waves.lock().unwrap(), [(0, 0..2), (4, 2..4), (8, 4..5)], "events before it, hosts");
+    assert_eq!(shown.finished().len(), 5);
+}
+
+#[tokio::test]
+async fn the_canaries_are_shown_before_the_question_and_the_rest_waits_for_the_answer() {
+    for answer in [Answer::GoOn, Answer::Stop] {
+        let (renderer, shown) = recorder();
+        let canary = Some(Canary { hosts: 2.try_into().unwrap(), consent: Consent::Asked });
+        let fanout = rollout(5, RolloutSettings { canary, ..RolloutSettings::default() });
+        let confirm = Arc::new(Witness { shown: shown.clone(), answer, finished: Mutex::default() });
+        let fanout = Fanout { confirm: Arc::clone(&confirm) as Arc<dyn Confirm>, ..fanout };
+        let finished = fanout.run(Scripted(|_| async { Outcome::Exited(0) }), renderer, Signals::scripted().1).await;
+        assert_eq!(*confirm.finished.lock().unwrap(), [2], "at the only question");
+        let refused = Outcome::Skipped(SkipCause::CanaryRefused);
+        let rest = if answer == Answer::GoOn { Outcome::Exited(0) } else { refused };
+        assert_eq!(finished.report.outcomes()[2..], [rest.clone(), rest.clone(), rest]);
+    }
+}
+
+/// Remembers how many hosts were shown to have ended at each question.
+struct Witness {
+    shown: Shown,
+    answer: Answer,
+    finished: Mutex<Vec<usize>>,
+}
+
+impl Confirm for Witness {
+    fn go_on(&self, _: &CanaryReport) -> Answer {
+        self.finished.lock().unwrap().push(self.shown.finished().len());
+        self.answer
+    }
+
+    fn withdraw(&self) {}
+}
+
+/// Is never answered, but can be withdrawn.
+#[derive(Default)]
+struct Unanswered {
+    asked: Notify,
+    withdrawn: (Mutex<bool>, std::sync::Condvar),
+}
+
+impl Confirm for Unanswered {
+    fn go_on(&self, _: &CanaryReport) -> Answer {
+        self.asked.notify_one();
+        let (withdrawn, changed) = &self.withdrawn;
+        drop(changed.wait_while(withdrawn.lock().unwrap(), |withdrawn| !*withdrawn).unwrap());
+        Answer::GoOn
+    }
+
+    fn withdraw(&self) {
+        *self.withdrawn.0.lock().unwrap() = true;
+        self.withdrawn.1.notify_all();
+    }
+}
+
+#[tokio::test]
+async fn a_signal_withdraws_the_question_after_the_canaries() {
+    let confirm = Arc::new(Unanswered::default());
+    let canary = Some(Canary { hosts: 1.try_into().unwrap(), consent: Consent::Asked });
+    let fanout = rollout(2, RolloutSettings { canary, ..RolloutSettings::default() });
+    let fanout = Fanout { confirm: Arc::clone(&confirm) as Arc<dyn Confirm>, ..fanout };
+    let (sender, signals) = Signals::scripted();
+    let run = tokio::spawn(fanout.run(Scripted(|_| async { Outcome::Exited(0) }), recorder().0, signals));
+    confirm.asked.notified().await;
+    sender.send(Signal::Interrupt).await.unwrap();
+    let finished = run.await.unwrap();
+    assert_eq!(finished.report.outcomes(), [Outcome::Exited(0), SKIPPED]);
+    assert!(*confirm.withdrawn.0.lock().unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_waits_for_its_retry_leaves_its_place_to_others() {
+    let starts = Arc::new(Mutex::new(Vec::new()));
+    let order = Arc::clone(&starts);
+    let task = Scripted(move |host: HostContext| {
+        order.lock().unwrap().push((host.index(), host.attempt()));
+        async move {
+            match host.attempt() {
+                1 if host.index() == 0 => Outcome::Failed(HostError::timeout(Stage::Banner, Duration::from_secs(1))),
+                _ => Outcome::Exited(0),
+            }
+        }
+    });
+    let retry = RetrySettings { connections: 3, commands: 0 };
+    let fanout = rollout(3, RolloutSettings { retry, ..RolloutSettings::default() });
+    let (renderer, shown) = recorder();
+    let finished = Fanout { limit: 1, ..fanout }.run(task, renderer, Signals::scripted().1).await;
+    assert_eq!(*starts.lock().unwrap(), [(0, 1), (1, 1), (2, 1), (0, 2)]);
+    assert_eq!(finished.status, ExitStatus::Success);
+    assert_eq!(finished.report.attempts(0), 2);
+    let events = shown.0.lock().unwrap();
+    let mine: Vec<_> = events.iter().filter(|event| event.index == 0).map(|event| &event.event).collect();
+    assert!(matches!(mine[..], [Event::Started, Event::Retry(_), Event::Finished(_)]), "{mine:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_straggler_is_told_to_stop_and_no_other_host_is() {
+    let task = Scripted(|host: HostContext| async move {
+        host.emit(Event::Stage(Stage::Command)).await;
+        let secs = [1, 2, 3, 5, 1000][host.index()];
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(secs)) => Outcome::Exited(0),
+            () = host.cancel().cancelled() => stopped(),
+        }
+    });
+    let straggler_percent = Some(200);
+    let fanout = rollout(5, RolloutSettings { straggler_percent, ..RolloutSettings::default() });
+    let finished = fanout.run(task, recorder().0, Signals::scripted().1).await;
+    assert!(finished.report.outcomes()[..3].iter().all(Outcome::is_success));
+    let reasons: Vec<_> = finished.report.outcomes()[3..].iter().filter_map(Outcome::reason).collect();
+    assert_eq!(reasons, vec!["timed out after 4s (200% of the median 2s), stopped"; 2]);
+}
+
+#[tokio::test]
+async fn a_quorum_is_a_success_only_when_every_host_had_its_turn() {
+    let quorum = Some(Share::Percent(50));
+    for (max_fail, status) in [(None, ExitStatus::Success), (Some(Share::Count(0)), ExitStatus::Killed)] {
+        let task = Scripted(|host: HostContext| async move { Outcome::Exited(u32::from(host.index() == 2)) });
+        let fanout = rollout(4, RolloutSettings { quorum, max_fail, ..RolloutSettings::default() });
+        let finished = Fanout { limit: 1, ..fanout }.run(task, recorder().0, Signals::scripted().1).await;
+        assert_eq!(finished.status, status, "{:?}", finished.report);
+    }
+}
+
+#[tokio::test]
+async fn kill_cancels_the_hosts_that_run_when_a_rule_is_broken() {
+    let task = Scripted(|host: HostContext| async move {
+        if host.index() == 1 {
+            return Outcome::Exited(1);
+        }
+        host.cancel().cancelled().await;
+        stopped()
+    });
+    let (max_fail, at_early_end) = (Some(Share::Count(0)), AtEarlyEnd::Stop);
+    let fanout = rollout(3, RolloutSettings { max_fail, at_early_end, ..RolloutSettings::default() });
+    let finished = fanout.run(task, recorder().0, Signals::scripted().1).await;
+    assert_eq!(finished.report.outcomes(), [stopped(), Outcome::Exited(1), stopped()]);
+    assert_eq!(finished.completion, Completion::Interrupted);
 }

@@ -106,7 +106,7 @@ impl Blocks {
 #[cfg(test)]
 mod tests {
     use super::super::settings::{Layout, RenderSettings};
-    use super::super::testing::{TERMINAL, finished, finished_ok, outcome_refused, output, show, started};
+    use super::super::testing::{TERMINAL, finished, finished_ok, outcome_refused, output, retry, show, started};
     use super::*;
 
     fn settings() -> RenderSettings {
@@ -157,5 +157,27 @@ mod tests {
         events.push(finished_ok(0));
         let shown = show(settings, &["web1"], &events);
         assert_eq!(shown.stdout(), format!("[1] web1 ok\n{}", "€\\x1b\n".repeat(5000)));
+    }
+
+    #[test]
+    fn each_attempt_that_said_something_is_a_block() {
+        let events = [
+            started(0),
+            started(1),
+            output(0, Stream::Stdout, b"half"),
+            retry(0, 2),
+            retry(1, 2),
+            output(0, Stream::Stdout, b"whole\n"),
+            finished_ok(0),
+            finished_ok(1),
+        ];
+        let shown = show(settings(), &["web1", "web2"], &events);
+        insta::assert_snapshot!(shown.stdout(), @r"
+        [1] web1 (attempt 1) exit code 1
+        half
+        [2] web1 (attempt 2) ok
+        whole
+        [3] web2 (attempt 2) ok
+        ");
     }
 }

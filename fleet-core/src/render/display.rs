@@ -225,7 +225,7 @@ mod tests {
 
     use super::super::settings::Limits;
     use super::super::testing::{
-        FailingWriter, SharedWriter, TERMINAL, event, finished, finished_ok, labels, output, show, started,
+        FailingWriter, SharedWriter, TERMINAL, event, finished, finished_ok, labels, output, retry, show, started,
     };
     use super::super::{Completion, Prefix};
     use super::*;
@@ -334,5 +334,38 @@ mod tests {
         let shown = show(RenderSettings { limits, ..RenderSettings::new("psh") }, &names, &events);
         assert_eq!(shown.stdout.iter().filter(|byte| **byte == b'x').count(), 50 << 20);
         assert!(shown.stderr.contains("shown in pieces: web[0-49]"), "{}", shown.stderr);
+    }
+
+    #[test]
+    fn further_attempts_are_remarked_on_only_by_those_who_say_more() {
+        for (detail, said) in [(Detail::Normal, 0), (Detail::Verbose, 1)] {
+            let settings = RenderSettings { detail, ..RenderSettings::new("psh") };
+            let shown = show(settings, &["web1"], &[started(0), retry(0, 2), finished_ok(0)]);
+            let remark = "psh: web1: exit code 1; attempt 2 in 1.5s\n";
+            assert_eq!(shown.stderr.matches(remark).count(), said, "{}", shown.stderr);
+        }
+    }
+
+    #[test]
+    fn a_wave_is_told_to_a_person_and_to_those_who_say_more() {
+        let wave = Wave { number: 1, of: 2, kind: WaveKind::Canary, hosts: 0..2 };
+        for (detail, stderr, layout, said) in [
+            (Detail::Normal, TERMINAL, Layout::Blocks, "psh: wave 1 of 2 (canary): web[1-2]\n"),
+            (Detail::Normal, Destination::Stream, Layout::Blocks, ""),
+            (Detail::Verbose, Destination::Stream, Layout::Blocks, "psh: wave 1 of 2 (canary): web[1-2]\n"),
+            (Detail::Verbose, TERMINAL, Layout::Quiet, ""),
+            (Detail::Verbose, TERMINAL, Layout::Json, ""),
+        ] {
+            let settings = RenderSettings { detail, stderr, layout, ..RenderSettings::new("psh") };
+            let (stdout, screen) = (SharedWriter::default(), SharedWriter::default());
+            let hosts = labels(["web1", "web2", "web3"]);
+            let mut renderer = build(settings, hosts, stdout.boxed(), screen.boxed()).unwrap();
+            renderer.wave(&wave, Duration::from_secs(2)).unwrap();
+            renderer.flush().unwrap();
+            assert_eq!(screen.text(), said, "{detail:?} {layout:?}");
+            let object =
+                r#"{"v":1,"event":"wave","at":2.0,"number":1,"of":2,"kind":"canary","first_index":0,"hosts":2}"#;
+            assert_eq!(stdout.text().contains(object), layout == Layout::Json, "{}", stdout.text());
+        }
     }
 }

@@ -238,7 +238,7 @@ fn plain_name(label: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{finished_ok, labels, output, started};
+    use super::super::testing::{finished_ok, labels, output, retry, started};
     use super::*;
 
     fn files(folder: &Path, hosts: &[HostLabel], open_files: usize) -> Files {
@@ -323,5 +323,37 @@ mod tests {
         fs::remove_dir(&path).unwrap();
         fs::write(&path, "").unwrap();
         assert!(matches!(Files::new(&same, &[]), Err(RenderError::Folder { .. })));
+    }
+
+    #[test]
+    fn what_an_attempt_that_failed_sent_is_kept_beside_that_of_the_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = files(folder.path(), &labels(["web", "web.attempt1", "quiet"]), 9);
+        (0..3).for_each(|index| files.event(&started(index)).unwrap());
+        for event in [
+            output(0, Stream::Stdout, b"first"),
+            retry(0, 2),
+            retry(2, 2),
+            output(0, Stream::Stdout, b"second"),
+            retry(0, 3),
+            output(0, Stream::Stdout, b"third"),
+            output(1, Stream::Stdout, b"other"),
+        ] {
+            files.event(&event).unwrap();
+        }
+        let mut found: Vec<_> = fs::read_dir(folder.path().join("out"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(path).unwrap()))
+            .collect();
+        found.sort();
+        let expected = [
+            ("quiet", ""),
+            ("web", "third"),
+            ("web.attempt1", "other"),
+            ("web.attempt1.0", "first"),
+            ("web.attempt2", "second"),
+        ];
+        assert_eq!(found, expected.map(|(name, text)| (name.to_owned(), text.to_owned())));
     }
 }

@@ -300,7 +300,7 @@ mod tests {
     use serde_json::Value;
 
     use super::super::settings::{Layout, RenderSettings};
-    use super::super::testing::{event, finished_ok, outcome_refused, output, show, started};
+    use super::super::testing::{event, finished_ok, outcome_refused, output, retry, show, started};
     use super::*;
     use crate::outcome::Stage;
 
@@ -393,5 +393,25 @@ mod tests {
                 prop_assert_eq!(&carried[..], bytes);
             }
         }
+    }
+
+    #[test]
+    fn the_objects_of_a_further_attempt_say_so() {
+        let events = [
+            started(0),
+            output(0, Stream::Stdout, b"half"),
+            retry(0, 2),
+            output(0, Stream::Stdout, b"whole\n"),
+            finished_ok(0),
+        ];
+        insta::assert_snapshot!(show(settings(), &["web1"], &events).stdout(), @r#"
+        {"v":1,"event":"run","program":"psh","hosts":["web1"]}
+        {"v":1,"event":"started","at":0.0,"host":"web1","index":0}
+        {"v":1,"event":"output","at":1.0,"host":"web1","index":0,"stream":"stdout","text":"half"}
+        {"v":1,"event":"retry","at":1.0,"host":"web1","index":0,"attempt":2,"reason":"exit code 1","pause_seconds":1.5}
+        {"v":1,"event":"output","at":1.0,"host":"web1","index":0,"stream":"stdout","attempt":2,"text":"whole\n"}
+        {"v":1,"event":"finished","at":2.0,"host":"web1","index":0,"outcome":"ok","attempts":2,"seconds":2.0,"exit_code":0}
+        {"v":1,"event":"summary","at":1.234,"hosts":1,"counts":{"ok":1},"exit_status":0,"completion":"complete"}
+        "#);
     }
 }

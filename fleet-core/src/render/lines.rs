@@ -146,7 +146,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::settings::{Color, Layout, RenderSettings};
-    use super::super::testing::{Shown, TERMINAL, finished_ok, output, show, started};
+    use super::super::testing::{Shown, TERMINAL, finished_ok, output, retry, show, started};
     use super::*;
 
     const BOTH: [&str; 2] = ["web1", "database1"];
@@ -285,5 +285,20 @@ mod tests {
             }
             prop_assert_eq!(whole, expected);
         }
+    }
+
+    #[test]
+    fn a_further_attempt_is_named_where_an_earlier_one_was_heard() {
+        let events = [
+            output(0, Stream::Stdout, b"half"),
+            retry(0, 2),
+            retry(1, 2),
+            output(0, Stream::Stdout, b"again\n"),
+            output(1, Stream::Stdout, b"at last\n"),
+            finished_ok(0),
+            finished_ok(1),
+        ];
+        let shown = show(settings(Prefix::Name), &BOTH, &events);
+        assert_eq!(shown.stdout(), "web1: half\nweb1 (attempt 2): again\ndatabase1: at last\n");
     }
 }

@@ -223,8 +223,9 @@ impl TermLike for Ink {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{event, labels, outcome_refused};
+    use super::super::testing::{event, labels, outcome_refused, retry};
     use super::*;
+    use crate::event::WaveKind;
     use crate::outcome::Outcome;
 
     fn columns() -> u16 {
@@ -271,5 +272,21 @@ mod tests {
         assert_eq!(line.clear(), b"");
         line.set("2/2 done".into());
         assert!(String::from_utf8(line.redraw()).unwrap().contains("2/2 done"));
+    }
+
+    #[test]
+    fn a_host_that_waits_for_its_retry_does_not_run() {
+        let mut progress = Progress::new(&labels(["web1", "web2"]));
+        progress.wave(&Wave { number: 2, of: 3, kind: WaveKind::Batch, hosts: 0..2 });
+        for event in [event(0, 0, Event::Started), event(0, 1, Event::Stage(Stage::Connect)), retry(0, 2)] {
+            progress.event(&event);
+        }
+        assert_eq!(progress.text(Duration::from_secs(9)), "wave 2 of 3: 0/2 done, 0 running");
+        progress.event(&event(0, 10, Event::Stage(Stage::Resolve)));
+        progress.event(&event(0, 11, Event::Stage(Stage::Banner)));
+        let text = progress.text(Duration::from_secs(15));
+        assert_eq!(text, "wave 2 of 3: 0/2 done, 1 running; slowest: web1 banner 5s");
+        progress.event(&event(0, 16, Event::Finished(outcome_refused())));
+        assert_eq!(progress.text(Duration::from_secs(16)), "wave 2 of 3: 1/2 done, 0 running, 1 failed");
     }
 }

@@ -393,4 +393,23 @@ mod tests {
           lines too long to be shown whole were shown in pieces: web3
         ");
     }
+
+    #[test]
+    fn several_attempts_are_counted_in_the_reason_also_where_the_last_was_fine() {
+        let hosts: Vec<_> = (1..=4).map(|number| HostLabel { name: format!("web{number}") }).collect();
+        let outcomes = vec![Outcome::Exited(0), Outcome::Exited(0), outcome_refused(), outcome_refused()];
+        let report = Report::new(outcomes).with_attempts(vec![1, 2, 3, 1]);
+        let status = report.exit_status(ExitRule::WorstClass);
+        let ending = Ending { elapsed: Duration::from_secs(1), status, completion: Completion::Complete };
+        let remarks = Remarks::default();
+        let summary =
+            Summary { hosts: &hosts, report: &report, ending: &ending, remarks, columns: None, paint: Paint::Off };
+        insta::assert_snapshot!(summary.text(), @r"
+        4 hosts: 2 ok, 2 unreachable in 1.0s
+          web2 (1): ok (2 attempts)
+          web3 (1): connect: connection refused (3 attempts)
+              hint: check that sshd runs there and listens on this port
+          web4 (1): connect: connection refused
+        ");
+    }
 }
