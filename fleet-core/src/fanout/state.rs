@@ -63,13 +63,14 @@ struct Attempt {
     stopped_for: Option<StopCause>,
 }
 
-/// Whether the hosts in the queue may start.
+/// What the next wave waits for; until then the queue is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Gate {
+    /// The end of this one.
     Open,
-    /// A question about the next wave is open.
+    /// The answer to a question.
     Asking,
-    /// The next wave begins at this time.
+    /// This time.
     Until(Duration),
 }
 
@@ -122,7 +123,7 @@ impl RunState {
         let start_at = match self.gate {
             _ if self.phase != Phase::Running => None,
             Gate::Until(at) => Some(at),
-            Gate::Open if self.running < self.limit => self.queue.first().map(|(at, _)| *at),
+            Gate::Open | Gate::Asking if self.running < self.limit => self.queue.first().map(|(at, _)| *at),
             Gate::Open | Gate::Asking => None,
         };
         let stop_at = if self.is_running() { self.stragglers.deadline() } else { None };
@@ -177,7 +178,7 @@ impl RunState {
 
     fn start_more(&mut self, now: Duration) -> Vec<Step> {
         let mut steps = Vec::new();
-        while self.phase == Phase::Running && self.gate == Gate::Open && self.running < self.limit {
+        while self.phase == Phase::Running && self.running < self.limit {
             let Some((_, index)) = self.queue.first().copied().filter(|(at, _)| *at <= now) else { break };
             self.queue.pop_first();
             self.running += 1;

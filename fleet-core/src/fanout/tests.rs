@@ -483,7 +483,9 @@ impl Confirm for Unanswered {
     fn go_on(&self, _: &CanaryReport) -> Answer {
         self.asked.notify_one();
         let (withdrawn, changed) = &self.withdrawn;
-        drop(changed.wait_while(withdrawn.lock().unwrap(), |withdrawn| !*withdrawn).unwrap());
+        // A test that fails must come to its end, too.
+        let limit = Duration::from_secs(20);
+        drop(changed.wait_timeout_while(withdrawn.lock().unwrap(), limit, |withdrawn| !*withdrawn).unwrap());
         Answer::GoOn
     }
 
