@@ -18,24 +18,25 @@ struct Fleet {
 impl Fleet {
     fn new(hosts: usize) -> Self {
         let env = TestEnv::new();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let roles = format!("web={hosts}").parse().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let roles = format!("web={hosts}").parse().expect("good roles");
         let starting = Sandbox::builder(env.path().join("fleet")).roles(roles).start();
-        let sandbox = runtime.block_on(starting).unwrap();
+        let sandbox = runtime.block_on(starting).expect("the sandbox starts");
         Self { env, runtime, sandbox: Some(sandbox) }
     }
 
     fn sandbox(&self) -> &Sandbox {
-        self.sandbox.as_ref().unwrap()
+        self.sandbox.as_ref().expect("it is there until dropped")
     }
 
     fn set_faults(&self, host: &str, faults: &[Fault]) {
-        self.runtime.block_on(self.sandbox().set_faults(host, faults.iter().copied())).unwrap();
+        self.runtime.block_on(self.sandbox().set_faults(host, faults.iter().copied())).expect("a host");
     }
 
-    fn connections(&self) -> Vec<usize> {
+    fn connections(&self) -> Vec<u64> {
         let hosts = self.sandbox().hosts();
-        let count = |name: &str| usize::try_from(self.sandbox().stats(name).unwrap().connections).unwrap();
+        let count = |name: &str| self.sandbox().stats(name).expect("a host").connections;
         hosts.iter().map(|host| count(&host.name)).collect()
     }
 
@@ -62,7 +63,7 @@ impl Drop for Fleet {
 /// The objects of this kind that `--json` printed.
 fn objects(run: &Finished, event: &str) -> Vec<Value> {
     let text = run.stdout_text();
-    let objects = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let objects = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     objects.filter(|object| object["event"] == event).collect()
 }
 
@@ -120,7 +121,9 @@ fn ctrl_c_at_the_question_ends_the_run_with_its_summary() {
     run.wait_for_stdout("[y/N] ");
     run.write(b"\x03");
     let run = run.finish().expect_code(3).expect_stdout("not started: the run was interrupted");
-    assert!(run.stdout_text().contains("^C\r\n3 hosts: "), "the summary has lines of its own: {run}");
+    let text = run.stdout_text();
+    let after = text.split("[y/N] ").nth(1).expect("a question");
+    assert!(after.trim_start_matches("^C").starts_with("\r\n"), "the summary has lines of its own: {run}");
     assert_eq!(fleet.connections(), [1, 0, 0]);
 }
 

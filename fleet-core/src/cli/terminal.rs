@@ -55,7 +55,7 @@ impl TerminalPrompt {
         self.close();
         if let Some(terminal) = open {
             // What is said next starts on a line of its own.
-            let _ = (&*terminal).write_all(b"\r\n");
+            let _ = (&*terminal).write_all(b"\n");
         }
         self.asking.send_replace(false);
     }

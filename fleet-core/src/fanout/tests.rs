@@ -30,10 +30,12 @@ impl Shown {
     }
 }
 
+/// How many events were shown before a wave, and its hosts.
+type ShownWave = (usize, std::ops::Range<HostIndex>);
+
 struct Recorder {
     shown: Shown,
-    /// How many events were shown before each wave, and its hosts.
-    waves: Arc<Mutex<Vec<(usize, std::ops::Range<HostIndex>)>>>,
+    waves: Arc<Mutex<Vec<ShownWave>>>,
     fails_with: Option<fn() -> RenderError>,
 }
 
