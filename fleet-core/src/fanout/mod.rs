@@ -108,7 +108,8 @@ impl Fanout {
         run.apply(Input::Begin);
         while !run.state.is_over() {
             // A question that is still open when the run is cancelled is not waited for.
-            let quiet = *self.quiet.borrow_and_update() && run.state.is_running();
+            let is_asked = *self.quiet.borrow_and_update() || run.answer.is_some();
+            let quiet = is_asked && run.state.is_running();
             let has_room = run.renderer.has_room();
             let accepts = has_room && !quiet;
             let stuck = !has_room && !run.state.is_running();
@@ -124,7 +125,7 @@ impl Fanout {
                     let _ = tokio::time::timeout(LAST_WORDS, run.take_outcomes(&mut incoming)).await;
                     run.apply(Input::Stuck);
                 }
-                _ = self.quiet.changed(), if quiet => {}
+                Ok(()) = self.quiet.changed(), if quiet => {}
                 () = woken(wake_at) => run.apply(Input::Woken),
                 Some((index, message)) = incoming.recv(), if accepts => run.receive(index, message),
                 _ = ticks.tick(), if accepts => run.renderer.tick(run.started.elapsed()),

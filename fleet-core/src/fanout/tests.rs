@@ -36,6 +36,7 @@ type ShownWave = (usize, std::ops::Range<HostIndex>);
 struct Recorder {
     shown: Shown,
     waves: Arc<Mutex<Vec<ShownWave>>>,
+    ticks: Arc<AtomicUsize>,
     fails_with: Option<fn() -> RenderError>,
 }
 
@@ -59,6 +60,7 @@ impl Renderer for Recorder {
     }
 
     fn tick(&mut self, _: Duration) -> Result<(), RenderError> {
+        self.ticks.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
@@ -135,7 +137,7 @@ fn fanout(hosts: usize, limit: usize) -> (Fanout, watch::Sender<bool>) {
 
 fn recorder() -> (Box<Recorder>, Shown) {
     let shown = Shown::default();
-    (Box::new(Recorder { shown: shown.clone(), waves: Arc::default(), fails_with: None }), shown)
+    (Box::new(Recorder { shown: shown.clone(), waves: Arc::default(), ticks: Arc::default(), fails_with: None }), shown)
 }
 
 fn stopped() -> Outcome {
@@ -497,19 +499,25 @@ impl Confirm for Unanswered {
     }
 }
 
-#[tokio::test]
-async fn a_signal_withdraws_the_question_after_the_canaries() {
+#[tokio::test(start_paused = true)]
+async fn nothing_is_drawn_behind_the_question_after_the_canaries_and_a_signal_withdraws_it() {
     let confirm = Arc::new(Unanswered::default());
     let canary = Some(Canary { hosts: 1.try_into().unwrap(), consent: Consent::Asked });
     let fanout = rollout(2, RolloutSettings { canary, ..RolloutSettings::default() });
     let fanout = Fanout { confirm: Arc::clone(&confirm) as Arc<dyn Confirm>, ..fanout };
     let (sender, signals) = Signals::scripted();
-    let run = tokio::spawn(fanout.run(Scripted(|_| async { Outcome::Exited(0) }), recorder().0, signals));
+    let (renderer, _) = recorder();
+    let ticks = Arc::clone(&renderer.ticks);
+    let run = tokio::spawn(fanout.run(Scripted(|_| async { Outcome::Exited(0) }), renderer, signals));
     confirm.asked.notified().await;
+    let before = ticks.load(Ordering::SeqCst);
+    tokio::time::advance(TICK * 9).await;
+    tokio::task::yield_now().await;
     sender.send(Signal::Interrupt).await.unwrap();
     let finished = run.await.unwrap();
     assert_eq!(finished.report.outcomes(), [Outcome::Exited(0), SKIPPED]);
     assert!(*confirm.withdrawn.0.lock().unwrap());
+    assert_eq!(ticks.load(Ordering::SeqCst), before);
 }
 
 #[tokio::test(start_paused = true)]
