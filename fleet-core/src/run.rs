@@ -3,13 +3,15 @@
 //! Every tool's head and tail: limits of the machine, connections, renderer, fan-out, report. Must not know what the
 //! work on a host is.
 
+mod fan_out;
+
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use self::fan_out::fan_out;
 use crate::cli::{CanaryQuestion, Failure, Password, Prepared, Purpose, TerminalPrompt};
-use crate::descriptors;
-use crate::fanout::{Fanout, Finished, Signals, Task};
+use crate::fanout::{Fanout, Finished, Requests, Signals, Task};
 use crate::host::Host;
 use crate::outcome::ExitStatus;
 use crate::render::{self, HostLabel, RenderError};
@@ -52,6 +54,7 @@ async fn run_on_hosts<T: Task>(
     make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure>,
 ) -> Result<ExitStatus, Failure> {
     let mut signals = Signals::of_process().map_err(|error| Failure::ours(&error))?;
+    let (_keys, requests) = Requests::of_process().map_err(|error| Failure::ours(&error))?;
     let (prompt, quiet) = TerminalPrompt::new();
     let prompt = Arc::new(prompt);
     let password = tokio::select! {
@@ -61,7 +64,12 @@ async fn run_on_hosts<T: Task>(
             return Err(Failure::usage_text("interrupted at the question for the password"));
         }
     };
-    let connector = Arc::new(connector(&prepared, password, Arc::clone(&prompt))?);
+    let (limit, pace) = fan_out(&prepared);
+    let connector = connector(&prepared, password, Arc::clone(&prompt))?;
+    let connector = Arc::new(match &pace {
+        Some(pace) => connector.paced_by(Arc::clone(&pace.gate)),
+        None => connector,
+    });
     tokio::select! {
         checked = check_configuration(&connector, &prepared) => checked?,
         _ = signals.next() => return Err(Failure::usage_text("interrupted while reading the OpenSSH configuration")),
@@ -70,15 +78,16 @@ async fn run_on_hosts<T: Task>(
     let task = make_task(Arc::clone(&connector), &prepared)?;
     let labels: Vec<_> = prepared.selected.hosts.iter().map(|selected| HostLabel::from(&selected.host)).collect();
     let confirm = Arc::new(CanaryQuestion { prompt: Arc::clone(&prompt), hosts: labels.clone() });
-    let limit = fan_out_limit(&prepared);
     let renderer = render::build(prepared.render.clone(), labels, Box::new(io::stdout()), Box::new(io::stderr()))?;
     let fanout = Fanout {
         hosts: prepared.selected.hosts.len(),
         limit,
+        pace,
         exit_rule: prepared.exit_rule,
         rollout: prepared.rollout.clone(),
         seed: rand::random(),
         confirm,
+        requests,
         quiet,
     };
     let finished = fanout.run(task, renderer, signals).await;
@@ -139,19 +148,6 @@ fn say_notices(prepared: &Prepared, connector: &Connector) {
             say(prepared.program, &notice.to_string());
         }
     }
-}
-
-/// As many hosts at once as was asked for, or as the file descriptors of this process allow; the latter is said.
-fn fan_out_limit(prepared: &Prepared) -> usize {
-    let wanted = prepared.settings.parallel.value.get().min(prepared.selected.hosts.len());
-    let allowed = descriptors::sessions_allowed(wanted);
-    if allowed < wanted {
-        let hosts = if allowed == 1 { "host" } else { "hosts" };
-        let text =
-            format!("only {allowed} {hosts} at once instead of {wanted}: the limit of open files (ulimit -n) is low");
-        say(prepared.program, &text);
-    }
-    allowed
 }
 
 fn conclude(program: &str, finished: Finished) -> ExitStatus {

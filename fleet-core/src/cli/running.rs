@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::settings::{self, CommandTimeout, Layer, Limit};
+use crate::settings::{self, CommandTimeout, Layer, Limit, Parallel};
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Running")]
 pub(super) struct RunningArgs {
-    /// Work on at most N hosts at once [default: 64]
-    #[arg(short = 'p', long, value_name = "N", visible_alias = "par")]
-    parallel: Option<usize>,
+    /// Work on N hosts at once, or on as many as go well [default: auto]
+    #[arg(short = 'p', long, value_name = "N|auto", visible_alias = "par")]
+    parallel: Option<Parallel>,
 
     /// Stop the command on a host after TIME, such as 90, 90s or 1h30m, or P% of the median of the hosts that are done
     /// [default: never]

@@ -3,10 +3,14 @@
 //! The loop selects over what can happen (an event, a signal, a tick), asks `RunState` what follows, and does it.
 //! It knows no SSH, no terminal and no flags; hosts are numbers here.
 
+mod pacing;
+mod places;
 mod renderer_thread;
+mod request;
 mod retry;
 mod rollout;
 mod signal;
+mod silence;
 mod state;
 mod step;
 mod straggler;
@@ -22,17 +26,23 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use self::pacing::Pacing;
+pub use self::pacing::{Pace, Remarks};
+pub use self::places::FanoutLimit;
+use self::places::Places;
 use self::renderer_thread::RendererThread;
+pub use self::request::{Request, Requests};
 pub use self::retry::RetrySettings;
 pub use self::rollout::{Answer, AtEarlyEnd, Canary, CanaryReport, Confirm, Consent, RolloutSettings};
 pub use self::signal::{Signal, Signals};
+use self::silence::Silence;
 use self::state::RunState;
 use self::step::{Input, Step};
 use self::task::Message;
 pub use self::task::{HostContext, Task};
 use crate::event::{Event, HostEvent, HostIndex};
 use crate::outcome::{ExitRule, ExitStatus, HostError, Outcome, Report};
-use crate::render::{Completion, Ending, RenderError, Renderer};
+use crate::render::{Completion, Ending, Occasion, RenderError, Renderer};
 
 /// Events that may wait for the renderer; a slow terminal fills this, and the hosts' output then waits with them.
 const EVENT_QUEUE: usize = 256;
@@ -60,8 +70,10 @@ pub struct Finished {
 pub struct Fanout {
     /// How many hosts there are.
     pub hosts: usize,
-    /// How many may be worked on at once; at least 1.
-    pub limit: usize,
+    /// How many may be worked on at once.
+    pub limit: FanoutLimit,
+    /// How many of them may be logging in at once, if that is to be found out.
+    pub pace: Option<Pace>,
     /// How the exit status follows from the outcomes.
     pub exit_rule: ExitRule,
     /// How carefully it goes on.
@@ -70,6 +82,8 @@ pub struct Fanout {
     pub seed: u64,
     /// Asks whether to go on after the canaries.
     pub confirm: Arc<dyn Confirm>,
+    /// What a person wants meanwhile.
+    pub requests: Requests,
     /// Holds output back while a question is on the terminal.
     pub quiet: tokio::sync::watch::Receiver<bool>,
 }
@@ -90,6 +104,7 @@ struct Loop<T> {
     confirm: Arc<dyn Confirm>,
     /// Brings the answer to the question that is open.
     answer: Option<oneshot::Receiver<Answer>>,
+    silence: Silence,
 }
 
 impl fmt::Debug for Fanout {
@@ -103,6 +118,7 @@ impl Fanout {
     pub async fn run<T: Task>(mut self, task: T, renderer: Box<dyn Renderer>, mut signals: Signals) -> Finished {
         let (messages, mut incoming) = mpsc::channel(EVENT_QUEUE);
         let mut run = Loop::new(&self, task, renderer, messages);
+        let mut pacing = Pacing::new(self.pace.as_ref());
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         run.apply(Input::Begin);
@@ -120,6 +136,8 @@ impl Fanout {
                 () = run.renderer.failed() => run.apply(Input::RenderFailed),
                 Some(joined) = run.running.join_next_with_id() => run.joined(joined),
                 answer = answered(&mut run.answer) => run.answered(answer),
+                request = self.requests.next() => run.requested(request),
+                handshakes = pacing.changed() => run.apply(Input::Handshakes(handshakes)),
                 () = run.renderer.room(), if !has_room => {}
                 () = tokio::time::sleep(STUCK_LIMIT), if stuck => {
                     let _ = tokio::time::timeout(LAST_WORDS, run.take_outcomes(&mut incoming)).await;
@@ -128,7 +146,7 @@ impl Fanout {
                 Ok(()) = self.quiet.changed(), if quiet => {}
                 () = woken(wake_at) => run.apply(Input::Woken),
                 Some((index, message)) = incoming.recv(), if accepts => run.receive(index, message),
-                _ = ticks.tick(), if accepts => run.renderer.tick(run.started.elapsed()),
+                _ = ticks.tick(), if accepts => run.tick(&mut pacing),
             }
         }
         run.finish(signals).await
@@ -157,8 +175,9 @@ impl<T: Task> Loop<T> {
         renderer: Box<dyn Renderer>,
         messages: mpsc::Sender<(HostIndex, Message)>,
     ) -> Self {
+        let places = Places::new(fanout.limit, fanout.pace.as_ref().map(|pace| pace.gate.limit()));
         Self {
-            state: RunState::new(fanout.hosts, fanout.limit, fanout.rollout.clone(), fanout.seed),
+            state: RunState::new(fanout.hosts, places, fanout.rollout.clone(), fanout.seed),
             task: Arc::new(task),
             running: JoinSet::new(),
             hosts: HashMap::new(),
@@ -170,6 +189,7 @@ impl<T: Task> Loop<T> {
             rollout: fanout.rollout.clone(),
             confirm: Arc::clone(&fanout.confirm),
             answer: None,
+            silence: Silence::new(),
         }
     }
 
@@ -226,10 +246,12 @@ impl<T: Task> Loop<T> {
 
     fn answered(&mut self, answer: Answer) {
         self.answer = None;
+        self.silence.heard(self.started.elapsed());
         self.apply(Input::Answered(answer));
     }
 
     fn receive(&mut self, index: HostIndex, message: Message) {
+        self.silence.heard(self.started.elapsed());
         match message {
             Message::Event(event) => {
                 if let Event::Stage(stage) = event {
@@ -255,6 +277,27 @@ impl<T: Task> Loop<T> {
         {
             self.ended(index, Outcome::Failed(HostError::local("internal error: the task panicked")));
         }
+    }
+
+    fn requested(&mut self, request: Request) {
+        match request {
+            Request::Slowest => self.renderer.slowest(Occasion::Asked, self.started.elapsed()),
+            Request::More => self.apply(Input::More),
+            Request::Fewer => self.apply(Input::Fewer),
+        }
+    }
+
+    fn tick(&mut self, pacing: &mut Pacing) {
+        let now = self.started.elapsed();
+        if let Some(text) = pacing.remark(now) {
+            self.renderer.notice(text);
+        }
+        if self.state.running() > 0
+            && let Some(silent) = self.silence.remark(now)
+        {
+            self.renderer.slowest(Occasion::Silence(silent), now);
+        }
+        self.renderer.tick(now);
     }
 
     /// A signal. The second one leaves at once, but not without the outcomes that are there already.

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::event::{HostEvent, Wave};
 use crate::outcome::Report;
-use crate::render::{Ending, RenderError, Renderer};
+use crate::render::{Ending, Occasion, RenderError, Renderer};
 
 /// Events that may wait for the thread before the loop takes no more from the hosts.
 const QUEUE_LIMIT: usize = 256;
@@ -67,6 +67,7 @@ enum Work {
     Tick(Duration),
     Notice(String),
     Wave(Wave, Duration),
+    Slowest(Occasion, Duration),
     Written(oneshot::Sender<()>),
     Finish { report: Report, ending: Ending, done: oneshot::Sender<()> },
 }
@@ -93,6 +94,11 @@ impl RendererThread {
     /// Says that a wave begins, this long after the start.
     pub(super) fn wave(&self, wave: Wave, at: Duration) {
         self.shared.push(Work::Wave(wave, at));
+    }
+
+    /// Names the slowest hosts, this long after the start.
+    pub(super) fn slowest(&self, occasion: Occasion, at: Duration) {
+        self.shared.push(Work::Slowest(occasion, at));
     }
 
     /// Is told once everything handed over before is written; of its end if that cannot be.
@@ -167,6 +173,7 @@ impl Shared {
                 Work::Tick(elapsed) => renderer.tick(elapsed),
                 Work::Notice(text) => renderer.notice(&text),
                 Work::Wave(wave, at) => renderer.wave(&wave, at),
+                Work::Slowest(occasion, at) => renderer.slowest(occasion, at),
                 Work::Written(told) => {
                     let flushed = renderer.flush();
                     let _ = told.send(());

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::places::Places;
 use super::retry::Retries;
 use super::rollout::{AfterWave, Answer, AtEarlyEnd, CanaryReport, Rollout, RolloutSettings};
 use super::signal::Signal;
@@ -23,9 +24,8 @@ pub(super) struct RunState {
     hosts: Vec<HostState>,
     /// Hosts to be started, with the time from which they may be. Those of later waves are not in it.
     queue: BTreeSet<(Duration, HostIndex)>,
-    running: usize,
+    places: Places,
     done: usize,
-    limit: usize,
     rollout: Rollout,
     stragglers: Stragglers,
     rng: StdRng,
@@ -57,6 +57,8 @@ enum Turn {
 /// A task that runs.
 #[derive(Debug, Default)]
 struct Attempt {
+    /// Whether it is logged in.
+    has_arrived: bool,
     /// When the host was sent its command.
     command_at: Option<Duration>,
     /// Why this host alone was told to stop.
@@ -84,14 +86,13 @@ enum Phase {
 }
 
 impl RunState {
-    /// A run over so many hosts, at most `limit` at once. What is left to chance follows from `seed`.
-    pub(super) fn new(hosts: usize, limit: usize, settings: RolloutSettings, seed: u64) -> Self {
+    /// A run over so many hosts, in so many places. What is left to chance follows from `seed`.
+    pub(super) fn new(hosts: usize, places: Places, settings: RolloutSettings, seed: u64) -> Self {
         Self {
             hosts: (0..hosts).map(|_| HostState::default()).collect(),
             queue: BTreeSet::new(),
-            running: 0,
+            places,
             done: 0,
-            limit: limit.max(1),
             stragglers: Stragglers::new(settings.straggler_percent),
             rollout: Rollout::new(settings, hosts),
             rng: StdRng::seed_from_u64(seed),
@@ -105,9 +106,18 @@ impl RunState {
     pub(super) fn step(&mut self, input: Input, now: Duration) -> Vec<Step> {
         match input {
             Input::Begin => self.begin_wave(now),
-            Input::Stage(index, stage) => {
-                self.stage(index, stage, now);
-                Vec::new()
+            Input::Stage(index, stage) => self.stage(index, stage, now),
+            Input::Handshakes(handshakes) => {
+                self.places.allow_handshakes(handshakes);
+                self.start_more(now)
+            }
+            Input::More => {
+                let hosts = self.places.grow();
+                self.say_limit(hosts, now)
+            }
+            Input::Fewer => {
+                let hosts = self.places.shrink();
+                self.say_limit(hosts, now)
             }
             Input::Ended(index, outcome) => self.ended(index, outcome, now),
             Input::Woken => self.woken(now),
@@ -123,7 +133,7 @@ impl RunState {
         let start_at = match self.gate {
             _ if self.phase != Phase::Running => None,
             Gate::Until(at) => Some(at),
-            Gate::Open | Gate::Asking if self.running < self.limit => self.queue.first().map(|(at, _)| *at),
+            Gate::Open | Gate::Asking if self.places.has_free() => self.queue.first().map(|(at, _)| *at),
             Gate::Open | Gate::Asking => None,
         };
         let stop_at = if self.is_running() { self.stragglers.deadline() } else { None };
@@ -137,7 +147,7 @@ impl RunState {
 
     /// How many hosts are being worked on.
     pub(super) fn running(&self) -> usize {
-        self.running
+        self.places.running()
     }
 
     /// Whether nobody told it to stop what runs.
@@ -178,10 +188,10 @@ impl RunState {
 
     fn start_more(&mut self, now: Duration) -> Vec<Step> {
         let mut steps = Vec::new();
-        while self.phase == Phase::Running && self.running < self.limit {
+        while self.phase == Phase::Running && self.places.has_free() {
             let Some((_, index)) = self.queue.first().copied().filter(|(at, _)| *at <= now) else { break };
             self.queue.pop_first();
-            self.running += 1;
+            self.places.take();
             let host = &mut self.hosts[index];
             host.turn = Turn::Running(Attempt::default());
             if !std::mem::replace(&mut host.tried, true) {
@@ -192,14 +202,27 @@ impl RunState {
         steps
     }
 
-    fn stage(&mut self, index: HostIndex, stage: Stage, now: Duration) {
-        if let Turn::Running(attempt) = &mut self.hosts[index].turn
-            && stage == Stage::Command
-            && attempt.command_at.is_none()
-        {
+    fn stage(&mut self, index: HostIndex, stage: Stage, now: Duration) -> Vec<Step> {
+        let Turn::Running(attempt) = &mut self.hosts[index].turn else { return Vec::new() };
+        if stage == Stage::Command && attempt.command_at.is_none() {
             attempt.command_at = Some(now);
             self.stragglers.command_started(index, now);
         }
+        if stage < Stage::Channel || std::mem::replace(&mut attempt.has_arrived, true) {
+            return Vec::new();
+        }
+        self.places.arrived();
+        self.start_more(now)
+    }
+
+    fn say_limit(&mut self, hosts: usize, now: Duration) -> Vec<Step> {
+        let still = match self.running() {
+            running if running > hosts => format!("; {running} still run"),
+            _ => String::new(),
+        };
+        let mut steps = vec![Step::Notice(format!("fan-out: {hosts} at once{still}"))];
+        steps.extend(self.start_more(now));
+        steps
     }
 
     fn ended(&mut self, index: HostIndex, outcome: Outcome, now: Duration) -> Vec<Step> {
@@ -208,7 +231,10 @@ impl RunState {
             // Said a second time: what is done stays done.
             return Vec::new();
         };
-        self.running -= 1;
+        if !attempt.has_arrived {
+            self.places.arrived();
+        }
+        self.places.leave();
         match (attempt.command_at, &outcome) {
             (Some(at), Outcome::Exited(_) | Outcome::Signalled(_)) => self.stragglers.command_ended(index, at, now),
             (Some(at), _) => self.stragglers.command_gone(index, at),
@@ -254,12 +280,12 @@ impl RunState {
     /// Ends the run if one of its rules says so, unless nothing would come of it.
     fn judge(&mut self) -> Vec<Step> {
         let Some(cause) = self.rollout.broken_rule() else { return Vec::new() };
-        let waiting = self.hosts.len() - self.done - self.running;
-        let stops = self.rollout.settings().at_early_end == AtEarlyEnd::Stop && self.running > 0;
+        let waiting = self.hosts.len() - self.done - self.running();
+        let stops = self.rollout.settings().at_early_end == AtEarlyEnd::Stop && self.running() > 0;
         if waiting == 0 && !stops {
             return Vec::new();
         }
-        let rest = match (stops, self.running) {
+        let rest = match (stops, self.running()) {
             (_, 0) => "no more are started".to_owned(),
             (true, running) => format!("stopping what runs on {}; Ctrl-C leaves at once", in_words(running)),
             (false, running) => format!("no more are started; waiting for {}", in_words(running)),
@@ -357,7 +383,7 @@ impl RunState {
             };
             steps.push(self.finish(index, outcome));
         }
-        self.running = 0;
+        self.places.clear();
         steps
     }
 }

@@ -16,6 +16,12 @@ pub(super) enum Input {
     Stage(HostIndex, Stage),
     /// The task of a host returned.
     Ended(HostIndex, Outcome),
+    /// So many hosts may be on their way in at once now.
+    Handshakes(usize),
+    /// A person wants more hosts at once.
+    More,
+    /// A person wants fewer hosts at once.
+    Fewer,
     /// The time of `RunState::wake_at` has come.
     Woken,
     /// The question of [`Step::Ask`] was answered.

@@ -59,6 +59,10 @@ impl Renderer for Recorder {
         Ok(())
     }
 
+    fn slowest(&mut self, _: Occasion, _: Duration) -> Result<(), RenderError> {
+        Ok(())
+    }
+
     fn tick(&mut self, _: Duration) -> Result<(), RenderError> {
         self.ticks.fetch_add(1, Ordering::SeqCst);
         Ok(())
@@ -88,6 +92,10 @@ impl Renderer for Stuck {
     }
 
     fn wave(&mut self, _: &Wave, _: Duration) -> Result<(), RenderError> {
+        Ok(())
+    }
+
+    fn slowest(&mut self, _: Occasion, _: Duration) -> Result<(), RenderError> {
         Ok(())
     }
 
@@ -132,7 +140,18 @@ fn fanout(hosts: usize, limit: usize) -> (Fanout, watch::Sender<bool>) {
     let (asking, quiet) = watch::channel(false);
     let rollout = RolloutSettings::default();
     let confirm = Arc::new(Answers(Answer::Stop));
-    (Fanout { hosts, limit, exit_rule: ExitRule::WorstClass, rollout, seed: 1, confirm, quiet }, asking)
+    let fanout = Fanout {
+        hosts,
+        limit: FanoutLimit::exactly(limit),
+        pace: None,
+        exit_rule: ExitRule::WorstClass,
+        rollout,
+        seed: 1,
+        confirm,
+        requests: Requests::new().1,
+        quiet,
+    };
+    (fanout, asking)
 }
 
 fn recorder() -> (Box<Recorder>, Shown) {
@@ -536,7 +555,7 @@ async fn a_host_that_waits_for_its_retry_leaves_its_place_to_others() {
     let retry = RetrySettings { connections: 3, commands: 0 };
     let fanout = rollout(3, RolloutSettings { retry, ..RolloutSettings::default() });
     let (renderer, shown) = recorder();
-    let finished = Fanout { limit: 1, ..fanout }.run(task, renderer, Signals::scripted().1).await;
+    let finished = Fanout { limit: FanoutLimit::exactly(1), ..fanout }.run(task, renderer, Signals::scripted().1).await;
     assert_eq!(*starts.lock().unwrap(), [(0, 1), (1, 1), (2, 1), (0, 2)]);
     assert_eq!(finished.status, ExitStatus::Success);
     assert_eq!(finished.report.attempts(0), 2);
@@ -572,7 +591,8 @@ async fn a_quorum_is_a_success_only_when_every_host_had_its_turn() {
     for (max_fail, status) in [(None, ExitStatus::Success), (Some(Share::Count(0)), ExitStatus::Killed)] {
         let task = Scripted(|host: HostContext| async move { Outcome::Exited(u32::from(host.index() == 2)) });
         let fanout = rollout(4, RolloutSettings { quorum, max_fail, ..RolloutSettings::default() });
-        let finished = Fanout { limit: 1, ..fanout }.run(task, recorder().0, Signals::scripted().1).await;
+        let finished =
+            Fanout { limit: FanoutLimit::exactly(1), ..fanout }.run(task, recorder().0, Signals::scripted().1).await;
         assert_eq!(finished.status, status, "{:?}", finished.report);
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! Must not decide what the limit is (that is `window`).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
@@ -29,11 +31,12 @@ struct State {
 
 /// An attempt in progress. How it ended is told once; one that is dropped before was given up.
 #[derive(Debug)]
-pub struct Attempt<'a> {
-    gate: &'a Gate,
+pub struct Attempt {
+    gate: Arc<Gate>,
     begun: Instant,
+    met_after: OnceLock<Duration>,
     place: Option<OwnedSemaphorePermit>,
-    told: bool,
+    told: AtomicBool,
 }
 
 impl Gate {
@@ -62,7 +65,7 @@ impl Gate {
     }
 
     /// Begins an attempt once there is room for it; first come, first served.
-    pub async fn enter(&self) -> Attempt<'_> {
+    pub async fn enter(self: &Arc<Self>) -> Attempt {
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         let mut attempt = self.begin();
         attempt.place = place;
@@ -70,9 +73,16 @@ impl Gate {
     }
 
     /// Begins an attempt at once: whoever begins them keeps to the limit.
-    pub fn begin(&self) -> Attempt<'_> {
+    #[must_use]
+    pub fn begin(self: &Arc<Self>) -> Attempt {
         self.lock().in_progress += 1;
-        Attempt { gate: self, begun: Instant::now(), place: None, told: false }
+        Attempt {
+            gate: Arc::clone(self),
+            begun: Instant::now(),
+            met_after: OnceLock::new(),
+            place: None,
+            told: AtomicBool::new(false),
+        }
     }
 
     fn note(&self, end: End) {
@@ -94,21 +104,26 @@ impl Gate {
     }
 }
 
-impl Attempt<'_> {
-    /// It went well; it took the time since it began.
-    pub fn done(&mut self) {
-        self.end(End::Done(self.begun.elapsed()));
+impl Attempt {
+    /// The other side has shown how fast it is; what follows is not counted in the time that it took.
+    pub fn met(&self) {
+        self.met_after.get_or_init(|| self.begun.elapsed());
+    }
+
+    /// It went well.
+    pub fn done(&self) {
+        self.end(End::Done(*self.met_after.get_or_init(|| self.begun.elapsed())));
     }
 
     /// It ended like this. What is told after the first time is not listened to.
-    pub fn end(&mut self, end: End) {
-        if !std::mem::replace(&mut self.told, true) {
+    pub fn end(&self, end: End) {
+        if !self.told.swap(true, Ordering::Relaxed) {
             self.gate.note(end);
         }
     }
 }
 
-impl Drop for Attempt<'_> {
+impl Drop for Attempt {
     fn drop(&mut self) {
         self.end(End::Unrelated);
         let mut state = self.gate.lock();
@@ -128,13 +143,13 @@ mod tests {
 
     use super::*;
 
-    fn enter(gate: &Gate) -> Option<Attempt<'_>> {
+    fn enter(gate: &Arc<Gate>) -> Option<Attempt> {
         gate.enter().now_or_never()
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_who_find_no_room_wait_for_one_who_leaves() {
-        let gate = Gate::new(Bounds { least: 1, start: 2, most: 2 });
+        let gate = Arc::new(Gate::new(Bounds { least: 1, start: 2, most: 2 }));
         let (first, _second) = (enter(&gate).unwrap(), enter(&gate).unwrap());
         assert!(enter(&gate).is_none());
         drop(first);
@@ -143,11 +158,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_room_follows_the_limit_up_and_down() {
-        let gate = Gate::new(Bounds { least: 1, start: 8, most: 1024 });
+        let gate = Arc::new(Gate::new(Bounds { least: 1, start: 8, most: 1024 }));
         let mut changes = gate.changes();
         let mut inside: Vec<_> = std::iter::from_fn(|| enter(&gate)).collect();
         assert_eq!(inside.len(), 8);
-        inside.iter_mut().for_each(Attempt::done);
+        inside.iter().for_each(Attempt::done);
         assert_eq!(changes.borrow_and_update().unwrap().limit, 16);
         inside.clear();
         inside.extend(std::iter::from_fn(|| enter(&gate)));
@@ -164,7 +179,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_who_stops_waiting_takes_no_room() {
-        let gate = Gate::new(Bounds { least: 1, start: 1, most: 1 });
+        let gate = Arc::new(Gate::new(Bounds { least: 1, start: 1, most: 1 }));
         let inside = enter(&gate);
         assert!(gate.enter().now_or_never().is_none());
         drop(inside);
@@ -173,11 +188,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_time_is_taken_from_the_entry() {
-        let gate = Gate::new(Bounds { least: 1, start: 8, most: 1024 });
-        let mut inside: Vec<_> = std::iter::from_fn(|| enter(&gate)).collect();
+    async fn the_time_is_taken_from_the_entry_to_the_meeting() {
+        let gate = Arc::new(Gate::new(Bounds { least: 1, start: 8, most: 1024 }));
+        let inside: Vec<_> = std::iter::from_fn(|| enter(&gate)).collect();
         tokio::time::advance(std::time::Duration::from_millis(70)).await;
-        inside.iter_mut().for_each(Attempt::done);
+        inside[..5].iter().for_each(Attempt::met);
+        tokio::time::advance(std::time::Duration::from_secs(9)).await;
+        inside.iter().for_each(Attempt::done);
         let change = gate.changes().borrow().unwrap();
         assert_eq!(format!("{} {}", change.limit, change.reason), "16 handshakes take 70ms");
     }

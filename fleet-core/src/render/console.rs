@@ -113,6 +113,11 @@ impl Console {
         self.flush()
     }
 
+    /// Whether there is a progress line.
+    pub(super) fn has_status(&self) -> bool {
+        self.status.is_some()
+    }
+
     /// Takes the progress line away for good.
     pub(super) fn end_status(&mut self) -> Result<(), RenderError> {
         self.clear_status()?;

@@ -14,7 +14,7 @@ use super::progress::{Progress, StatusLine};
 use super::sanitize::sanitized;
 use super::settings::{Destination, Detail, HostLabel, Layout, ProgressLine, RenderSettings};
 use super::summary::{Remarks, Summary};
-use super::{Ending, RenderError, Renderer};
+use super::{Ending, Occasion, RenderError, Renderer, slowest};
 use crate::event::{Event, HostEvent, HostIndex, Stream, Wave, WaveKind};
 use crate::hostset;
 use crate::outcome::{Outcome, Report};
@@ -30,12 +30,10 @@ pub fn build(
     stderr: Box<dyn Write + Send>,
 ) -> Result<Box<dyn Renderer>, RenderError> {
     let files = Files::new(&settings, &hosts)?;
-    let (progress, status) = match (settings.progress, settings.layout, settings.stderr) {
-        (_, Layout::Json | Layout::Quiet, _) => (None, None),
-        (ProgressLine::Shown, _, Destination::Terminal { columns }) => {
-            (Some(Progress::new(&hosts)), Some(StatusLine::new(columns)))
-        }
-        _ => (None, None),
+    let status = match (settings.progress, settings.layout, settings.stderr) {
+        (_, Layout::Json | Layout::Quiet, _) => None,
+        (ProgressLine::Shown, _, Destination::Terminal { columns }) => Some(StatusLine::new(columns)),
+        _ => None,
     };
     let mut console = Console::new(&settings, status, stdout, stderr);
     let body = match settings.layout {
@@ -44,7 +42,7 @@ pub fn build(
         Layout::Json => Body::Json(Json::begin(&settings.program, &hosts, settings.limits, &mut console)?),
         Layout::Quiet => Body::Quiet,
     };
-    let finished = vec![false; hosts.len()];
+    let (progress, finished) = (Progress::new(&hosts), vec![false; hosts.len()]);
     let (program, detail) = (settings.program, settings.detail);
     Ok(Box::new(Display { program, detail, hosts, console, files, progress, body, finished }))
 }
@@ -55,8 +53,7 @@ struct Display {
     hosts: Vec<HostLabel>,
     console: Console,
     files: Files,
-    /// Present where there is a progress line.
-    progress: Option<Progress>,
+    progress: Progress,
     body: Body,
     finished: Vec<bool>,
 }
@@ -71,9 +68,7 @@ enum Body {
 
 impl Renderer for Display {
     fn event(&mut self, event: &HostEvent) -> Result<(), RenderError> {
-        if let Some(progress) = &mut self.progress {
-            progress.event(event);
-        }
+        self.progress.event(event);
         self.finished[event.index] |= matches!(event.event, Event::Finished(_));
         // A file that cannot be written must not keep the event from the screen.
         let filed = self.files.event(event);
@@ -91,9 +86,7 @@ impl Renderer for Display {
     }
 
     fn wave(&mut self, wave: &Wave, at: Duration) -> Result<(), RenderError> {
-        if let Some(progress) = &mut self.progress {
-            progress.wave(wave);
-        }
+        self.progress.wave(wave);
         if let Body::Json(json) = &mut self.body {
             return json.wave(wave, at, &mut self.console);
         }
@@ -112,11 +105,20 @@ impl Renderer for Display {
         self.notice(&format!("wave {} of {}{kind}: {names}", wave.number, wave.of))
     }
 
-    fn tick(&mut self, now: Duration) -> Result<(), RenderError> {
-        match &self.progress {
-            Some(progress) => self.console.show_status(progress.text(now)),
-            None => self.console.flush(),
+    fn slowest(&mut self, occasion: Occasion, now: Duration) -> Result<(), RenderError> {
+        if occasion != Occasion::Asked && matches!(self.body, Body::Json(_) | Body::Quiet) {
+            return Ok(());
         }
+        let columns = self.console.destination(Stream::Stderr).columns();
+        for line in slowest::lines(&self.progress, &self.hosts, occasion, now, columns) {
+            let line = format!("{}: {line}\n", self.program);
+            self.console.write(Stream::Stderr, line.as_bytes())?;
+        }
+        self.console.flush()
+    }
+
+    fn tick(&mut self, now: Duration) -> Result<(), RenderError> {
+        if self.console.has_status() { self.console.show_status(self.progress.text(now)) } else { self.flush() }
     }
 
     fn flush(&mut self) -> Result<(), RenderError> {

@@ -14,6 +14,7 @@ mod paint;
 mod progress;
 mod sanitize;
 mod settings;
+mod slowest;
 mod spill;
 mod summary;
 mod terminal;
@@ -53,6 +54,12 @@ pub trait Renderer: Send {
     /// When standard output or standard error cannot be written.
     fn wave(&mut self, wave: &Wave, at: Duration) -> Result<(), RenderError>;
 
+    /// Names the hosts that have run longest, with their stages, at this time since the start of the run.
+    ///
+    /// # Errors
+    /// When standard error cannot be written.
+    fn slowest(&mut self, occasion: Occasion, now: Duration) -> Result<(), RenderError>;
+
     /// Redraws the progress line; to be called some times a second with the time since the start of the run.
     ///
     /// # Errors
@@ -70,6 +77,15 @@ pub trait Renderer: Send {
     /// # Errors
     /// When standard output or standard error cannot be written.
     fn finish(&mut self, report: &Report, ending: &Ending) -> Result<(), RenderError>;
+}
+
+/// Why the slowest hosts are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// A person asked.
+    Asked,
+    /// Nothing was heard from any host for so long.
+    Silence(Duration),
 }
 
 /// How the run as a whole ended: what the summary says beside the report.

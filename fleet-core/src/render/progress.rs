@@ -77,19 +77,33 @@ impl Progress {
         self.wave = format!("wave {} of {}: ", wave.number, wave.of);
     }
 
-    /// The text of the line at `now`.
-    pub(super) fn text(&self, now: Duration) -> String {
-        let mut text = format!("{}{}/{} done, {} running", self.wave, self.done, self.names.len(), self.running.len());
+    /// How many hosts are where.
+    pub(super) fn counts(&self) -> String {
+        let mut text = format!("{}{}/{} done, {} running", self.wave, self.done, self.names.len(), self.running());
         if self.failed > 0 {
             text.push_str(&format!(", {} failed", self.failed));
         }
+        text
+    }
+
+    /// How many hosts run.
+    pub(super) fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// The running hosts with their stages and for how long each has run, the longest first.
+    pub(super) fn slowest(&self, now: Duration) -> impl Iterator<Item = (HostIndex, Stage, Duration)> {
+        self.running.iter().map(move |(since, index)| (*index, self.stages[*index], now.saturating_sub(*since)))
+    }
+
+    /// The text of the line at `now`.
+    pub(super) fn text(&self, now: Duration) -> String {
+        let mut text = self.counts();
         let slow: Vec<String> = self
-            .running
-            .iter()
-            .map(|(since, index)| (now.saturating_sub(*since), *index))
-            .take_while(|(age, _)| *age >= SLOW)
+            .slowest(now)
+            .take_while(|(_, _, age)| *age >= SLOW)
             .take(MAX_NAMED)
-            .map(|(age, index)| format!("{} {} {}s", self.names[index], self.stages[index], age.as_secs()))
+            .map(|(index, stage, age)| format!("{} {stage} {}s", self.names[index], age.as_secs()))
             .collect();
         if !slow.is_empty() {
             text.push_str("; slowest: ");

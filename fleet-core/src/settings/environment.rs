@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::value::locate;
-use super::{Key, Layer, LayerSource, SettingsError, SshConfigFile, parse_duration};
+use super::{Key, Layer, LayerSource, Parallel, SettingsError, SshConfigFile, parse_duration};
 
 /// The environment of a process, as `std::env::vars_os` gives it.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +47,7 @@ pub fn from_environment(environment: &Environment) -> Result<Layer, SettingsErro
         source: LayerSource::Environment,
         hosts: host_files(environment)?,
         parallel: parse(environment, Key::Parallel, |text| {
-            text.parse().map_err(|_| refused(Key::Parallel, text, "a whole number"))
+            text.parse().map_err(|_| refused(Key::Parallel, text, Parallel::EXPECTED))
         })?,
         timeout: parse(environment, Key::Timeout, |text| {
             text.parse().map_err(|_| refused(Key::Timeout, text, super::file::TIMEOUT))
@@ -135,7 +135,7 @@ mod tests {
         let expected = Layer {
             source: LayerSource::Environment,
             hosts: Some(vec!["a.txt".into(), "/home/me/b.txt".into(), "/c".into()]),
-            parallel: Some(7),
+            parallel: Some("7".parse().unwrap()),
             timeout: Some(CommandTimeout::OfMedian(300)),
             connect_timeout: Some(Limit::After(Duration::from_secs(3))),
             stall: Some(Limit::After(Duration::from_secs(60))),
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_broken_value_names_its_variable() {
         for (name, value, message) in [
-            ("FLEET_PARALLEL", "many", "FLEET_PARALLEL: found \"many\"; expected a whole number"),
+            ("FLEET_PARALLEL", "many", "FLEET_PARALLEL: found \"many\"; expected the number of hosts"),
             ("FLEET_PARALLEL", "-1", "FLEET_PARALLEL: found \"-1\""),
             ("FLEET_TIMEOUT", "soon", "FLEET_TIMEOUT: found \"soon\"; expected a duration such as"),
             ("FLEET_GRACE", "none", "FLEET_GRACE: found \"none\"; expected a duration such as"),

@@ -3,6 +3,7 @@
 //! Must not know how the file was found, nor which other files there are.
 
 use std::ffi::OsStr;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::value::locate;
-use super::{Key, Layer, LayerSource, Limit, SettingsError, SshConfigFile, UnknownWord, parse_duration};
+use super::{Key, Layer, LayerSource, Limit, Parallel, SettingsError, SshConfigFile, UnknownWord, parse_duration};
 use crate::inventory::{GroupDefinition, nearest};
 
 /// What a duration is, in words.
@@ -77,7 +78,7 @@ impl File<'_> {
     fn set(&self, layer: &mut Layer, entry: Entry<'_>, key: Key) -> Result<(), SettingsError> {
         match key {
             Key::Hosts => layer.hosts = Some(self.paths(entry)?),
-            Key::Parallel => layer.parallel = Some(self.count(entry)?),
+            Key::Parallel => layer.parallel = Some(self.parallel(entry)?),
             Key::Timeout => {
                 let timeout = plain(entry.value).and_then(|text| text.parse().ok());
                 layer.timeout = Some(timeout.ok_or_else(|| self.refused(entry, TIMEOUT))?);
@@ -101,12 +102,16 @@ impl File<'_> {
         Ok(())
     }
 
-    fn count(&self, entry: Entry<'_>) -> Result<usize, SettingsError> {
-        let count = match entry.value.get_ref() {
-            DeValue::Integer(number) => usize::from_str_radix(number.as_str(), number.radix()).ok(),
+    fn parallel(&self, entry: Entry<'_>) -> Result<Parallel, SettingsError> {
+        let parallel = match entry.value.get_ref() {
+            DeValue::Integer(number) => {
+                let hosts = usize::from_str_radix(number.as_str(), number.radix()).ok();
+                hosts.and_then(NonZeroUsize::new).map(Parallel::Exactly)
+            }
+            DeValue::String(text) => text.parse().ok(),
             _ => None,
         };
-        count.ok_or_else(|| self.refused(entry, "a whole number"))
+        parallel.ok_or_else(|| self.refused(entry, Parallel::EXPECTED))
     }
 
     fn limit(&self, entry: Entry<'_>) -> Result<Limit, SettingsError> {
@@ -232,7 +237,7 @@ mod tests {
         let expected = Layer {
             source: LayerSource::File("/p/fleet.toml".into()),
             hosts: Some(vec!["/p/hosts.txt".into(), "/home/me/all".into(), "/etc/hosts.fleet".into()]),
-            parallel: Some(1000),
+            parallel: Some("1000".parse().unwrap()),
             timeout: Some(CommandTimeout::None),
             connect_timeout: Some(Limit::After(Duration::from_secs(3))),
             stall: Some(Limit::After(Duration::from_secs(90))),
@@ -262,8 +267,9 @@ mod tests {
             ("\nparalel = 3", "/p/fleet.toml:2: unknown key \"paralel\""),
             ("connect-timeout = 3", "/p/fleet.toml:1: unknown key \"connect-timeout\""),
             ("[psh]\nparallel = 3", "/p/fleet.toml:1: unknown key \"psh\""),
-            ("parallel = 'many'", "/p/fleet.toml:1: parallel: found 'many'; expected a whole number"),
-            ("parallel = -1", "/p/fleet.toml:1: parallel: found -1; expected a whole number"),
+            ("parallel = 'many'", "/p/fleet.toml:1: parallel: found 'many'; expected the number of hosts"),
+            ("parallel = 0", "/p/fleet.toml:1: parallel: found 0; expected the number of hosts"),
+            ("parallel = -1", "/p/fleet.toml:1: parallel: found -1; expected the number of hosts"),
             ("stall = 1.5", "/p/fleet.toml:1: stall: found 1.5; expected a duration such as 5, 90s"),
             ("timeout = '5 parsecs'", "/p/fleet.toml:1: timeout: found '5 parsecs'; expected a duration"),
             ("grace = 'none'", "/p/fleet.toml:1: grace: found 'none'; expected a duration"),

@@ -9,11 +9,11 @@ mod environment;
 mod error;
 mod file;
 mod key;
+mod parallel;
 mod resolve;
 mod share;
 mod value;
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ pub use duration::{CommandTimeout, CommandTimeoutError, DurationError, Limit, pa
 pub use environment::{Environment, from_environment};
 pub use error::SettingsError;
 pub use key::{Key, LayerSource, Origin};
+pub use parallel::{Parallel, ParallelError};
 pub use share::{Share, ShareError};
 pub use value::{HostKeyPolicy, SshConfigFile, UnknownWord};
 
@@ -34,8 +35,8 @@ pub struct Layer {
     pub source: LayerSource,
     /// Host files, ready to be opened.
     pub hosts: Option<Vec<PathBuf>>,
-    /// Hosts at once; 0 is refused by [`Settings::resolve`].
-    pub parallel: Option<usize>,
+    /// Hosts at once.
+    pub parallel: Option<Parallel>,
     /// Limit for the command.
     pub timeout: Option<CommandTimeout>,
     /// Limit for each stage before the command.
@@ -73,7 +74,7 @@ pub struct Settings {
     /// Host files; none unless set.
     pub hosts: Setting<Vec<PathBuf>>,
     /// Hosts at once.
-    pub parallel: Setting<NonZeroUsize>,
+    pub parallel: Setting<Parallel>,
     /// Limit for the command.
     pub timeout: Setting<CommandTimeout>,
     /// Limit for each stage before the command; `None` is no limit.

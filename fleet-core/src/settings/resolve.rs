@@ -2,15 +2,12 @@
 //!
 //! Must not know how the layers were read.
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::{Key, Layer, Limit, Origin, Setting, Settings, SettingsError};
 use crate::host::Host;
 use crate::inventory::GroupDefinition;
 
-/// How many hosts at once, unless set.
-const DEFAULT_PARALLEL: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not 0");
 /// How long each stage before the command may take, unless set.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a command may take to end after TERM, unless set.
@@ -20,12 +17,12 @@ impl Settings {
     /// Takes each value from the first of `layers` that sets it; the nearest layer comes first.
     ///
     /// # Errors
-    /// When a value in force is impossible: no host at once, a user that is no user, an option without value.
+    /// When a value in force is impossible: a user that is no user, an option without value.
     pub fn resolve(layers: &[Layer]) -> Result<Self, SettingsError> {
         let limit = |limit: Limit| limit.duration();
         Ok(Self {
             hosts: pick(layers, Key::Hosts, |layer| layer.hosts.clone()).unwrap_or_default(),
-            parallel: parallel(layers)?,
+            parallel: pick(layers, Key::Parallel, |layer| layer.parallel).unwrap_or_default(),
             timeout: pick(layers, Key::Timeout, |layer| layer.timeout).unwrap_or_default(),
             connect_timeout: pick(layers, Key::ConnectTimeout, |layer| layer.connect_timeout.map(limit))
                 .unwrap_or_else(|| Setting::default_of(Some(DEFAULT_CONNECT_TIMEOUT))),
@@ -58,16 +55,6 @@ fn pick<T>(layers: &[Layer], key: Key, get: impl Fn(&Layer) -> Option<T>) -> Opt
         let value = get(layer)?;
         Some(Setting { value, origin: Origin::Layer(layer.source.clone(), key) })
     })
-}
-
-fn parallel(layers: &[Layer]) -> Result<Setting<NonZeroUsize>, SettingsError> {
-    let Some(Setting { value, origin }) = pick(layers, Key::Parallel, |layer| layer.parallel) else {
-        return Ok(Setting::default_of(DEFAULT_PARALLEL));
-    };
-    match NonZeroUsize::new(value) {
-        Some(value) => Ok(Setting { value, origin }),
-        None => Err(refused(&origin, "0", "the number of hosts to work on at once, 1 or more")),
-    }
 }
 
 fn user(layers: &[Layer]) -> Result<Setting<Option<String>>, SettingsError> {
@@ -116,13 +103,18 @@ fn refused(origin: &Origin, found: &str, expected: &str) -> SettingsError {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
     use std::path::PathBuf;
 
-    use super::super::{CommandTimeout, LayerSource};
+    use super::super::{CommandTimeout, LayerSource, Parallel};
     use super::*;
 
     fn file(name: &str) -> Layer {
         Layer { source: LayerSource::File(PathBuf::from(name)), ..Layer::default() }
+    }
+
+    fn exactly(hosts: usize) -> Parallel {
+        Parallel::Exactly(NonZeroUsize::new(hosts).unwrap())
     }
 
     fn variables() -> Layer {
@@ -132,7 +124,7 @@ mod tests {
     #[test]
     fn defaults_hold_where_nobody_sets_anything() {
         let settings = Settings::resolve(&[Layer::default(), variables(), file("fleet.toml")]).unwrap();
-        assert_eq!(settings.parallel.value.get(), 64);
+        assert_eq!(settings.parallel.value, Parallel::Auto);
         assert_eq!(settings.parallel.origin.to_string(), "default");
         assert_eq!(settings.timeout.value, CommandTimeout::None);
         assert_eq!(settings.connect_timeout.value, Some(Duration::from_secs(10)));
@@ -144,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_nearest_layer_that_sets_a_value_wins_and_is_named() {
-        let set = |layer: Layer, parallel| Layer { parallel: Some(parallel), ..layer };
+        let set = |layer: Layer, parallel| Layer { parallel: Some(exactly(parallel)), ..layer };
         let flags = Layer::default;
         for (layers, parallel, origin) in [
             (vec![set(flags(), 1), set(variables(), 2), set(file("fleet.toml"), 3)], 1, "--parallel"),
@@ -153,7 +145,7 @@ mod tests {
             (vec![flags(), variables(), file("a"), set(file("b"), 4)], 4, "b: parallel"),
         ] {
             let settings = Settings::resolve(&layers).unwrap();
-            assert_eq!(settings.parallel.value.get(), parallel);
+            assert_eq!(settings.parallel.value, exactly(parallel));
             assert_eq!(settings.parallel.origin.to_string(), origin);
         }
     }
@@ -194,9 +186,6 @@ mod tests {
     fn impossible_values_are_refused_by_their_origin() {
         let flags = Layer::default;
         for (layer, message) in [
-            (Layer { parallel: Some(0), ..flags() }, "--parallel: found 0; expected the number of hosts"),
-            (Layer { parallel: Some(0), ..variables() }, "FLEET_PARALLEL: found 0"),
-            (Layer { parallel: Some(0), ..file("fleet.toml") }, "fleet.toml: parallel: found 0"),
             (Layer { user: Some("a b".into()), ..flags() }, "--user: found \"a b\"; expected a user name"),
             (Layer { user: Some(String::new()), ..flags() }, "--user: found \"\""),
             (

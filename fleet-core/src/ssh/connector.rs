@@ -28,6 +28,7 @@ use super::host_key::HostKeyCheck;
 use super::jump::{JumpHosts, JumpRoute, JumpStream};
 use super::keys::{KeyStore, Questions};
 use super::known_hosts::{HashNames, HostKeyPolicy, KnownHostsError, KnownHostsFiles, KnownName};
+use super::pacing::Try;
 use super::parameters::{bind_address, client_config, liveness, methods};
 use super::prompt::{Prompt, Secret};
 use super::session::{Session, SessionParts, WireGuard};
@@ -35,6 +36,7 @@ use super::spool::SpoolBudget;
 use super::wire::{ByteStream, Wire};
 use crate::host::Host;
 use crate::outcome::{FailureClass, HostError, Stage};
+use crate::pace::Gate;
 
 /// Tries where a server drops connections before login, as sshd does when too many log in at once (MaxStartups).
 const CONNECT_TRIES: u32 = 6;
@@ -104,6 +106,7 @@ pub struct Connector {
     agents: Mutex<HashMap<PathBuf, Arc<Agent>>>,
     jump_hosts: JumpHosts,
     spool_budget: Arc<SpoolBudget>,
+    pace: Option<Arc<Gate>>,
 }
 
 impl Connector {
@@ -117,7 +120,14 @@ impl Connector {
             agents: Mutex::default(),
             jump_hosts: JumpHosts::default(),
             spool_budget: Arc::default(),
+            pace: None,
         }
+    }
+
+    /// The same, but `gate` is told how the connections to hosts go; it keeps nobody waiting here.
+    #[must_use]
+    pub fn paced_by(self, gate: Arc<Gate>) -> Self {
+        Self { pace: Some(gate), ..self }
     }
 
     /// Looks at the configuration of all `hosts`, so that what is wrong with it is known before any is contacted.
@@ -148,14 +158,19 @@ impl Connector {
             .config
             .route(&self.with_user(host))
             .map_err(|error| HostError::new(Stage::Resolve, FailureClass::Local, chain(&error)))?;
-        self.connect_often(&route, observer).await
+        self.connect_often(&route, observer, self.pace.as_ref()).await
     }
 
     /// Opens a session to the end of `route`, again where the server drops the connection before login.
-    async fn connect_often(&self, route: &[HostConfig], observer: &impl ConnectObserver) -> Result<Session, HostError> {
+    async fn connect_often(
+        &self,
+        route: &[HostConfig],
+        observer: &impl ConnectObserver,
+        pace: Option<&Arc<Gate>>,
+    ) -> Result<Session, HostError> {
         let mut pause = FIRST_PAUSE;
         for next in 2..=CONNECT_TRIES {
-            match self.connect_once(route, observer).await {
+            match self.connect_once(route, observer, pace).await {
                 Ok(session) => return Ok(session),
                 Err(TryError { error, may_retry: false }) => return Err(error),
                 Err(TryError { error, .. }) => {
@@ -166,17 +181,45 @@ impl Connector {
             tokio::time::sleep(varied).await;
             pause *= 2;
         }
-        self.connect_once(route, observer).await.map_err(|TryError { error, may_retry }| {
+        self.connect_once(route, observer, pace).await.map_err(|TryError { error, may_retry }| {
             let tries = if may_retry { format!(" ({CONNECT_TRIES} tries)") } else { String::new() };
             HostError { message: format!("{}{tries}", error.message), ..error }
         })
     }
 
-    async fn connect_once(&self, route: &[HostConfig], observer: &impl ConnectObserver) -> Result<Session, TryError> {
+    /// One try, of which `pace` and the gate of the jump host are told.
+    async fn connect_once(
+        &self,
+        route: &[HostConfig],
+        observer: &impl ConnectObserver,
+        pace: Option<&Arc<Gate>>,
+    ) -> Result<Session, TryError> {
         let (config, before) = route.split_last().expect("a route ends at its host");
+        let jump = match before.last() {
+            Some(jump_host) => {
+                observer.stage(Stage::Connect).await;
+                let shared = self.shared_session(before).await;
+                Some(shared.map_err(|error| at_jump_host(jump_host, error))?)
+            }
+            None => None,
+        };
+        let gate = jump.as_ref().map(|_| self.jump_hosts.gate(&chain_of(before)));
+        let paced = Try::begin(pace, gate.as_ref()).await;
+        let connected = self.connect_through(config, jump, observer, &paced).await;
+        paced.end(&connected);
+        connected
+    }
+
+    async fn connect_through(
+        &self,
+        config: &HostConfig,
+        jump: Option<JumpRoute>,
+        observer: &impl ConnectObserver,
+        paced: &Try,
+    ) -> Result<Session, TryError> {
         let limit = self.stage_limit(config);
         let host_key = self.host_key_check(config)?;
-        let dialled = self.dial(config, before, observer).await?;
+        let dialled = self.dial(config, jump, observer, paced).await?;
         let (wire, control) = Wire::new(dialled.stream);
         let wire_guard = WireGuard(control);
         let notes = Arc::new(SessionNotes::default());
@@ -192,6 +235,7 @@ impl Connector {
         let mut handle = shake_hands(connecting, &wire_guard, limit, observer)
             .await
             .map_err(|failure| failure.explain(&notes, &wire_guard, dialled.words.as_ref()))?;
+        paced.met();
         tracing::info!(address = %config.host_name, port = config.port, "host key accepted");
         observer.stage(Stage::Authenticate).await;
         self.log_in_within(limit, self.log_in(config, &mut handle, &notes)).await?;
@@ -306,28 +350,30 @@ impl Connector {
     async fn dial(
         &self,
         config: &HostConfig,
-        before: &[HostConfig],
+        jump: Option<JumpRoute>,
         observer: &impl ConnectObserver,
-    ) -> Result<Dialled, HostError> {
+        paced: &Try,
+    ) -> Result<Dialled, TryError> {
         let limit = self.stage_limit(config);
-        if let Some(jump_host) = before.last() {
-            observer.stage(Stage::Connect).await;
-            let route = self.shared_session(before).await.map_err(|error| at_jump_host(jump_host, error))?;
-            let channel = within(limit, Stage::Connect, route.direct_tcpip(&config.host_name, config.port)).await?;
+        if let Some(route) = jump {
+            let opening = async { Ok(route.direct_tcpip(&config.host_name, config.port).await) };
+            let channel = within(limit, Stage::Connect, opening).await??;
             return Ok(Dialled { stream: Box::new(JumpStream::new(channel)), route: Some(route), words: None });
         }
         if let Proxy::Command(command) = &config.proxy {
             observer.stage(Stage::Connect).await;
-            let (stream, words) = dial::proxy_command(command, self.settings.config.local().shell()).await?;
+            let (stream, words) = dial::proxy_command(command, self.settings.config.local().shell(), paced).await?;
             return Ok(Dialled { stream: Box::new(stream), route: None, words: Some(words) });
         }
         observer.stage(Stage::Resolve).await;
-        let looking_up = dial::resolve(&config.host_name, config.port, config.address_family);
-        let addresses = within(limit, Stage::Resolve, looking_up).await?;
+        let looking_up = dial::resolve(&config.host_name, config.port, config.address_family, paced);
+        let addresses = self.within_means(limit, Stage::Resolve, paced, looking_up).await?;
         observer.stage(Stage::Connect).await;
         let bind = bind_address(config)?;
-        let stream: TcpStream =
-            connect_attempts(config, || within(limit, Stage::Connect, dial::tcp(&addresses, bind))).await?;
+        let stream: TcpStream = connect_attempts(config, || {
+            self.within_means(limit, Stage::Connect, paced, dial::tcp(&addresses, bind, paced))
+        })
+        .await?;
         let keep_alive = SockRef::from(&stream).set_keepalive(config.tcp_keep_alive);
         keep_alive.map_err(|failure| error::from_connect(&failure))?;
         Ok(Dialled { stream: Box::new(stream), route: None, words: None })
@@ -338,10 +384,39 @@ impl Connector {
         &'a self,
         route: &'a [HostConfig],
     ) -> Pin<Box<dyn Future<Output = Result<JumpRoute, HostError>> + Send + 'a>> {
-        let hop = |config: &HostConfig| format!("{}@{}:{}", config.user, config.host_name, config.port);
-        let key = route.iter().map(hop).collect::<Vec<_>>().join(",");
-        Box::pin(async move { self.jump_hosts.route(&key, || self.connect_often(route, &Unobserved)).await })
+        let key = chain_of(route);
+        Box::pin(async move { self.jump_hosts.route(&key, || self.connect_often(route, &Unobserved, None)).await })
     }
+
+    /// Does `work`, or gives up on `stage` after `limit`. The time in which other sessions hold all our file
+    /// descriptors is not the host's.
+    async fn within_means<T>(
+        &self,
+        limit: Option<Duration>,
+        stage: Stage,
+        paced: &Try,
+        work: impl Future<Output = Result<T, HostError>>,
+    ) -> Result<T, HostError> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            match within(limit, stage, &mut work).await {
+                Err(error) if error.class == FailureClass::Timeout && paced.take_shortage() => {
+                    if Arc::strong_count(&self.spool_budget) == 1 {
+                        let message = "no file descriptor is free on this machine";
+                        let error = HostError::new(stage, FailureClass::Local, message);
+                        return Err(error.with_hint("raise the limit of open files (ulimit -n)"));
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+/// What the jump hosts at the end of the same `route` are known by.
+fn chain_of(route: &[HostConfig]) -> String {
+    let hop = |config: &HostConfig| format!("{}@{}:{}", config.user, config.host_name, config.port);
+    route.iter().map(hop).collect::<Vec<_>>().join(",")
 }
 
 /// `ConnectionAttempts`, one a second as ssh(1) does.

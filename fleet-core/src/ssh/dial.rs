@@ -17,6 +17,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 use super::config::AddressFamily;
 use super::error;
+use super::pacing::Try;
 use crate::outcome::{FailureClass, HostError, Stage};
 
 /// How long one address may stay silent before the next is tried beside it (RFC 8305 section 5).
@@ -27,11 +28,16 @@ const DESCRIPTOR_WAIT: Duration = Duration::from_millis(100);
 const PROXY_STDERR_LIMIT: usize = 400;
 
 /// The addresses of `name`, in the order the system prefers, alternating families.
-pub(super) async fn resolve(name: &str, port: u16, family: AddressFamily) -> Result<Vec<SocketAddr>, HostError> {
+pub(super) async fn resolve(
+    name: &str,
+    port: u16,
+    family: AddressFamily,
+    paced: &Try,
+) -> Result<Vec<SocketAddr>, HostError> {
     let found: Vec<SocketAddr> = match name.parse::<IpAddr>() {
         Ok(address) => vec![SocketAddr::new(address, port)],
         Err(_) => {
-            let looked_up = with_descriptors(|| tokio::net::lookup_host((name, port))).await;
+            let looked_up = with_descriptors(paced, || tokio::net::lookup_host((name, port))).await;
             looked_up.map_err(|error| resolve_error(&error))?.collect()
         }
     };
@@ -73,7 +79,7 @@ fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// Connects to the first address that answers, starting a further attempt beside those that hang. From the address
 /// `bind` only those of its family can be reached.
-pub(super) async fn tcp(addresses: &[SocketAddr], bind: Option<IpAddr>) -> Result<TcpStream, HostError> {
+pub(super) async fn tcp(addresses: &[SocketAddr], bind: Option<IpAddr>, paced: &Try) -> Result<TcpStream, HostError> {
     let within_reach = |address: &&SocketAddr| bind.is_none_or(|ip| ip.is_ipv4() == address.is_ipv4());
     let addresses: Vec<SocketAddr> = addresses.iter().filter(within_reach).copied().collect();
     if addresses.is_empty() {
@@ -82,7 +88,7 @@ pub(super) async fn tcp(addresses: &[SocketAddr], bind: Option<IpAddr>) -> Resul
     }
     let mut rest = addresses.into_iter();
     let mut attempts = FuturesUnordered::new();
-    attempts.extend(rest.next().map(|address| connect_one(address, bind)));
+    attempts.extend(rest.next().map(|address| connect_one(address, bind, paced)));
     let error = loop {
         let next = async {
             match rest.len() {
@@ -94,20 +100,20 @@ pub(super) async fn tcp(addresses: &[SocketAddr], bind: Option<IpAddr>) -> Resul
             Some(result) = attempts.next() => match result {
                 Ok(stream) => return Ok(stream),
                 Err(error) => {
-                    attempts.extend(rest.next().map(|address| connect_one(address, bind)));
+                    attempts.extend(rest.next().map(|address| connect_one(address, bind, paced)));
                     if attempts.is_empty() {
                         break error;
                     }
                 }
             },
-            () = next => attempts.extend(rest.next().map(|address| connect_one(address, bind))),
+            () = next => attempts.extend(rest.next().map(|address| connect_one(address, bind, paced))),
         }
     };
     Err(error::from_connect(&error))
 }
 
-async fn connect_one(address: SocketAddr, bind: Option<IpAddr>) -> io::Result<TcpStream> {
-    let socket = with_descriptors(async || start(address, bind)).await?;
+async fn connect_one(address: SocketAddr, bind: Option<IpAddr>, paced: &Try) -> io::Result<TcpStream> {
+    let socket = with_descriptors(paced, async || start(address, bind)).await?;
     let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
@@ -115,10 +121,16 @@ async fn connect_one(address: SocketAddr, bind: Option<IpAddr>) -> io::Result<Tc
 
 /// `attempt` until it is not for want of file descriptors that it fails: the shortage is ours, and passes as other
 /// hosts finish.
-async fn with_descriptors<T, F: Future<Output = io::Result<T>>>(mut attempt: impl FnMut() -> F) -> io::Result<T> {
+async fn with_descriptors<T, F: Future<Output = io::Result<T>>>(
+    paced: &Try,
+    mut attempt: impl FnMut() -> F,
+) -> io::Result<T> {
     loop {
         match attempt().await {
-            Err(error) if error::is_out_of_descriptors(&error) => tokio::time::sleep(DESCRIPTOR_WAIT).await,
+            Err(error) if error::is_out_of_descriptors(&error) => {
+                paced.lacks_descriptors();
+                tokio::time::sleep(DESCRIPTOR_WAIT).await;
+            }
             result => return result,
         }
     }
@@ -144,7 +156,11 @@ pub(super) type ProxyWords = Arc<Mutex<Vec<u8>>>;
 
 /// Starts `command` (tokens expanded) by the user's `shell`, as ssh_config(5) says. In a process group of its own, so
 /// that a Ctrl-C at the terminal reaches us and not the connections.
-pub(super) async fn proxy_command(command: &str, shell: &str) -> Result<(ProxyCommand, ProxyWords), HostError> {
+pub(super) async fn proxy_command(
+    command: &str,
+    shell: &str,
+    paced: &Try,
+) -> Result<(ProxyCommand, ProxyWords), HostError> {
     let failed = |error: io::Error| {
         HostError::new(
             Stage::Connect,
@@ -161,7 +177,7 @@ pub(super) async fn proxy_command(command: &str, shell: &str) -> Result<(ProxyCo
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    let mut child = with_descriptors(|| std::future::ready(shell_command.spawn())).await.map_err(failed)?;
+    let mut child = with_descriptors(paced, || std::future::ready(shell_command.spawn())).await.map_err(failed)?;
     let words = ProxyWords::default();
     let stdin = child.stdin.take().expect("stdin was asked to be a pipe");
     let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
@@ -229,10 +245,13 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let refusing = SocketAddr::new("127.77.0.1".parse().unwrap(), port);
-        let stream = tcp(&[refusing, listener.local_addr().unwrap()], None).await.unwrap();
+        let stream = tcp(&[refusing, listener.local_addr().unwrap()], None, &Try::default()).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
         assert!(stream.nodelay().unwrap());
-        assert_eq!(tcp(&[refusing], None).await.unwrap_err().to_string(), "connect: connection refused");
+        assert_eq!(
+            tcp(&[refusing], None, &Try::default()).await.unwrap_err().to_string(),
+            "connect: connection refused"
+        );
     }
 
     #[tokio::test]
@@ -241,29 +260,33 @@ mod tests {
         let four = listener.local_addr().unwrap();
         let six = SocketAddr::new("::1".parse().unwrap(), four.port());
         let from = |text: &str| Some(text.parse().unwrap());
-        let stream = tcp(&[six, four], from("127.0.0.9")).await.unwrap();
+        let stream = tcp(&[six, four], from("127.0.0.9"), &Try::default()).await.unwrap();
         assert_eq!(stream.local_addr().unwrap().ip(), address("127.0.0.9:1").ip());
         for (to, bind) in [(four, "::1"), (six, "127.0.0.1")] {
-            let error = tcp(&[to], from(bind)).await.unwrap_err();
+            let error = tcp(&[to], from(bind), &Try::default()).await.unwrap_err();
             assert_eq!(error.to_string(), "connect: no address of the host is of the family of BindAddress");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_shortage_of_file_descriptors_is_waited_out() {
+        let paced = Try::default();
         let shortage = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
         let mut answers = shortage.into_iter().map(|errno| Err(errno.into())).chain([Ok("started")]);
         let attempt = || std::future::ready(answers.next().unwrap());
-        assert_eq!(with_descriptors(attempt).await.unwrap(), "started");
-        let denied = with_descriptors(|| std::future::ready(io::Result::<()>::Err(rustix::io::Errno::ACCESS.into())));
+        assert_eq!(with_descriptors(&paced, attempt).await.unwrap(), "started");
+        assert!(paced.take_shortage());
+        let denied =
+            with_descriptors(&paced, || std::future::ready(io::Result::<()>::Err(rustix::io::Errno::ACCESS.into())));
         assert_eq!(denied.await.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert!(!paced.take_shortage());
     }
 
     #[tokio::test]
     async fn a_proxy_command_runs_in_the_given_shell() {
-        let error = proxy_command("true", "/none/shell").await.err().unwrap();
+        let error = proxy_command("true", "/none/shell", &Try::default()).await.err().unwrap();
         assert_eq!(error.to_string(), "connect: cannot start the ProxyCommand: no such file or directory");
-        let (mut proxy, _) = proxy_command("never run", "/bin/echo").await.unwrap();
+        let (mut proxy, _) = proxy_command("never run", "/bin/echo", &Try::default()).await.unwrap();
         let mut said = String::new();
         proxy.read_to_string(&mut said).await.unwrap();
         assert_eq!(said, "-c exec never run\n");
@@ -271,7 +294,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_proxy_command_is_a_stream_and_ends_with_it() {
-        let (mut proxy, words) = proxy_command("sh -c 'echo oops >&2; cat'", "/bin/sh").await.unwrap();
+        let (mut proxy, words) = proxy_command("sh -c 'echo oops >&2; cat'", "/bin/sh", &Try::default()).await.unwrap();
         proxy.write_all(b"through\n").await.unwrap();
         let mut back = [0; 8];
         proxy.read_exact(&mut back).await.unwrap();

@@ -17,6 +17,7 @@ use super::session::WireGuard;
 use crate::outcome::{FailureClass, HostError, Stage};
 
 /// One try's failure, and whether another try may help.
+#[derive(Debug)]
 pub(super) struct TryError {
     pub(super) error: HostError,
     pub(super) may_retry: bool,

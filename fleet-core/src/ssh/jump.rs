@@ -11,8 +11,10 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::drained::DrainedStream;
+use super::pacing::THROUGH_A_JUMP_HOST;
 use super::session::Session;
 use crate::outcome::HostError;
+use crate::pace::Gate;
 
 /// How long a failure is told to those who ask later, at least: a jump host that refuses us must not be asked again
 /// for every one of a thousand hosts, which may lock the account. A failure that took longer to find out is told for as
@@ -37,9 +39,17 @@ struct Failure {
 #[derive(Default)]
 pub(super) struct JumpHosts {
     open: Mutex<HashMap<String, Opening>>,
+    /// What bounds the connections on their way through each.
+    gates: Mutex<HashMap<String, Arc<Gate>>>,
 }
 
 impl JumpHosts {
+    /// The gate for connections through the end of `chain`.
+    pub(super) fn gate(&self, chain: &str) -> Arc<Gate> {
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(gates.entry(chain.to_owned()).or_insert_with(|| Arc::new(Gate::new(THROUGH_A_JUMP_HOST))))
+    }
+
     /// The session at the end of `chain`, opened by the first who asks; all who ask meanwhile get the same session or
     /// the same failure. A session that has since been lost, or is silent for too long, is opened again; a failure is
     /// tried again after a while.

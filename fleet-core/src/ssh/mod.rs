@@ -21,6 +21,7 @@ mod identities;
 mod jump;
 mod keys;
 pub mod known_hosts;
+mod pacing;
 mod parameters;
 mod pattern;
 mod prompt;

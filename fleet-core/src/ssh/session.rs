@@ -5,10 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use russh::ChannelOpenFailure;
 use russh::client::Handle;
 
 use super::exec::Exec;
 use super::handler::{SessionHandler, SessionNotes};
+use super::handshake::TryError;
 use super::jump::JumpRoute;
 use super::spool::{Spool, SpoolBudget};
 use super::wire::WireControl;
@@ -107,15 +109,15 @@ impl Session {
         &self,
         name: &str,
         port: u16,
-    ) -> Result<russh::Channel<russh::client::Msg>, HostError> {
+    ) -> Result<russh::Channel<russh::client::Msg>, TryError> {
         self.handle.channel_open_direct_tcpip(name, u32::from(port), "127.0.0.1", 0).await.map_err(
             |error| match error {
-                russh::Error::ChannelOpenFailure(failure) => HostError::new(
-                    Stage::Connect,
-                    FailureClass::Refused,
-                    format!("through the jump host: {}", super::error::describe_open_failure(&failure)),
-                ),
-                _ => self.lost(Stage::Connect),
+                russh::Error::ChannelOpenFailure(failure) => {
+                    let message = format!("through the jump host: {}", super::error::describe_open_failure(&failure));
+                    let may_retry = failure == ChannelOpenFailure::ResourceShortage;
+                    TryError { error: HostError::new(Stage::Connect, FailureClass::Refused, message), may_retry }
+                }
+                _ => self.lost(Stage::Connect).into(),
             },
         )
     }

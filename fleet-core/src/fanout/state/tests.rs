@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::{Wave, WaveKind};
-use crate::fanout::{Canary, Consent, RetrySettings};
+use crate::fanout::{Canary, Consent, FanoutLimit, RetrySettings};
 use crate::outcome::{FailureClass, HostError};
 use crate::settings::Share;
 
@@ -31,12 +31,16 @@ fn canary(hosts: usize, consent: Consent) -> Option<Canary> {
     Some(Canary { hosts: NonZeroUsize::new(hosts).unwrap(), consent })
 }
 
+fn places(limit: usize) -> Places {
+    Places::new(FanoutLimit::exactly(limit), None)
+}
+
 fn plain(hosts: usize, limit: usize) -> RunState {
-    RunState::new(hosts, limit, RolloutSettings::default(), 1)
+    RunState::new(hosts, places(limit), RolloutSettings::default(), 1)
 }
 
 fn with(hosts: usize, limit: usize, settings: RolloutSettings) -> RunState {
-    RunState::new(hosts, limit, settings, 1)
+    RunState::new(hosts, places(limit), settings, 1)
 }
 
 fn starts(steps: &[Step]) -> Vec<HostIndex> {
@@ -73,6 +77,44 @@ fn a_free_place_is_taken_by_the_next_host() {
     assert!(state.is_over());
     assert_eq!(state.completion(), Completion::Complete);
     assert_eq!(state.into_report().outcomes(), [OK, OK, OK, FAILED]);
+}
+
+#[test]
+fn those_on_their_way_in_have_a_limit_of_their_own() {
+    let paced = Places::new(FanoutLimit { hosts: 4, most: 4 }, Some(2));
+    let mut state = RunState::new(9, paced, RolloutSettings::default(), 1);
+    assert_eq!(starts(&state.step(Input::Begin, SECOND)), [0, 1]);
+    assert_eq!(starts(&state.step(Input::Stage(0, Stage::Authenticate), SECOND)), [0; 0]);
+    assert_eq!(starts(&state.step(Input::Stage(0, Stage::Channel), SECOND)), [2]);
+    assert_eq!(starts(&state.step(Input::Stage(0, Stage::Command), SECOND)), [0; 0], "it is in already");
+    assert_eq!(starts(&end(&mut state, [1], &refused(), SECOND)), [3]);
+    assert_eq!(starts(&state.step(Input::Handshakes(9), SECOND)), [4], "four at once");
+    assert_eq!(starts(&state.step(Input::Handshakes(1), SECOND)), [0; 0]);
+    assert_eq!(starts(&end(&mut state, [0], &OK, SECOND)), [0; 0], "three are on their way");
+    assert_eq!(starts(&end(&mut state, [2, 3, 4], &OK, SECOND)), [5]);
+}
+
+#[test]
+fn another_attempt_is_on_its_way_in_again() {
+    let settings =
+        RolloutSettings { retry: RetrySettings { connections: 0, commands: 1 }, ..RolloutSettings::default() };
+    let mut state = RunState::new(2, Places::new(FanoutLimit::exactly(2), Some(1)), settings, 1);
+    state.step(Input::Begin, SECOND);
+    assert_eq!(starts(&state.step(Input::Stage(0, Stage::Command), SECOND)), [1]);
+    assert_eq!(starts(&end(&mut state, [0], &FAILED, SECOND)), [0; 0]);
+    assert_eq!(starts(&state.step(Input::Woken, SECOND * 99)), [0; 0], "the other has not arrived");
+    assert_eq!(starts(&state.step(Input::Stage(1, Stage::Command), SECOND * 99)), [0]);
+}
+
+#[test]
+fn a_person_changes_the_number_of_hosts_at_once() {
+    let mut state = plain(20, 8);
+    state.step(Input::Begin, SECOND);
+    let steps = state.step(Input::More, SECOND);
+    assert_eq!(steps, [Step::Notice("fan-out: 10 at once".into()), Step::Start(8, 1), Step::Start(9, 1)]);
+    assert_eq!(state.step(Input::Fewer, SECOND), [Step::Notice("fan-out: 8 at once; 10 still run".into())]);
+    assert_eq!(starts(&end(&mut state, [0, 1], &OK, SECOND)), [0; 0]);
+    assert_eq!(starts(&end(&mut state, [2], &OK, SECOND)), [10]);
 }
 
 #[test]
@@ -281,7 +323,7 @@ fn a_retry_is_part_of_its_wave() {
 fn splay_spreads_the_starts_of_a_wave_by_the_seed() {
     let settings = || RolloutSettings { splay: SECOND * 100, ..RolloutSettings::default() };
     let order = |seed| {
-        let mut state = RunState::new(20, 20, settings(), seed);
+        let mut state = RunState::new(20, places(20), settings(), seed);
         assert_eq!(starts(&state.step(Input::Begin, SECOND)), [0; 0]);
         let mut starts_at = Vec::new();
         while let Some(at) = state.wake_at() {
@@ -465,7 +507,7 @@ fn play(
 ) -> Result<Vec<Outcome>, TestCaseError> {
     let hosts = scripts.len();
     let mut play = Play {
-        state: RunState::new(hosts, limit, settings.clone(), 5),
+        state: RunState::new(hosts, places(limit), settings.clone(), 5),
         scripts,
         settings,
         limit: limit.max(1),

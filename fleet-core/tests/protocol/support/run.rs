@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fleet_core::event::{Event, HostEvent, HostIndex, Stream, Wave};
 use fleet_core::fanout::{
-    Answer, CanaryReport, Confirm, Fanout, Finished, HostContext, RolloutSettings, Signals, Task,
+    Answer, CanaryReport, Confirm, Fanout, FanoutLimit, Finished, HostContext, Requests, RolloutSettings, Signals, Task,
 };
 use fleet_core::host::Host;
 use fleet_core::outcome::{ExitRule, Outcome, Report, SkipCause, Stage};
-use fleet_core::render::{Ending, RenderError, Renderer};
+use fleet_core::render::{Ending, Occasion, RenderError, Renderer};
 use fleet_core::ssh::{ConnectObserver, Connector, OutputSink};
 use tokio::sync::watch;
 
@@ -103,6 +103,10 @@ impl Renderer for Recorder {
         Ok(())
     }
 
+    fn slowest(&mut self, _: Occasion, _: std::time::Duration) -> Result<(), RenderError> {
+        Ok(())
+    }
+
     fn tick(&mut self, _: std::time::Duration) -> Result<(), RenderError> {
         Ok(())
     }
@@ -132,6 +136,16 @@ pub(crate) async fn fan_out(task: RunCommand, limit: usize, recorder: &Recorder,
     let (_asking, quiet) = watch::channel(false);
     let (rollout, confirm) = (RolloutSettings::default(), Arc::new(Nobody));
     let hosts = task.hosts.len();
-    let fanout = Fanout { hosts, limit, exit_rule: ExitRule::WorstClass, rollout, seed: 1, confirm, quiet };
+    let fanout = Fanout {
+        hosts,
+        limit: FanoutLimit::exactly(limit),
+        pace: None,
+        exit_rule: ExitRule::WorstClass,
+        rollout,
+        seed: 1,
+        confirm,
+        requests: Requests::new().1,
+        quiet,
+    };
     in_time("the run", fanout.run(task, Box::new(recorder.clone()), signals)).await
 }
