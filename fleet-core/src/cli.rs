@@ -6,6 +6,7 @@
 mod canary;
 mod connection;
 mod failure;
+mod keys;
 mod logging;
 mod output;
 mod refused;
@@ -21,6 +22,7 @@ use clap::Args;
 pub use self::canary::CanaryQuestion;
 use self::connection::ConnectionArgs;
 pub use self::failure::Failure;
+pub use self::keys::{Keys, KeysGuard};
 use self::output::OutputArgs;
 use self::refused::RefusedArgs;
 use self::rollout::RolloutArgs;
@@ -82,6 +84,8 @@ pub struct Prepared {
     pub purpose: Purpose,
     /// Whether remarks about single hosts are shown.
     pub verbosity: u8,
+    /// Who reads standard input.
+    pub stdin: StdinUse,
 }
 
 /// Whether a password is to be asked for.
@@ -156,6 +160,7 @@ impl FleetArgs {
             purpose,
             rollout,
             verbosity: self.output.verbose,
+            stdin,
             settings,
             selected,
         })

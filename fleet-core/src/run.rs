@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use self::fan_out::fan_out;
-use crate::cli::{CanaryQuestion, Failure, Password, Prepared, Purpose, TerminalPrompt};
+use crate::cli::{CanaryQuestion, Failure, Keys, KeysGuard, Password, Prepared, Purpose, TerminalPrompt};
 use crate::fanout::{Fanout, Finished, Requests, Signals, Task};
 use crate::host::Host;
 use crate::outcome::ExitStatus;
@@ -54,7 +54,7 @@ async fn run_on_hosts<T: Task>(
     make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure>,
 ) -> Result<ExitStatus, Failure> {
     let mut signals = Signals::of_process().map_err(|error| Failure::ours(&error))?;
-    let (_keys, requests) = Requests::of_process().map_err(|error| Failure::ours(&error))?;
+    let (wishes, requests) = Requests::of_process().map_err(|error| Failure::ours(&error))?;
     let (prompt, quiet) = TerminalPrompt::new();
     let prompt = Arc::new(prompt);
     let password = tokio::select! {
@@ -90,7 +90,10 @@ async fn run_on_hosts<T: Task>(
         requests,
         quiet,
     };
+    let keys = KeysGuard(Keys::listen(prepared.stdin, wishes).map_err(|error| Failure::ours(&error))?);
+    prompt.shares(keys.0.clone());
     let finished = fanout.run(task, renderer, signals).await;
+    drop(keys);
     prompt.close();
     Ok(conclude(prepared.program, finished))
 }

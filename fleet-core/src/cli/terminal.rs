@@ -4,11 +4,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::sync::watch;
 
+use super::Keys;
 use crate::ssh::{Prompt, Secret};
 
 /// Asks at the controlling terminal, one question at a time; output is held back while one is open.
@@ -17,6 +18,8 @@ pub struct TerminalPrompt {
     asking: watch::Sender<bool>,
     one_at_a_time: Mutex<()>,
     state: Mutex<State>,
+    /// Who else reads from the terminal.
+    keys: OnceLock<Keys>,
 }
 
 /// What the open question has changed.
@@ -35,7 +38,12 @@ impl TerminalPrompt {
     #[must_use]
     pub fn new() -> (Self, watch::Receiver<bool>) {
         let (asking, quiet) = watch::channel(false);
-        (Self { asking, one_at_a_time: Mutex::default(), state: Mutex::default() }, quiet)
+        (Self { asking, one_at_a_time: Mutex::default(), state: Mutex::default(), keys: OnceLock::new() }, quiet)
+    }
+
+    /// From now on `keys` reads from the same terminal, and gives it up for questions.
+    pub fn shares(&self, keys: Keys) {
+        let _ = self.keys.set(keys);
     }
 
     /// Shows `question` and reads the line that is typed. Blocks.
@@ -79,8 +87,11 @@ impl TerminalPrompt {
     fn question(&self, question: &str, echo: Echo) -> io::Result<String> {
         let _one_at_a_time = lock(&self.one_at_a_time);
         self.asking.send_replace(true);
+        let keys = self.keys.get();
+        keys.inspect(|keys| keys.lend());
         let answer = self.ask(question, echo);
         self.restore(State::Quiet);
+        keys.inspect(|keys| keys.take_back());
         self.asking.send_replace(false);
         answer
     }
