@@ -219,14 +219,33 @@ impl Running {
     /// # Panics
     /// When the program is not on a terminal, or the deadline passes before it turns the echo off.
     pub fn type_secret(&mut self, secret: &str) {
+        self.wait_for_modes(|modes| modes.contains(LocalModes::ICANON) && !modes.contains(LocalModes::ECHO));
+        self.write(format!("{secret}\n").as_bytes());
+    }
+
+    /// Waits until its terminal gives out single keys.
+    ///
+    /// # Panics
+    /// When the program is not on a terminal, or the deadline passes before.
+    pub fn wait_for_keys(&self) {
+        self.wait_for_modes(|modes| !modes.intersects(LocalModes::ICANON | LocalModes::ECHO));
+    }
+
+    /// Waits until its terminal gives out lines and shows what is typed, as a shell's does while a command runs.
+    ///
+    /// # Panics
+    /// As [`Running::wait_for_keys`].
+    pub fn wait_for_lines(&self) {
+        self.wait_for_modes(|modes| modes.contains(LocalModes::ICANON | LocalModes::ECHO));
+    }
+
+    fn wait_for_modes(&self, are_right: impl Fn(LocalModes) -> bool) {
         let terminal = self.terminal.as_ref().expect("the run is on a terminal");
-        let echoes = || tcgetattr(terminal).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ECHO));
-        while echoes() {
-            assert!(Instant::now() < self.deadline, "the terminal shows what is typed: {}", self.report());
+        while !tcgetattr(terminal).is_ok_and(|modes| are_right(modes.local_modes)) {
+            assert!(Instant::now() < self.deadline, "the terminal is not set up: {}", self.report());
             // There is no event for a change of the modes.
             std::thread::sleep(Duration::from_millis(5));
         }
-        self.write(format!("{secret}\n").as_bytes());
     }
 
     /// Ends its stdin.

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::StdinUse;
-use crate::fanout::Request;
+use crate::fanout::{Request, is_ignored};
 use crate::render::{ProgressLine, progress_line};
 
 /// How often it is looked whether the terminal has become ours; nothing tells of that.
@@ -49,19 +49,18 @@ impl Keys {
     /// # Errors
     /// When the operating system lets us install no handler for Ctrl-Z.
     pub fn listen(stdin: StdinUse, requests: mpsc::Sender<Request>) -> io::Result<Self> {
-        let is_piped = progress_line(&io::stdout()) == ProgressLine::Hidden
-            || progress_line(&io::stderr()) == ProgressLine::Hidden;
+        let is_piped = [progress_line(&io::stdout()), progress_line(&io::stderr())].contains(&ProgressLine::Hidden);
         if stdin != StdinUse::Free || !io::stdin().is_terminal() || is_piped {
             return Ok(Self::default());
         }
         let keyboard = Keyboard { stdin: io::stdin(), ours: None, lent: 0, is_closed: false, reader: None };
         let shared = Arc::new(Mutex::new(keyboard));
         let keys = Self(Some(Arc::clone(&shared)));
-        tokio::spawn(suspend(
-            keys.clone(),
-            signal(SignalKind::from_raw(Signal::TSTP.as_raw()))?,
-            signal(SignalKind::from_raw(Signal::CONT.as_raw()))?,
-        ));
+        let [stop, go_on] = [Signal::TSTP, Signal::CONT].map(Signal::as_raw);
+        if !is_ignored(stop) {
+            let streams = (signal(SignalKind::from_raw(stop))?, signal(SignalKind::from_raw(go_on))?);
+            tokio::spawn(suspend(keys.clone(), streams.0, streams.1));
+        }
         let reader = thread::spawn({
             let shared = Arc::clone(&shared);
             move || read(&shared, &requests)
