@@ -1,5 +1,7 @@
 //! The loop with scripted tasks: no SSH, no clock but tokio's paused one.
 
+mod meanwhile;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,0 +1,112 @@
+//! What happens while a run goes on: requests, silence, a limit that is found out.
+
+use tokio::sync::Barrier;
+
+use super::*;
+use crate::pace::{Bounds, Gate};
+
+/// A renderer that remembers why the slowest hosts were named, and what else was said of the run.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Renderer for Told {
+    fn event(&mut self, _: &HostEvent) -> Result<(), RenderError> {
+        Ok(())
+    }
+
+    fn notice(&mut self, text: &str) -> Result<(), RenderError> {
+        self.0.lock().unwrap().push(text.to_owned());
+        Ok(())
+    }
+
+    fn wave(&mut self, _: &Wave, _: Duration) -> Result<(), RenderError> {
+        Ok(())
+    }
+
+    fn slowest(&mut self, occasion: Occasion, now: Duration) -> Result<(), RenderError> {
+        let occasion = match occasion {
+            Occasion::Asked => "asked".to_owned(),
+            Occasion::Silence(silent) => format!("silent for {}s", silent.as_secs()),
+        };
+        self.0.lock().unwrap().push(format!("{}s: {occasion}", now.as_secs()));
+        Ok(())
+    }
+
+    fn tick(&mut self, _: Duration) -> Result<(), RenderError> {
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), RenderError> {
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &Report, _: &Ending) -> Result<(), RenderError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_silence_the_slowest_are_named_with_growing_pauses() {
+    let task = Scripted(async |host: HostContext| {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        host.emit(Event::Stage(Stage::Command)).await;
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        Outcome::Exited(0)
+    });
+    let told = Told::default();
+    let _ = fanout(1, 1).0.run(task, Box::new(told.clone()), Signals::scripted().1).await;
+    let seconds: Vec<_> =
+        told.0.lock().unwrap().iter().map(|text| text.split('.').next().unwrap().to_owned()).collect();
+    assert_eq!(seconds, ["15s: silent for 10s", "25s: silent for 20s", "45s: silent for 40s"]);
+}
+
+#[tokio::test]
+async fn requests_are_done_while_hosts_run() {
+    let (sender, requests) = Requests::new();
+    let both = Arc::new(Barrier::new(2));
+    let task = Scripted(move |_| {
+        let both = Arc::clone(&both);
+        async move {
+            both.wait().await;
+            Outcome::Exited(0)
+        }
+    });
+    for request in [Request::Slowest, Request::More] {
+        sender.send(request).await.unwrap();
+    }
+    let told = Told::default();
+    let fanout = Fanout { requests, ..fanout(2, 1).0 };
+    let finished = fanout.run(task, Box::new(told.clone()), Signals::scripted().1).await;
+    assert_eq!(finished.report.outcomes(), [Outcome::Exited(0), Outcome::Exited(0)]);
+    assert_eq!(*told.0.lock().unwrap(), ["0s: asked", "fan-out: 2 at once"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_hosts_start_as_the_gate_opens() {
+    let gate = Arc::new(Gate::new(Bounds { least: 1, start: 8, most: 64 }));
+    let arriving = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let counts = (Arc::clone(&arriving), Arc::clone(&most), Arc::clone(&gate));
+    let task = Scripted(move |host: HostContext| {
+        let (arriving, most, gate) = counts.clone();
+        async move {
+            let attempt = gate.begin();
+            most.fetch_max(arriving.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            arriving.fetch_sub(1, Ordering::SeqCst);
+            attempt.done();
+            host.emit(Event::Stage(Stage::Channel)).await;
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            Outcome::Exited(0)
+        }
+    });
+    let told = Told::default();
+    let fanout = Fanout {
+        limit: FanoutLimit { hosts: 200, most: 200 },
+        pace: Some(Pace { gate, remarks: Remarks::Shown }),
+        ..fanout(200, 1).0
+    };
+    let _ = fanout.run(task, Box::new(told.clone()), Signals::scripted().1).await;
+    assert_eq!(most.load(Ordering::SeqCst), 64);
+    assert_eq!(told.0.lock().unwrap().last().unwrap(), "fan-out 64: handshakes take 10ms");
+}
