@@ -12,11 +12,10 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, getpgrp, getpid, kill_process};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::StdinUse;
-use crate::fanout::{Request, is_ignored};
+use crate::fanout::{Request, SignalKindStream};
 use crate::render::{ProgressLine, progress_line};
 
 /// How often it is looked whether the terminal has become ours; nothing tells of that.
@@ -56,11 +55,8 @@ impl Keys {
         let keyboard = Keyboard { stdin: io::stdin(), ours: None, lent: 0, is_closed: false, reader: None };
         let shared = Arc::new(Mutex::new(keyboard));
         let keys = Self(Some(Arc::clone(&shared)));
-        let [stop, go_on] = [Signal::TSTP, Signal::CONT].map(Signal::as_raw);
-        if !is_ignored(stop) {
-            let streams = (signal(SignalKind::from_raw(stop))?, signal(SignalKind::from_raw(go_on))?);
-            tokio::spawn(suspend(keys.clone(), streams.0, streams.1));
-        }
+        let [stops, continues] = [Signal::TSTP, Signal::CONT].map(|signal| SignalKindStream::of(signal.as_raw()));
+        tokio::spawn(suspend(keys.clone(), stops?, continues?));
         let reader = thread::spawn({
             let shared = Arc::clone(&shared);
             move || read(&shared, &requests)
@@ -197,11 +193,12 @@ fn meaning(key: u8) -> Option<Request> {
 }
 
 /// Ctrl-Z: stops the process as it would stop by itself, but with the terminal as it was.
-async fn suspend(keys: Keys, mut stops: tokio::signal::unix::Signal, mut continues: tokio::signal::unix::Signal) {
-    while stops.recv().await.is_some() {
+async fn suspend(keys: Keys, mut stops: SignalKindStream, mut continues: SignalKindStream) {
+    loop {
+        stops.next().await;
         keys.lend();
         let _ = kill_process(getpid(), Signal::STOP);
-        let _ = continues.recv().await;
+        continues.next().await;
         keys.take_back();
     }
 }

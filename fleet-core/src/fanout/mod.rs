@@ -34,7 +34,7 @@ use self::renderer_thread::RendererThread;
 pub use self::request::{Request, Requests};
 pub use self::retry::RetrySettings;
 pub use self::rollout::{Answer, AtEarlyEnd, Canary, CanaryReport, Confirm, Consent, RolloutSettings};
-pub(crate) use self::signal::is_ignored;
+pub(crate) use self::signal::SignalKindStream;
 pub use self::signal::{Signal, Signals};
 use self::silence::Silence;
 use self::state::RunState;

@@ -4,10 +4,9 @@
 
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::signal::is_ignored;
+use super::signal::SignalKindStream;
 
 /// A wish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +41,16 @@ impl Requests {
     /// When the operating system lets us install no handler.
     pub fn of_process() -> io::Result<(mpsc::Sender<Request>, Self)> {
         let (sender, requests) = Self::new();
-        let kind = SignalKind::user_defined1();
-        if !is_ignored(kind.as_raw_value()) {
-            let mut incoming = signal(kind)?;
-            let sender = sender.clone();
-            tokio::spawn(async move {
-                while incoming.recv().await.is_some() && sender.send(Request::Slowest).await.is_ok() {}
-            });
-        }
+        let mut asked = SignalKindStream::of(rustix::process::Signal::USR1.as_raw())?;
+        let asking = sender.clone();
+        tokio::spawn(async move {
+            loop {
+                asked.next().await;
+                if asking.send(Request::Slowest).await.is_err() {
+                    break;
+                }
+            }
+        });
         Ok((sender, requests))
     }
 

@@ -69,6 +69,33 @@ impl Signals {
     }
 }
 
+/// The signals of one kind, which no longer do what they would by themselves; for kinds that do not end a run.
+#[derive(Debug)]
+pub(crate) struct SignalKindStream(Option<tokio::signal::unix::Signal>);
+
+impl SignalKindStream {
+    /// Those of this number; none where the process was started to ignore them.
+    ///
+    /// # Errors
+    /// When the operating system lets us install no handler.
+    pub(crate) fn of(number: i32) -> io::Result<Self> {
+        if is_ignored(number) {
+            return Ok(Self(None));
+        }
+        signal(SignalKind::from_raw(number)).map(|signals| Self(Some(signals)))
+    }
+
+    /// Waits for the next one. Safe to cancel.
+    pub(crate) async fn next(&mut self) {
+        if let Some(signals) = &mut self.0
+            && signals.recv().await.is_some()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
 /// Whether the process was started to ignore the signal of this number.
 pub(crate) fn is_ignored(signal: i32) -> bool {
     ignored_signals() & (1 << (signal - 1)) != 0

@@ -111,14 +111,8 @@ impl RunState {
                 self.places.allow_handshakes(handshakes);
                 self.start_more(now)
             }
-            Input::More => {
-                let hosts = self.places.grow();
-                self.say_limit(hosts, now)
-            }
-            Input::Fewer => {
-                let hosts = self.places.shrink();
-                self.say_limit(hosts, now)
-            }
+            Input::More => self.resize(Places::grow, now),
+            Input::Fewer => self.resize(Places::shrink, now),
             Input::Ended(index, outcome) => self.ended(index, outcome, now),
             Input::Woken => self.woken(now),
             Input::Answered(answer) => self.answered(answer, now),
@@ -215,14 +209,12 @@ impl RunState {
         self.start_more(now)
     }
 
-    fn say_limit(&mut self, hosts: usize, now: Duration) -> Vec<Step> {
-        let still = match self.running() {
-            running if running > hosts => format!("; {running} still run"),
-            _ => String::new(),
-        };
-        let mut steps = vec![Step::Notice(format!("fan-out: {hosts} at once{still}"))];
-        steps.extend(self.start_more(now));
-        steps
+    fn resize(&mut self, resize: fn(&mut Places) -> usize, now: Duration) -> Vec<Step> {
+        let hosts = resize(&mut self.places);
+        let still = Some(self.running()).filter(|running| *running > hosts);
+        let still = still.map_or_else(String::new, |running| format!("; {running} still run"));
+        let notice = Step::Notice(format!("fan-out: {hosts} at once{still}"));
+        std::iter::once(notice).chain(self.start_more(now)).collect()
     }
 
     fn ended(&mut self, index: HostIndex, outcome: Outcome, now: Duration) -> Vec<Step> {
