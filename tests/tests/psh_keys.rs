@@ -122,3 +122,13 @@ fn the_fan_out_grows_with_quick_handshakes_and_says_so_when_asked_for_more() {
     let run = world.env.psh(["-v", "-H", "web[01-40]", "echo fine"]).finish().expect_code(0);
     run.expect_stderr("psh: fan-out 40: handshakes take ");
 }
+
+#[test]
+fn few_descriptors_mean_fewer_hosts_at_once_and_no_failure() {
+    let world = World::new(60);
+    world.end();
+    let limited = ["--nofile=48:48", &world.env.psh_path(), "-H", "web[01-60]", "echo fine"];
+    let run = world.env.run(&program("prlimit"), limited).patience(Duration::from_secs(120)).finish().expect_code(0);
+    assert_eq!(run.stdout_text().matches("fine").count(), 60, "{run}");
+    run.expect_nowhere("open files");
+}
