@@ -26,7 +26,7 @@ impl World {
     }
 
     fn end(&self) {
-        std::fs::write(&self.end, "").unwrap();
+        std::fs::write(&self.end, "").expect("the shared folder can be written");
     }
 
     fn on_terminal(&self, arguments: &[&str]) -> Running {
@@ -39,7 +39,7 @@ fn enter_names_the_slow_hosts_and_the_terminal_is_given_back() {
     let world = World::new(2);
     let script = format!("{} -H 'web[01-02]' '{}'; stty -a", world.env.psh_path(), world.command());
     let mut run = world.env.run(&program("sh"), ["-c", &script]).on_terminal().start();
-    ["up web01", "up web02"].map(|text| run.wait_for_stdout(text));
+    ["up web01", "up web02"].iter().for_each(|text| run.wait_for_stdout(text));
     run.wait_for_keys();
     run.write(b"x\n");
     run.wait_for_stdout("psh: 0/2 done, 2 running after ");
@@ -54,7 +54,7 @@ fn enter_names_the_slow_hosts_and_the_terminal_is_given_back() {
 fn plus_and_minus_change_how_many_hosts_run_at_once() {
     let world = World::new(4);
     let mut run = world.on_terminal(&["-p", "2", "-H", "web[01-04]"]);
-    ["up web01", "up web02"].map(|text| run.wait_for_stdout(text));
+    ["up web01", "up web02"].iter().for_each(|text| run.wait_for_stdout(text));
     run.wait_for_keys();
     run.write(b"+");
     run.wait_for_stdout("psh: fan-out: 3 at once");

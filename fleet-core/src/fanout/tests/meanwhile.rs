@@ -81,32 +81,24 @@ async fn requests_are_done_while_hosts_run() {
     assert_eq!(*told.0.lock().unwrap(), ["0s: asked", "fan-out: 2 at once"]);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn more_hosts_start_as_the_gate_opens() {
-    let gate = Arc::new(Gate::new(Bounds { least: 1, start: 8, most: 64 }));
-    let arriving = Arc::new(AtomicUsize::new(0));
-    let most = Arc::new(AtomicUsize::new(0));
-    let counts = (Arc::clone(&arriving), Arc::clone(&most), Arc::clone(&gate));
-    let task = Scripted(move |host: HostContext| {
-        let (arriving, most, gate) = counts.clone();
+    let gate = Arc::new(Gate::new(Bounds { least: 1, start: 8, most: 16 }));
+    let (eight, all) = (Arc::new(Barrier::new(8)), Arc::new(Barrier::new(16)));
+    let pace = Pace { gate: Arc::clone(&gate), remarks: Remarks::Hidden };
+    // None arrives before all have started, and only eight may start before eight handshakes were quick.
+    let task = Scripted(move |_| {
+        let (gate, eight, all) = (Arc::clone(&gate), Arc::clone(&eight), Arc::clone(&all));
         async move {
             let attempt = gate.begin();
-            most.fetch_max(arriving.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            arriving.fetch_sub(1, Ordering::SeqCst);
+            eight.wait().await;
             attempt.done();
-            host.emit(Event::Stage(Stage::Channel)).await;
-            tokio::time::sleep(Duration::from_secs(3)).await;
+            all.wait().await;
             Outcome::Exited(0)
         }
     });
-    let told = Told::default();
-    let fanout = Fanout {
-        limit: FanoutLimit { hosts: 200, most: 200 },
-        pace: Some(Pace { gate, remarks: Remarks::Shown }),
-        ..fanout(200, 1).0
-    };
-    let _ = fanout.run(task, Box::new(told.clone()), Signals::scripted().1).await;
-    assert_eq!(most.load(Ordering::SeqCst), 64);
-    assert_eq!(told.0.lock().unwrap().last().unwrap(), "fan-out 64: handshakes take 10ms");
+    let fanout = Fanout { limit: FanoutLimit { hosts: 16, most: 16 }, pace: Some(pace), ..fanout(16, 1).0 };
+    let run = fanout.run(task, Box::new(Told::default()), Signals::scripted().1);
+    let finished = tokio::time::timeout(Duration::from_secs(10), run).await.expect("all sixteen start");
+    assert_eq!(finished.report.outcomes(), [const { Outcome::Exited(0) }; 16]);
 }
