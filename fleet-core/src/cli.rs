@@ -126,6 +126,7 @@ impl FleetArgs {
     pub fn prepare(self, program: &'static str, stdin: StdinUse) -> Result<Prepared, Failure> {
         logging::start(self.output.verbose);
         self.refused.check()?;
+        self.output.check()?;
         let environment: Environment = std::env::vars_os().collect();
         let here = std::env::current_dir().map_err(|error| Failure::usage(&error))?;
         let mut layers = vec![self.layer(), settings::from_environment(&environment)?];

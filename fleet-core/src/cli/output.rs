@@ -5,11 +5,14 @@
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 
-use super::StdinUse;
+use super::{Failure, StdinUse};
 use crate::outcome::ExitRule;
-use crate::render::{self, Color, Layout, Prefix, ProgressLine, RenderSettings};
+use crate::render::{
+    self, BlockOrder, Color, GroupOrder, GroupSettings, Ignored, Layout, Majority, Others, Prefix, ProgressLine,
+    RenderSettings, Varying,
+};
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Output")]
@@ -22,16 +25,37 @@ pub(super) struct OutputArgs {
     #[arg(short = 'P', long, conflicts_with = "inline")]
     print: bool,
 
+    /// Show equal answers (output and outcome) once, under the hosts that gave them, at the end
+    #[arg(short = 'd', long, conflicts_with_all = ["inline", "print"])]
+    dedup: bool,
+
+    /// Count answers as equal that differ only in THINGS, a comma list; repeatable, implies -d
+    #[arg(long, value_name = "THINGS", value_enum, value_delimiter = ',', conflicts_with_all = ["inline", "print"])]
+    dedup_ignore: Vec<Ignore>,
+
+    /// Show how smaller groups differ from the largest, as unified diffs; implies -d
+    #[arg(long, conflicts_with_all = ["inline", "print"])]
+    diff: bool,
+
+    /// Leave out the output of the largest group; implies -d
+    #[arg(long, conflicts_with_all = ["inline", "print"])]
+    only_different: bool,
+
+    /// Sort the groups of -d (by size, if not told otherwise) or the blocks of -i, at the end
+    #[arg(long, value_name = "ORDER", value_enum)]
+    sort: Option<Sort>,
+
     /// Leave out the host's name before each line
     #[arg(long)]
     no_prefix: bool,
 
     /// Print one JSON object for each event
-    #[arg(long, conflicts_with_all = ["inline", "no_prefix"])]
+    #[arg(long, conflicts_with_all = ["inline", "no_prefix", "diff", "only_different", "sort"])]
     json: bool,
 
     /// Show no output of the hosts, and a summary only if some host is not fine
     #[arg(short = 'q', long, conflicts_with_all = ["inline", "no_prefix", "json"])]
+    #[arg(conflicts_with_all = ["dedup", "dedup_ignore", "diff", "only_different", "sort"])]
     quiet: bool,
 
     /// Write each host's standard output to a file in DIR
@@ -55,7 +79,45 @@ pub(super) struct OutputArgs {
     help: Option<bool>,
 }
 
+/// What may differ between equal answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Ignore {
+    /// The host's own name
+    Host,
+    /// IPv4 and IPv6 addresses
+    Ip,
+    /// Dates and times of day
+    Time,
+    /// Process ids, as in sshd[1234] and pid=1234
+    Pid,
+    /// All other numbers
+    Number,
+}
+
+/// The order of groups and blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Sort {
+    /// The largest group first
+    Size,
+    /// In the order in which the hosts were chosen
+    Host,
+    /// By exit code and other outcomes
+    Code,
+}
+
 impl OutputArgs {
+    /// Refuses what cannot be done together and is no matter of two flags alone.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        match self.sort {
+            Some(_) if !self.inline && !self.groups() => {
+                Err(Failure::usage_text("--sort needs blocks of output").hint("add -d or -i"))
+            }
+            Some(Sort::Size) if self.inline => Err(Failure::usage_text("--sort size needs groups of hosts, not -i")
+                .hint("use -d, or with -i --sort host or --sort code")),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn exit_rule(&self) -> ExitRule {
         if self.exit_max { ExitRule::LargestRemote } else { ExitRule::WorstClass }
     }
@@ -67,7 +129,8 @@ impl OutputArgs {
         let layout = match self {
             Self { json: true, .. } => Layout::Json,
             Self { quiet: true, .. } => Layout::Quiet,
-            Self { inline: true, .. } => Layout::Blocks,
+            Self { inline: true, .. } => Layout::Blocks(self.block_order()),
+            _ if self.groups() => Layout::Groups(self.group_settings()),
             _ => Layout::Lines(prefix),
         };
         // Whoever asks for our log gets it line by line; whoever types input needs the line.
@@ -81,8 +144,46 @@ impl OutputArgs {
             stdout: render::destination(&stdout),
             stderr: render::destination(&stderr),
             color,
+            json_groups: self.groups().then(|| self.ignored()),
             progress: if plain { ProgressLine::Hidden } else { render::progress_line(&stdout) },
             ..RenderSettings::new(program)
+        }
+    }
+
+    /// Whether equal answers are to be found.
+    fn groups(&self) -> bool {
+        self.dedup || self.diff || self.only_different || !self.dedup_ignore.is_empty()
+    }
+
+    fn ignored(&self) -> Ignored {
+        let varying = |ignore: &Ignore| match ignore {
+            Ignore::Host => Varying::Host,
+            Ignore::Ip => Varying::Ip,
+            Ignore::Time => Varying::Time,
+            Ignore::Pid => Varying::Pid,
+            Ignore::Number => Varying::Number,
+        };
+        self.dedup_ignore.iter().map(varying).collect()
+    }
+
+    fn group_settings(&self) -> GroupSettings {
+        GroupSettings {
+            order: match self.sort {
+                None | Some(Sort::Size) => GroupOrder::Size,
+                Some(Sort::Host) => GroupOrder::Host,
+                Some(Sort::Code) => GroupOrder::Code,
+            },
+            ignored: self.ignored(),
+            majority: if self.only_different { Majority::Header } else { Majority::Output },
+            others: if self.diff { Others::Difference } else { Others::Output },
+        }
+    }
+
+    fn block_order(&self) -> BlockOrder {
+        match self.sort {
+            None | Some(Sort::Size) => BlockOrder::Ended,
+            Some(Sort::Host) => BlockOrder::Host,
+            Some(Sort::Code) => BlockOrder::Code,
         }
     }
 }

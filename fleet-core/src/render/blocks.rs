@@ -2,29 +2,36 @@
 //!
 //! Must not know where the output is kept until then.
 
+use std::io::BufRead;
+
 use super::RenderError;
-use super::assemble::StreamKey;
+use super::answers::by_code;
 use super::console::{Console, RemotePen};
 use super::paint::Style;
 use super::sanitize::sanitized_line;
-use super::settings::{HostLabel, Limits};
-use super::spill::Spill;
+use super::settings::{BlockOrder, HostLabel, Limits};
+use super::spill::{self, Spill};
 use crate::event::{Event, HostEvent, HostIndex, Stream};
 use crate::outcome::Outcome;
 
-/// Blocks of output, in the order in which the hosts end.
+/// Blocks of output.
 pub(super) struct Blocks {
     names: Vec<String>,
+    order: BlockOrder,
     kept: Spill,
+    /// The hosts that wait for the end of the run, because of the order.
+    waiting: Vec<(HostIndex, Outcome)>,
     /// How many blocks there were.
     count: usize,
 }
 
 impl Blocks {
-    pub(super) fn new(hosts: &[HostLabel], limits: Limits) -> Self {
+    pub(super) fn new(order: BlockOrder, hosts: &[HostLabel], limits: Limits) -> Self {
         Self {
             names: hosts.iter().map(|host| host.name.clone()).collect(),
+            order,
             kept: Spill::new(hosts.len(), limits.block_bytes),
+            waiting: Vec::new(),
             count: 0,
         }
     }
@@ -37,41 +44,77 @@ impl Blocks {
         }
     }
 
-    /// Shows a host's block: `[3] web03 exit code 2`, its standard output, its standard error.
+    /// Shows a host's block, or has it wait for its turn.
     pub(super) fn end(
         &mut self,
         index: HostIndex,
         outcome: &Outcome,
         console: &mut Console,
     ) -> Result<(), RenderError> {
-        self.count += 1;
-        let header = format!("[{}] {}", self.count, self.names[index]);
-        let fate = outcome.reason().map_or("ok".to_owned(), |reason| sanitized_line(&reason));
-        let style = if outcome.is_success() { Style::GREEN } else { Style::RED };
-        let paint = console.paint(Stream::Stdout);
-        let line = format!("{} {}\n", paint.text(Style::BOLD, &header), paint.text(style, &fate));
-        console.write(Stream::Stdout, line.as_bytes())?;
-        self.show((index, Stream::Stdout), console)?;
-        if !self.kept.is_empty((index, Stream::Stderr)) {
-            // Standard error may lead elsewhere, where the header of standard output is not seen.
-            let header = console.paint(Stream::Stderr).text(Style::BOLD, &format!("{header} stderr"));
-            console.write(Stream::Stderr, format!("{header}\n").as_bytes())?;
-            self.show((index, Stream::Stderr), console)?;
+        if self.order == BlockOrder::Ended {
+            return self.show(index, outcome, console);
         }
+        self.waiting.push((index, outcome.clone()));
         Ok(())
     }
 
-    fn show(&mut self, key: StreamKey, console: &mut Console) -> Result<(), RenderError> {
-        let mut pen = RemotePen::default();
-        let mut last = b'\n';
-        let mut show = |part: &[u8]| {
-            last = part.last().copied().unwrap_or(last);
-            pen.write(console, key.1, part)
-        };
-        self.kept.take(key, &mut show)?;
-        pen.finish(console, key.1)?;
-        if last == b'\n' { Ok(()) } else { console.write(key.1, b"\n") }
+    /// Shows the blocks that waited.
+    pub(super) fn finish(&mut self, console: &mut Console) -> Result<(), RenderError> {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        match self.order {
+            BlockOrder::Ended => {}
+            BlockOrder::Host => waiting.sort_by_key(|(index, _)| *index),
+            BlockOrder::Code => waiting.sort_by_cached_key(|(index, outcome)| (by_code(outcome), *index)),
+        }
+        waiting.iter().try_for_each(|(index, outcome)| self.show(*index, outcome, console))
     }
+
+    /// `[3] web03 exit code 2`, its standard output, its standard error.
+    fn show(&mut self, index: HostIndex, outcome: &Outcome, console: &mut Console) -> Result<(), RenderError> {
+        self.count += 1;
+        let title = format!("[{}] {}", self.count, self.names[index]);
+        let (stdout, stderr) = ((index, Stream::Stdout), (index, Stream::Stderr));
+        show_header(&title, outcome, console)?;
+        show_output(self.kept.reader(stdout), Stream::Stdout, console)?;
+        if self.kept.bytes(stderr) > 0 {
+            show_stderr_header(&title, console)?;
+            show_output(self.kept.reader(stderr), Stream::Stderr, console)?;
+        }
+        self.kept.discard(stdout);
+        self.kept.discard(stderr);
+        Ok(())
+    }
+}
+
+/// The first line of a block: whose it is, and how that ended.
+pub(super) fn show_header(title: &str, outcome: &Outcome, console: &mut Console) -> Result<(), RenderError> {
+    let fate = outcome.reason().map_or("ok".to_owned(), |reason| sanitized_line(&reason));
+    let style = if outcome.is_success() { Style::GREEN } else { Style::RED };
+    let paint = console.paint(Stream::Stdout);
+    let line = format!("{} {}\n", paint.text(Style::BOLD, title), paint.text(style, &fate));
+    console.write(Stream::Stdout, line.as_bytes())
+}
+
+/// The line before standard error, which may lead elsewhere, where the header of standard output is not seen.
+pub(super) fn show_stderr_header(title: &str, console: &mut Console) -> Result<(), RenderError> {
+    let header = console.paint(Stream::Stderr).text(Style::BOLD, &format!("{title} stderr"));
+    console.write(Stream::Stderr, format!("{header}\n").as_bytes())
+}
+
+/// A whole output, with a newline at its end.
+pub(super) fn show_output(mut output: impl BufRead, to: Stream, console: &mut Console) -> Result<(), RenderError> {
+    let mut pen = RemotePen::default();
+    let mut last = b'\n';
+    loop {
+        let part = output.fill_buf().map_err(spill::failed)?;
+        let Some(end) = part.last() else { break };
+        last = *end;
+        pen.write(console, to, part)?;
+        let bytes = part.len();
+        output.consume(bytes);
+    }
+    pen.finish(console, to)?;
+    if last == b'\n' { Ok(()) } else { console.write(to, b"\n") }
 }
 
 #[cfg(test)]
@@ -81,7 +124,7 @@ mod tests {
     use super::*;
 
     fn settings() -> RenderSettings {
-        RenderSettings { layout: Layout::Blocks, ..RenderSettings::new("psh") }
+        RenderSettings { layout: Layout::Blocks(BlockOrder::Ended), ..RenderSettings::new("psh") }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::blocks::Blocks;
 use super::console::Console;
 use super::files::Files;
+use super::groups::Groups;
 use super::json::Json;
 use super::lines::Lines;
 use super::progress::{Progress, StatusLine};
@@ -39,8 +40,9 @@ pub fn build(
     let mut console = Console::new(&settings, status, stdout, stderr);
     let body = match settings.layout {
         Layout::Lines(prefix) => Body::Lines(Lines::new(prefix, &hosts, settings.limits, &console)),
-        Layout::Blocks => Body::Blocks(Blocks::new(&hosts, settings.limits)),
-        Layout::Json => Body::Json(Json::begin(&settings.program, &hosts, settings.limits, &mut console)?),
+        Layout::Blocks(order) => Body::Blocks(Blocks::new(order, &hosts, settings.limits)),
+        Layout::Groups(groups) => Body::Groups(Groups::new(groups, &hosts, settings.limits)),
+        Layout::Json => Body::Json(Json::begin(&settings, &hosts, &mut console)?),
         Layout::Quiet => Body::Quiet,
     };
     let finished = vec![false; hosts.len()];
@@ -62,6 +64,7 @@ struct Display {
 enum Body {
     Lines(Lines),
     Blocks(Blocks),
+    Groups(Groups),
     Json(Json),
     Quiet,
 }
@@ -119,6 +122,10 @@ impl Display {
                 blocks.event(event, &mut self.console)?;
                 self.note(event)
             }
+            Body::Groups(groups) => {
+                groups.event(event)?;
+                self.note(event)
+            }
         }
     }
 
@@ -139,8 +146,11 @@ impl Display {
                 self.end_host(index, outcome, ending)?;
             }
         }
-        if let Body::Json(json) = &mut self.body {
-            json.end(report, ending, &mut self.console)?;
+        match &mut self.body {
+            Body::Json(json) => json.end(report, ending, &mut self.console)?,
+            Body::Blocks(blocks) => blocks.finish(&mut self.console)?,
+            Body::Groups(groups) => groups.show(&mut self.console)?,
+            Body::Lines(_) | Body::Quiet => {}
         }
         self.console.flush()
     }
@@ -149,11 +159,12 @@ impl Display {
         match &mut self.body {
             Body::Lines(lines) => lines.end(index, &mut self.console),
             Body::Blocks(blocks) if *outcome != Outcome::Skipped => blocks.end(index, outcome, &mut self.console),
+            Body::Groups(groups) if *outcome != Outcome::Skipped => groups.end(index, outcome),
             Body::Json(json) => {
                 let event = Event::Finished(outcome.clone());
                 json.event(&HostEvent { index, at: ending.elapsed, event }, &mut self.console)
             }
-            Body::Blocks(_) | Body::Quiet => Ok(()),
+            Body::Blocks(_) | Body::Groups(_) | Body::Quiet => Ok(()),
         }
     }
 

@@ -10,12 +10,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
+use super::answers::{Answers, Group};
 use super::assemble::{Assembler, Grouping, Piece};
 use super::console::Console;
-use super::settings::{HostLabel, Limits};
+use super::contents::{Contents, Digest};
+use super::settings::{GroupOrder, HostLabel, RenderSettings};
 use super::summary::counts;
 use super::{Completion, Ending, RenderError};
 use crate::event::{Event, HostEvent, HostIndex, Stream};
+use crate::hostset;
 use crate::outcome::{Outcome, Report, Stop};
 
 /// The version of the objects. Grows when a field changes its meaning or goes; new fields and events do not count.
@@ -26,6 +29,8 @@ pub(super) struct Json {
     names: Vec<String>,
     started_at: Vec<Option<Duration>>,
     assembler: Assembler,
+    /// Where equal answers are told of.
+    answers: Option<Answers>,
 }
 
 #[derive(Serialize)]
@@ -93,6 +98,20 @@ struct FinishedFields<'a> {
 }
 
 #[derive(Serialize)]
+struct GroupLine<'a> {
+    v: u32,
+    event: &'static str,
+    at: f64,
+    hosts: Vec<&'a str>,
+    indexes: &'a [HostIndex],
+    folded: String,
+    stdout_sha256: String,
+    stderr_sha256: String,
+    #[serde(flatten)]
+    outcome: FinishedFields<'a>,
+}
+
+#[derive(Serialize)]
 struct SummaryLine {
     v: u32,
     event: &'static str,
@@ -106,11 +125,12 @@ struct SummaryLine {
 impl Json {
     /// Says which hosts the run is over.
     pub(super) fn begin(
-        program: &str,
+        settings: &RenderSettings,
         hosts: &[HostLabel],
-        limits: Limits,
         console: &mut Console,
     ) -> Result<Self, RenderError> {
+        let (program, limits) = (settings.program.as_str(), settings.limits);
+        let answers = settings.json_groups.map(|ignored| Answers::new(hosts, ignored, Contents::of_digests()));
         let names: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
         let hosts = names.iter().map(String::as_str).collect();
         write(console, &RunLine { v: VERSION, event: "run", program, hosts })?;
@@ -118,11 +138,15 @@ impl Json {
             started_at: vec![None; names.len()],
             assembler: Assembler::new(Grouping::Several, names.len(), limits.line_bytes, limits.held_bytes),
             names,
+            answers,
         })
     }
 
     pub(super) fn event(&mut self, event: &HostEvent, console: &mut Console) -> Result<(), RenderError> {
         let (index, at) = (event.index, event.at);
+        if let Some(answers) = &mut self.answers {
+            answers.event(event)?;
+        }
         match &event.event {
             Event::Started => {
                 self.started_at[index] = Some(at);
@@ -148,8 +172,10 @@ impl Json {
         }
     }
 
-    /// Says how the run ended: the last object.
+    /// Says which hosts gave equal answers, where that was asked for, and how the run ended: the last object.
     pub(super) fn end(&self, report: &Report, ending: &Ending, console: &mut Console) -> Result<(), RenderError> {
+        let groups = self.answers.iter().flat_map(|answers| answers.groups(GroupOrder::Size));
+        groups.into_iter().try_for_each(|group| self.group(&group, ending, console))?;
         let summary = SummaryLine {
             v: VERSION,
             event: "summary",
@@ -165,6 +191,26 @@ impl Json {
         };
         write(console, &summary)
     }
+
+    fn group(&self, group: &Group, ending: &Ending, console: &mut Console) -> Result<(), RenderError> {
+        let hosts: Vec<&str> = group.hosts.iter().map(|index| self.names[*index].as_str()).collect();
+        let line = GroupLine {
+            v: VERSION,
+            event: "group",
+            at: secs(ending.elapsed),
+            folded: hostset::fold(&hosts),
+            hosts,
+            indexes: &group.hosts,
+            stdout_sha256: hexadecimal(&group.stdout),
+            stderr_sha256: hexadecimal(&group.stderr),
+            outcome: finished(&group.outcome),
+        };
+        write(console, &line)
+    }
+}
+
+fn hexadecimal(digest: &Digest) -> String {
+    digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn output(
@@ -179,14 +225,7 @@ fn output(
         [held, new] => Cow::Owned([held, new].concat()),
     };
     let text = std::str::from_utf8(&bytes).ok();
-    let fields = OutputFields {
-        stream: match stream {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
-        },
-        text,
-        base64: text.is_none().then(|| STANDARD.encode(&bytes)),
-    };
+    let fields = OutputFields { stream: stream.name(), text, base64: text.is_none().then(|| STANDARD.encode(&bytes)) };
     write_host(console, names, "output", at, index, fields)
 }
 

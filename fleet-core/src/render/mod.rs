@@ -3,13 +3,18 @@
 //! Renderers run on a thread of their own, so they may block on a slow terminal. They have no clock: every event says
 //! when it happened. Must not know SSH, nor how the work is scheduled.
 
+mod answers;
 mod assemble;
 mod blocks;
 mod console;
+mod contents;
+mod difference;
 mod display;
 mod files;
+mod groups;
 mod json;
 mod lines;
+mod normalize;
 mod paint;
 mod progress;
 mod sanitize;
@@ -28,7 +33,10 @@ use crate::event::HostEvent;
 use crate::outcome::{ExitStatus, Report};
 
 pub use display::build;
-pub use settings::{Color, Destination, HostLabel, Layout, Limits, Prefix, ProgressLine, RenderSettings};
+pub use settings::{
+    BlockOrder, Color, Destination, GroupOrder, GroupSettings, HostLabel, Ignored, Layout, Limits, Majority, Others,
+    Prefix, ProgressLine, RenderSettings, Varying,
+};
 pub use terminal::{destination, progress_line, stderr_columns};
 
 /// Shows what happens, in the order in which it is told.

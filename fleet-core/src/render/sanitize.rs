@@ -63,13 +63,18 @@ impl Sanitizer {
 
 /// The same for a piece of text that is all there.
 pub(super) fn sanitized(text: &str) -> String {
-    let mut shown = Vec::with_capacity(text.len());
+    String::from_utf8_lossy(&sanitized_bytes(text.as_bytes())).into_owned()
+}
+
+/// The same for bytes that are all there.
+pub(super) fn sanitized_bytes(bytes: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::with_capacity(bytes.len());
     let mut append = |bytes: &[u8]| {
         shown.extend_from_slice(bytes);
         Ok::<(), std::convert::Infallible>(())
     };
-    let Ok(()) = show(text.as_bytes(), &mut append);
-    String::from_utf8_lossy(&shown).into_owned()
+    let Ok(()) = show(bytes, &mut append);
+    shown
 }
 
 /// The same for a text that has to stay on one line.
