@@ -187,3 +187,83 @@ impl OutputArgs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    #[command(disable_help_flag = true)]
+    struct Flags {
+        #[command(flatten)]
+        output: OutputArgs,
+    }
+
+    fn flags(words: &str) -> Result<OutputArgs, clap::Error> {
+        Flags::try_parse_from(["psh"].into_iter().chain(words.split_whitespace())).map(|flags| flags.output)
+    }
+
+    fn shown(words: &str) -> RenderSettings {
+        flags(words).unwrap().render_settings("psh", Color::Never, StdinUse::Free)
+    }
+
+    fn groups(words: &str) -> GroupSettings {
+        match shown(words).layout {
+            Layout::Groups(groups) => groups,
+            other => panic!("{words}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn whatever_is_about_groups_asks_for_groups() {
+        let plain = groups("-d");
+        assert_eq!(plain.order, GroupOrder::Size);
+        assert!(plain.ignored.is_empty());
+        assert_eq!((plain.majority, plain.others), (Majority::Output, Others::Output));
+        assert_eq!(groups("--diff").others, Others::Difference);
+        assert_eq!(groups("--only-different").majority, Majority::Header);
+        assert_eq!(groups("-d --sort host").order, GroupOrder::Host);
+        assert_eq!(groups("--diff --sort code").order, GroupOrder::Code);
+        let ignored = groups("--dedup-ignore host,time --dedup-ignore pid").ignored;
+        let expected = [Varying::Host, Varying::Time, Varying::Pid].into_iter().collect();
+        assert_eq!(ignored, expected);
+        assert_eq!(shown("-i --sort code").layout, Layout::Blocks(BlockOrder::Code));
+    }
+
+    #[test]
+    fn objects_may_tell_of_groups_too() {
+        assert_eq!(shown("--json").json_groups, None);
+        let with_groups = shown("--json --dedup-ignore ip");
+        assert_eq!(with_groups.layout, Layout::Json);
+        assert_eq!(with_groups.json_groups, Some([Varying::Ip].into_iter().collect()));
+    }
+
+    #[test]
+    fn an_order_needs_something_to_be_ordered() {
+        for words in ["-d --sort size", "-d --sort host", "-i --sort code", "--diff --sort code", "-i", "-d", ""] {
+            assert!(flags(words).unwrap().check().is_ok(), "{words}");
+        }
+        for (words, part) in [("--sort host", "--sort needs"), ("-i --sort size", "--sort size needs groups")] {
+            let mut text = Vec::new();
+            flags(words).unwrap().check().unwrap_err().print("psh", &mut text);
+            assert!(String::from_utf8(text).unwrap().contains(part), "{words}");
+        }
+    }
+
+    #[test]
+    fn layouts_that_exclude_each_other_are_refused() {
+        for words in [
+            "-d -i",
+            "-d -P",
+            "-d -q",
+            "--diff --json",
+            "--only-different --json",
+            "--sort host --json",
+            "-q --sort host",
+        ] {
+            assert!(flags(words).is_err(), "{words}");
+        }
+    }
+}

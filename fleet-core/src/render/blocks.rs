@@ -158,6 +158,25 @@ mod tests {
     }
 
     #[test]
+    fn blocks_can_wait_for_the_end_and_come_in_order() {
+        let events = [
+            output(2, Stream::Stdout, b"c\n"),
+            finished(2, outcome_refused()),
+            output(1, Stream::Stdout, b"b\n"),
+            finished_ok(1),
+            output(0, Stream::Stdout, b"a\n"),
+            finished(0, Outcome::Exited(3)),
+            output(3, Stream::Stdout, b"d\n"),
+        ];
+        for (order, expected) in [(BlockOrder::Ended, "cbad"), (BlockOrder::Host, "abcd"), (BlockOrder::Code, "badc")] {
+            let settings = RenderSettings { layout: Layout::Blocks(order), ..settings() };
+            let shown = show(settings, &["web1", "web2", "web3", "web4"], &events);
+            let letters: String = shown.stdout().lines().filter(|line| line.len() == 1).collect();
+            assert_eq!(letters, expected, "{order:?}");
+        }
+    }
+
+    #[test]
     fn what_a_host_sent_before_the_run_was_left_is_shown() {
         let shown = show(settings(), &["web1", "web2"], &[started(0), output(0, Stream::Stderr, b"half")]);
         assert!(shown.stderr.starts_with("[1] web1 stderr\nhalf\n"), "{}", shown.stderr);

@@ -199,3 +199,6 @@ fn write_harmless(console: &mut Console, stream: Stream, line: &[u8]) -> Result<
         console.write(stream, line)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -277,7 +277,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use super::super::settings::{Layout, RenderSettings};
+    use super::super::settings::{Ignored, Layout, RenderSettings, Varying};
     use super::super::testing::{event, finished_ok, outcome_refused, output, show, started};
     use super::*;
     use crate::outcome::Stage;
@@ -332,7 +332,8 @@ mod tests {
             event(1, 3, Event::Finished(Outcome::Signalled("TERM".into()))),
             event(2, 3, Event::Finished(Outcome::Exited(1))),
         ];
-        for line in show(settings(), &["a", "b", "c"], &events).stdout().lines() {
+        let settings = RenderSettings { json_groups: Some(Ignored::NOTHING), ..settings() };
+        for line in show(settings, &["a", "b", "c"], &events).stdout().lines() {
             let object: Value = serde_json::from_str(line).unwrap();
             for field in object.as_object().unwrap().keys() {
                 assert!(documented.contains(&format!("`{field}`")), "{field} is not in docs/json.md");
@@ -340,6 +341,25 @@ mod tests {
             let event = object["event"].as_str().unwrap();
             assert!(documented.contains(&format!("### `{event}`")), "{event} is not in docs/json.md");
         }
+    }
+
+    #[test]
+    fn equal_answers_are_told_of_before_the_summary() {
+        let events = [
+            output(2, Stream::Stdout, b"on web3\n"),
+            finished_ok(2),
+            output(0, Stream::Stdout, b"on web1\n"),
+            finished_ok(0),
+            event(1, 3, Event::Finished(Outcome::Exited(2))),
+        ];
+        let settings = RenderSettings { json_groups: Some([Varying::Host].into_iter().collect()), ..settings() };
+        let shown = show(settings, &["web1", "web2", "web3"], &events);
+        let groups: Vec<&str> = shown.stdout().lines().filter(|line| line.contains("\"group\"")).collect();
+        insta::assert_snapshot!(groups.join("\n"), @r#"
+        {"v":1,"event":"group","at":1.234,"hosts":["web1","web3"],"indexes":[0,2],"folded":"web[1,3]","stdout_sha256":"3c50660a8551a39b76d521f1a68cf8c2f9af3adb0b12d3b4c22b229300e5fba8","stderr_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","outcome":"ok","exit_code":0}
+        {"v":1,"event":"group","at":1.234,"hosts":["web2"],"indexes":[1],"folded":"web2","stdout_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","stderr_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","outcome":"failed","exit_code":2,"reason":"exit code 2","hint":"the command itself failed: its output says why"}
+        "#);
+        assert!(shown.stdout().contains("on web1") && shown.stdout().lines().last().unwrap().contains("summary"));
     }
 
     proptest! {

@@ -141,6 +141,9 @@ pub enum Varying {
 pub struct Ignored(u8);
 
 impl Ignored {
+    /// The empty set.
+    pub const NOTHING: Self = Self(0);
+
     /// Whether nothing is ignored.
     #[must_use]
     pub fn is_empty(self) -> bool {
