@@ -63,8 +63,11 @@ impl Answers {
         }
     }
 
-    /// The answer of a host is complete.
+    /// The answer of a host is complete. One that was never asked gave none.
     pub(super) fn end(&mut self, index: HostIndex, outcome: &Outcome) -> Result<(), RenderError> {
+        if *outcome == Outcome::Skipped {
+            return Ok(());
+        }
         let key = AnswerKey {
             outcome: outcome.name(),
             reason: outcome.reason(),

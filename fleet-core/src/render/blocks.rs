@@ -44,18 +44,21 @@ impl Blocks {
         }
     }
 
-    /// Shows a host's block, or has it wait for its turn.
+    /// Shows a host's block, or has it wait for its turn. Hosts that were never started have none.
     pub(super) fn end(
         &mut self,
         index: HostIndex,
         outcome: &Outcome,
         console: &mut Console,
     ) -> Result<(), RenderError> {
-        if self.order == BlockOrder::Ended {
-            return self.show(index, outcome, console);
+        match (outcome, self.order) {
+            (Outcome::Skipped, _) => Ok(()),
+            (_, BlockOrder::Ended) => self.show(index, outcome, console),
+            _ => {
+                self.waiting.push((index, outcome.clone()));
+                Ok(())
+            }
         }
-        self.waiting.push((index, outcome.clone()));
-        Ok(())
     }
 
     /// Shows the blocks that waited.
@@ -174,6 +177,12 @@ mod tests {
             let letters: String = shown.stdout().lines().filter(|line| line.len() == 1).collect();
             assert_eq!(letters, expected, "{order:?}");
         }
+    }
+
+    #[test]
+    fn a_host_that_was_never_started_has_no_block() {
+        let shown = show(settings(), &["web1", "web2"], &[finished_ok(0), finished(1, Outcome::Skipped)]);
+        assert_eq!(shown.stdout(), "[1] web1 ok\n");
     }
 
     #[test]

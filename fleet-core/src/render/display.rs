@@ -158,13 +158,13 @@ impl Display {
     fn end_host(&mut self, index: HostIndex, outcome: &Outcome, ending: &Ending) -> Result<(), RenderError> {
         match &mut self.body {
             Body::Lines(lines) => lines.end(index, &mut self.console),
-            Body::Blocks(blocks) if *outcome != Outcome::Skipped => blocks.end(index, outcome, &mut self.console),
-            Body::Groups(groups) if *outcome != Outcome::Skipped => groups.end(index, outcome),
+            Body::Blocks(blocks) => blocks.end(index, outcome, &mut self.console),
+            Body::Groups(groups) => groups.end(index, outcome),
             Body::Json(json) => {
                 let event = Event::Finished(outcome.clone());
                 json.event(&HostEvent { index, at: ending.elapsed, event }, &mut self.console)
             }
-            Body::Blocks(_) | Body::Groups(_) | Body::Quiet => Ok(()),
+            Body::Quiet => Ok(()),
         }
     }
 

@@ -62,50 +62,55 @@ impl Groups {
         let majority = majority(&groups);
         for (place, group) in groups.iter().enumerate() {
             let number = place + 1;
-            let title = self.title(number, group, console);
+            let title = self.title(number, group, Stream::Stdout, console);
             blocks::show_header(&title, &group.outcome, console)?;
             match majority {
                 Some(largest) if largest == place => {
                     if self.settings.majority == Majority::Output {
-                        self.show_output(&title, group, console)?;
+                        self.show_output(number, group, console)?;
                     }
                 }
                 Some(largest) if self.settings.others == Others::Difference && group.has_run() => {
                     let reference = &groups[largest];
                     let sides = Sides { reference, reference_number: largest + 1, other: group, number };
-                    self.show_differences(&title, &sides, console)?;
+                    self.show_differences(&sides, console)?;
                 }
-                _ => self.show_output(&title, group, console)?,
+                _ => self.show_output(number, group, console)?,
             }
         }
         Ok(())
     }
 
     /// `[1] web[01-40] (40)`; on a terminal a long list of hosts is shortened.
-    fn title(&self, number: usize, group: &Group, console: &Console) -> String {
+    fn title(&self, number: usize, group: &Group, to: Stream, console: &Console) -> String {
         let names: Vec<&str> = group.hosts.iter().map(|index| self.names[*index].as_str()).collect();
-        let names = match console.destination(Stream::Stdout).columns() {
+        let names = match console.destination(to).columns() {
             Some(columns) => hostset::fold_limited(&names, columns * MAX_LIST_LINES),
             None => hostset::fold(&names),
         };
         format!("[{number}] {names} ({})", group.hosts.len())
     }
 
-    fn show_output(&self, title: &str, group: &Group, console: &mut Console) -> Result<(), RenderError> {
+    fn show_stderr_header(&self, number: usize, group: &Group, console: &mut Console) -> Result<(), RenderError> {
+        let title = self.title(number, group, Stream::Stderr, console);
+        blocks::show_stderr_header(&title, console)
+    }
+
+    fn show_output(&self, number: usize, group: &Group, console: &mut Console) -> Result<(), RenderError> {
         let contents = self.answers.contents();
         if let Some(reader) = contents.reader(&group.stdout) {
             blocks::show_output(reader, Stream::Stdout, console)?;
         }
         match contents.reader(&group.stderr) {
             Some(reader) if contents.bytes(&group.stderr) > 0 => {
-                blocks::show_stderr_header(title, console)?;
+                self.show_stderr_header(number, group, console)?;
                 blocks::show_output(reader, Stream::Stderr, console)
             }
             _ => Ok(()),
         }
     }
 
-    fn show_differences(&self, title: &str, sides: &Sides<'_>, console: &mut Console) -> Result<(), RenderError> {
+    fn show_differences(&self, sides: &Sides<'_>, console: &mut Console) -> Result<(), RenderError> {
         let Sides { reference, other, .. } = sides;
         let is_stderr_equal = reference.stderr == other.stderr;
         if reference.stdout != other.stdout {
@@ -119,7 +124,7 @@ impl Groups {
         if is_stderr_equal {
             return Ok(());
         }
-        blocks::show_stderr_header(title, console)?;
+        self.show_stderr_header(sides.number, other, console)?;
         self.show_difference(Stream::Stderr, sides, console)
     }
 

@@ -353,7 +353,7 @@ mod tests {
             event(1, 3, Event::Finished(Outcome::Exited(2))),
         ];
         let settings = RenderSettings { json_groups: Some([Varying::Host].into_iter().collect()), ..settings() };
-        let shown = show(settings, &["web1", "web2", "web3"], &events);
+        let shown = show(settings, &["web1", "web2", "web3", "never"], &events);
         let groups: Vec<&str> = shown.stdout().lines().filter(|line| line.contains("\"group\"")).collect();
         insta::assert_snapshot!(groups.join("\n"), @r#"
         {"v":1,"event":"group","at":1.234,"hosts":["web1","web3"],"indexes":[0,2],"folded":"web[1,3]","stdout_sha256":"3c50660a8551a39b76d521f1a68cf8c2f9af3adb0b12d3b4c22b229300e5fba8","stderr_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","outcome":"ok","exit_code":0}

@@ -33,7 +33,7 @@ static TIME: LazyLock<Regex> = LazyLock::new(|| {
         format!(r"{weekday}\d{{1,2}}\x20{month}\x20\d{{4}}(?:\x20{clock}(?:\x20{zone})?)?"),
         format!("{clock}{offset}?"),
     ];
-    let pattern = format!(r"(?-u)^(?:{})(?:\b|$)", forms.join("|"));
+    let pattern = format!(r"(?-u)^(?:{})\b", forms.join("|"));
     Regex::new(&pattern).expect("the pattern is fixed, and a test compiles it")
 });
 
