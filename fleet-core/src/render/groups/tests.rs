@@ -156,6 +156,23 @@ fn smaller_groups_are_shown_as_diffs_against_the_largest() {
 }
 
 #[test]
+fn equal_output_with_another_exit_code_is_another_group_and_the_largest_need_not_come_first() {
+    let exited = |code| ("same\n", "", Outcome::Exited(code));
+    let shown = shown(
+        settings(GroupSettings { order: GroupOrder::Host, ..DIFF }),
+        &[exited(3), exited(7), exited(7), exited(0)],
+    );
+    insta::assert_snapshot!(shown.stdout(), @r"
+    [1] web1 (1) exit code 3
+    same output as [2]
+    [2] web[2-3] (2) exit code 7
+    same
+    [3] web4 (1) ok
+    same output as [2]
+    ");
+}
+
+#[test]
 fn outputs_too_large_for_a_diff_say_where_they_part() {
     let mut settings = settings(DIFF);
     settings.limits.diff_bytes = 20;

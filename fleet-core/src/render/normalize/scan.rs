@@ -49,7 +49,9 @@ impl Rules {
             if let Some(placeholder) = placeholder_at(rest) {
                 out.extend_from_slice(placeholder);
                 rest = &rest[placeholder.len()..];
-            } else if let Some((found, placeholder)) = self.find(before, rest) {
+            } else if may_begin(first)
+                && let Some((found, placeholder)) = self.find(before, rest)
+            {
                 let (lead, after) = rest.split_at(found.lead);
                 out.extend_from_slice(lead);
                 shorten_padding(out, start);
@@ -91,6 +93,11 @@ impl Rules {
     }
 }
 
+/// Whether anything that is looked for begins with `byte`: `[` begins `[12]` and `[::1]:22`, `:` begins `::1`.
+fn may_begin(byte: u8) -> bool {
+    is_word(byte) || matches!(byte, b'[' | b':')
+}
+
 /// Whether `byte` is part of a word.
 pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
@@ -103,6 +110,7 @@ pub(super) fn continues(rest: &[u8]) -> bool {
 
 /// A placeholder that is there already stays as it is: a host may be named `host`.
 fn placeholder_at(rest: &[u8]) -> Option<&'static [u8]> {
+    rest.first().filter(|first| **first == b'<')?;
     PLACEHOLDERS.into_iter().find(|placeholder| rest.starts_with(placeholder))
 }
 

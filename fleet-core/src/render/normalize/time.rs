@@ -37,15 +37,26 @@ static TIME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&pattern).expect("the pattern is fixed, and a test compiles it")
 });
 
+/// How months and days of the week begin a date.
+const WORDS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDecMonTueWedThuFriSatSun";
+
 /// A date or time at the start of `rest`.
 pub(super) fn find(before: Option<u8>, rest: &[u8]) -> Option<Found> {
-    let first = *rest.first()?;
-    let may_start = first.is_ascii_digit() || b"JFMASOND TW".contains(&first);
-    if !may_start || matches!(before, Some(b':' | b'.')) {
+    if matches!(before, Some(b':' | b'.')) || !may_begin(rest) {
         return None;
     }
     let end = TIME.find(rest)?.end();
     // Numbers with more colons, such as hardware addresses, are no times.
     let is_longer = matches!(&rest[end..], [b':', tail @ ..] if continues(tail)) || continues(&rest[end..]);
     (!is_longer).then_some(Found::whole(end))
+}
+
+/// A cheap look at the first bytes, which most words do not pass.
+fn may_begin(rest: &[u8]) -> bool {
+    match rest.iter().position(|byte| !byte.is_ascii_digit()) {
+        Some(0) => rest.get(..3).is_some_and(|word| WORDS.chunks(3).any(|known| known == word)),
+        // The hour, the day or the year, a date without hyphens
+        Some(digits @ (1 | 2 | 4 | 8)) => b":/- T".contains(&rest[digits]),
+        _ => false,
+    }
 }
