@@ -3,17 +3,22 @@
 //! Every tool's head and tail: limits of the machine, connections, renderer, fan-out, report. Must not know what the
 //! work on a host is.
 
+mod record;
+
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use self::record::{Beginning, Record};
 use crate::cli::{Failure, Password, Prepared, Purpose, TerminalPrompt};
 use crate::descriptors;
 use crate::fanout::{Fanout, Finished, Signals, Task};
 use crate::host::Host;
 use crate::outcome::ExitStatus;
-use crate::render::{self, HostLabel, RenderError};
-use crate::select::{IdleExclude, Selected};
+use crate::record::{FormerRun, Work};
+use crate::render::{self, HostLabel, RenderError, RenderSettings};
+use crate::select::{IdleExclude, Selected, SelectedHost};
 use crate::settings::{Origin, SshConfigFile};
 use crate::ssh::config::{ConfigSource, ConfigSources, LocalContext, Origin as NoticeOrigin, SshConfig};
 use crate::ssh::{ConnectSettings, Connector, Prompt, Secret, StageTimeout};
@@ -21,13 +26,14 @@ use crate::ssh::{ConnectSettings, Connector, Prompt, Secret, StageTimeout};
 /// Threads that encrypt and copy; more do not help, as few hosts at once are busy.
 const MOST_THREADS: usize = 8;
 
-/// Runs a tool: makes the task for the chosen hosts with `make_task`, does it, and says how it ended. With `--list` it
-/// only prints the hosts.
+/// Runs a tool: makes the task for the chosen hosts with `make_task`, does it, and says how it ended; `work` is what
+/// the record says of it. With `--list` it only prints the hosts.
 ///
 /// # Errors
 /// Whatever keeps the run from starting.
 pub fn run<T: Task>(
     prepared: Prepared,
+    work: Work,
     make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure>,
 ) -> Result<ExitStatus, Failure> {
     say_about_selection(&prepared);
@@ -40,14 +46,15 @@ pub fn run<T: Task>(
         .enable_all()
         .build()
         .map_err(|error| Failure::ours(&error))?;
-    let status = runtime.block_on(run_on_hosts(prepared, make_task));
+    let status = runtime.block_on(run_on_hosts(prepared, work, make_task));
     // Threads that hang in a name lookup or a write to a dead terminal must not hold the process.
     runtime.shutdown_background();
     status
 }
 
 async fn run_on_hosts<T: Task>(
-    prepared: Prepared,
+    mut prepared: Prepared,
+    work: Work,
     make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure>,
 ) -> Result<ExitStatus, Failure> {
     let mut signals = Signals::of_process().map_err(|error| Failure::ours(&error))?;
@@ -69,11 +76,33 @@ async fn run_on_hosts<T: Task>(
     let task = make_task(Arc::clone(&connector), &prepared)?;
     let labels = prepared.selected.hosts.iter().map(|selected| HostLabel::from(&selected.host)).collect();
     let limit = fan_out_limit(&prepared);
-    let renderer = render::build(prepared.render.clone(), labels, Box::new(io::stdout()), Box::new(io::stderr()))?;
-    let fanout = Fanout { hosts: prepared.selected.hosts.len(), limit, exit_rule: prepared.exit_rule, quiet };
+    let record = begin_record(&mut prepared, work, &mut signals).await?;
+    let settings = RenderSettings { recorded: record.output(), ..prepared.render.clone() };
+    let renderer = match render::build(settings, labels, Box::new(io::stdout()), Box::new(io::stderr())) {
+        Ok(renderer) => renderer,
+        Err(error) => {
+            record.discard();
+            return Err(error.into());
+        }
+    };
+    let hosts = prepared.selected.hosts.len();
+    let fanout = Fanout { hosts, limit, exit_rule: prepared.exit_rule, quiet, witness: record.witness() };
     let finished = fanout.run(task, renderer, signals).await;
     prompt.close();
-    Ok(conclude(prepared.program, finished))
+    Ok(conclude(prepared.program, &finished, record))
+}
+
+/// From here on, what happens is on the disk.
+async fn begin_record(prepared: &mut Prepared, work: Work, signals: &mut Signals) -> Result<Record, Failure> {
+    let beginning = Beginning::of(prepared, work);
+    let record = tokio::select! {
+        begun = tokio::task::spawn_blocking(move || beginning.begin()) => begun.map_err(|error| Failure::ours(&error))??,
+        _ = signals.next() => return Err(Failure::usage_text("interrupted while the record of the run was begun")),
+    };
+    if let Some(remark) = record.remark(prepared.verbosity) {
+        say(prepared.program, &remark);
+    }
+    Ok(record)
 }
 
 /// On a thread that may wait: a `Match exec` runs a command of the user's.
@@ -144,7 +173,7 @@ fn fan_out_limit(prepared: &Prepared) -> usize {
     allowed
 }
 
-fn conclude(program: &str, finished: Finished) -> ExitStatus {
+fn conclude(program: &str, finished: &Finished, record: Record) -> ExitStatus {
     let mut status = finished.status;
     for error in &finished.render_errors {
         if matches!(error, RenderError::BrokenPipe { .. }) {
@@ -154,12 +183,19 @@ fn conclude(program: &str, finished: Finished) -> ExitStatus {
         failure.print(program, io::stderr());
         status = status.worse(failure.status());
     }
-    status
+    let (recorded, remark) = record.end(finished, status);
+    if let Some(remark) = remark {
+        say(program, &remark);
+    }
+    status.worse(recorded)
 }
 
 /// Remarks on the choice of hosts: what was named twice, and what was excluded in vain.
 fn say_about_selection(prepared: &Prepared) {
-    let Selected { duplicates, idle_excludes, .. } = &prepared.selected;
+    let Selected { hosts, duplicates, idle_excludes } = &prepared.selected;
+    if let Some(run) = &prepared.former {
+        say(prepared.program, &about_former(run, hosts));
+    }
     if !duplicates.is_empty() {
         let names: Vec<String> = duplicates.iter().map(|duplicate| duplicate.host.to_string()).collect();
         let folded = crate::hostset::fold(&names);
@@ -169,6 +205,20 @@ fn say_about_selection(prepared: &Prepared) {
         let hint = group.as_ref().map(|group| format!("; the group is excluded by -x {group}"));
         say(prepared.program, &format!("-x {value} leaves out nobody{}", hint.unwrap_or_default()));
     }
+}
+
+/// `run 20261122-0324-7f3a: 3 of 20 hosts`, and what is to be known about them.
+fn about_former(run: &FormerRun, hosts: &[SelectedHost]) -> String {
+    let chosen: HashSet<String> = hosts.iter().map(|selected| selected.host.to_string()).collect();
+    let left = run.hosts.iter().filter(|host| host.fate.may_still_run() && chosen.contains(&host.host)).count();
+    let mut text = format!("run {}: {} of {} hosts", run.id, hosts.len(), run.hosts.len());
+    if left > 0 {
+        text += &format!("; on {left} of them its command may still run");
+    }
+    if let Some(broken) = run.broken.first() {
+        text += &format!("; line {} of its record is broken: {}", broken.line, broken.problem);
+    }
+    text
 }
 
 /// Our own words before the run starts; afterwards the renderer has the terminal.

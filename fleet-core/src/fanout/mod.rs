@@ -6,6 +6,7 @@
 mod renderer_thread;
 mod signal;
 mod state;
+mod witness;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::renderer_thread::RendererThread;
 pub use self::signal::{Signal, Signals};
 use self::state::{Input, RunState, Step};
+pub use self::witness::{Nobody, Witness};
 use crate::event::{Event, HostEvent, HostIndex};
 use crate::outcome::{ExitRule, ExitStatus, HostError, Outcome, Report, Stage};
 use crate::render::{Completion, Ending, RenderError, Renderer};
@@ -51,6 +53,7 @@ enum Message {
 pub struct HostContext {
     index: HostIndex,
     messages: mpsc::Sender<(HostIndex, Message)>,
+    witness: Arc<dyn Witness>,
     cancel: CancellationToken,
 }
 
@@ -63,6 +66,7 @@ impl HostContext {
 
     /// Reports an event; waits while the renderer is behind.
     pub async fn emit(&self, event: Event) {
+        self.witness.saw(self.index, &event);
         let _ = self.messages.send((self.index, Message::Event(event))).await;
     }
 
@@ -97,6 +101,8 @@ pub struct Fanout {
     pub exit_rule: ExitRule,
     /// Holds output back while a question is on the terminal.
     pub quiet: tokio::sync::watch::Receiver<bool>,
+    /// Keeps account of the hosts, without waiting for the renderer.
+    pub witness: Arc<dyn Witness>,
 }
 
 /// The loop's own state.
@@ -115,7 +121,7 @@ impl Fanout {
     /// Runs `task` on every host and shows what happens through `renderer`, on a thread of its own.
     pub async fn run<T: Task>(mut self, task: T, renderer: Box<dyn Renderer>, mut signals: Signals) -> Finished {
         let (messages, mut incoming) = mpsc::channel(EVENT_QUEUE);
-        let context = HostContext { index: 0, messages, cancel: CancellationToken::new() };
+        let context = HostContext { index: 0, messages, witness: self.witness, cancel: CancellationToken::new() };
         let mut run = Loop {
             state: RunState::new(self.hosts, self.limit),
             task: Arc::new(task),
@@ -161,19 +167,25 @@ impl<T: Task> Loop<T> {
                 Step::Start(index) => self.start(index),
                 Step::Cancel => self.context.cancel.cancel(),
                 Step::Abort => self.running.abort_all(),
-                Step::Finished(index, outcome) => self.show(index, Event::Finished(outcome)),
+                Step::Finished(index, outcome) => {
+                    let event = Event::Finished(outcome);
+                    self.context.witness.saw(index, &event);
+                    self.show(index, event);
+                }
             }
         }
     }
 
     fn start(&mut self, index: HostIndex) {
+        self.context.witness.saw(index, &Event::Started);
         self.show(index, Event::Started);
         let task = Arc::clone(&self.task);
         let context = HostContext { index, ..self.context.clone() };
         // The outcome comes behind the host's events, and no flood from others keeps it from being seen.
-        let messages = context.messages.clone();
+        let (messages, witness) = (context.messages.clone(), Arc::clone(&context.witness));
         let handle = self.running.spawn(async move {
             let outcome = task.run(context).await;
+            witness.saw(index, &Event::Finished(outcome.clone()));
             let _ = messages.send((index, Message::Ended(outcome))).await;
         });
         self.hosts.insert(handle.id(), index);

@@ -100,7 +100,7 @@ where
 
 fn fanout(hosts: usize, limit: usize) -> (Fanout, watch::Sender<bool>) {
     let (asking, quiet) = watch::channel(false);
-    (Fanout { hosts, limit, exit_rule: ExitRule::WorstClass, quiet }, asking)
+    (Fanout { hosts, limit, exit_rule: ExitRule::WorstClass, quiet, witness: Arc::new(Nobody) }, asking)
 }
 
 fn recorder() -> (Box<Recorder>, Shown) {

@@ -14,7 +14,7 @@ use super::assemble::{Assembler, Grouping, Piece};
 use super::console::Console;
 use super::settings::{HostLabel, Limits};
 use super::summary::counts;
-use super::{Completion, Ending, RenderError};
+use super::{Ending, RenderError};
 use crate::event::{Event, HostEvent, HostIndex, Stream};
 use crate::outcome::{Outcome, Report, Stop};
 
@@ -157,11 +157,7 @@ impl Json {
             hosts: self.names.len(),
             counts: counts(report).into_iter().collect(),
             exit_status: ending.status.code(),
-            completion: match ending.completion {
-                Completion::Complete => "complete",
-                Completion::Interrupted => "interrupted",
-                Completion::Abandoned => "abandoned",
-            },
+            completion: ending.completion.name(),
         };
         write(console, &summary)
     }

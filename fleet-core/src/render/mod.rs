@@ -28,7 +28,11 @@ use crate::event::HostEvent;
 use crate::outcome::{ExitStatus, Report};
 
 pub use display::build;
-pub use settings::{Color, Destination, HostLabel, Layout, Limits, Prefix, ProgressLine, RenderSettings};
+pub use files::file_names;
+pub use sanitize::{copy_sanitized, sanitized_line};
+pub use settings::{
+    Color, Destination, HostLabel, Layout, Limits, OutputFolders, Prefix, ProgressLine, RenderSettings,
+};
 pub use terminal::{destination, progress_line, stderr_columns};
 
 /// Shows what happens, in the order in which it is told.
@@ -86,6 +90,18 @@ pub enum Completion {
     Interrupted,
     /// It was left at once, without waiting for the commands that were running.
     Abandoned,
+}
+
+impl Completion {
+    /// The name in `--json` and in records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Interrupted => "interrupted",
+            Self::Abandoned => "abandoned",
+        }
+    }
 }
 
 /// Why something could not be shown.

@@ -62,6 +62,9 @@ pub fn from_environment(environment: &Environment) -> Result<Layer, SettingsErro
         host_key: parse(environment, Key::HostKey, |text| {
             text.parse().map_err(|error: super::UnknownWord| refused(Key::HostKey, text, error.expected))
         })?,
+        record: parse(environment, Key::Record, |text| {
+            text.parse().map_err(|_| refused(Key::Record, text, super::file::TRUTH))
+        })?,
         ..Layer::default()
     })
 }
@@ -128,6 +131,7 @@ mod tests {
             ("FLEET_USER", "me"),
             ("FLEET_SSH_CONFIG", "none"),
             ("FLEET_HOST_KEY", "accept-new"),
+            ("FLEET_RECORD", "false"),
             ("HOME", "/home/me"),
         ]);
         let expected = Layer {

@@ -36,6 +36,7 @@ impl Settings {
             ssh_options: ssh_options(layers)?,
             identity: pick(layers, Key::Identity, |layer| layer.identity.clone().map(Some)).unwrap_or_default(),
             host_key: pick(layers, Key::HostKey, |layer| layer.host_key.map(Some)).unwrap_or_default(),
+            record: pick(layers, Key::Record, |layer| layer.record).unwrap_or_else(|| Setting::default_of(true)),
             groups: groups(layers),
         })
     }

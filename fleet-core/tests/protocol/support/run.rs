@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fleet_core::event::{Event, HostEvent, HostIndex, Stream};
-use fleet_core::fanout::{Fanout, Finished, HostContext, Signals, Task};
+use fleet_core::fanout::{Fanout, Finished, HostContext, Nobody, Signals, Task};
 use fleet_core::host::Host;
 use fleet_core::outcome::{ExitRule, Outcome, Report, Stage};
 use fleet_core::render::{Ending, RenderError, Renderer};
@@ -113,6 +113,7 @@ impl Renderer for Recorder {
 /// Runs `task` on its hosts, at most `limit` at once.
 pub(crate) async fn fan_out(task: RunCommand, limit: usize, recorder: &Recorder, signals: Signals) -> Finished {
     let (_asking, quiet) = watch::channel(false);
-    let fanout = Fanout { hosts: task.hosts.len(), limit, exit_rule: ExitRule::WorstClass, quiet };
+    let fanout =
+        Fanout { hosts: task.hosts.len(), limit, exit_rule: ExitRule::WorstClass, quiet, witness: Arc::new(Nobody) };
     in_time("the run", fanout.run(task, Box::new(recorder.clone()), signals)).await
 }

@@ -1,0 +1,1 @@
+//! Journals written and read, and the folder that they are in.
