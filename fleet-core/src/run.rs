@@ -36,7 +36,7 @@ pub fn run<T: Task>(
     work: Work,
     make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure>,
 ) -> Result<ExitStatus, Failure> {
-    say_about_selection(&prepared);
+    say_about_selection(&prepared, &work);
     if prepared.purpose == Purpose::List {
         return list(&prepared.selected);
     }
@@ -191,10 +191,10 @@ fn conclude(program: &str, finished: &Finished, record: Record) -> ExitStatus {
 }
 
 /// Remarks on the choice of hosts: what was named twice, and what was excluded in vain.
-fn say_about_selection(prepared: &Prepared) {
+fn say_about_selection(prepared: &Prepared, work: &Work) {
     let Selected { hosts, duplicates, idle_excludes } = &prepared.selected;
     if let Some(run) = &prepared.former {
-        say(prepared.program, &about_former(run, hosts));
+        say(prepared.program, &about_former(run, hosts, work));
     }
     if !duplicates.is_empty() {
         let names: Vec<String> = duplicates.iter().map(|duplicate| duplicate.host.to_string()).collect();
@@ -208,7 +208,7 @@ fn say_about_selection(prepared: &Prepared) {
 }
 
 /// `run 20261122-0324-7f3a: 3 of 20 hosts`, and what is to be known about them.
-fn about_former(run: &FormerRun, hosts: &[SelectedHost]) -> String {
+fn about_former(run: &FormerRun, hosts: &[SelectedHost], work: &Work) -> String {
     let chosen: HashSet<String> = hosts.iter().map(|selected| selected.host.to_string()).collect();
     let left = run.hosts.iter().filter(|host| host.fate.may_still_run() && chosen.contains(&host.host)).count();
     let mut text = format!("run {}: {} of {} hosts", run.id, hosts.len(), run.hosts.len());
@@ -217,6 +217,9 @@ fn about_former(run: &FormerRun, hosts: &[SelectedHost]) -> String {
     }
     if let Some(broken) = run.broken.first() {
         text += &format!("; line {} of its record is broken: {}", broken.line, broken.problem);
+    }
+    if work.text == run.header.command {
+        text += &format!("; again: {}", render::sanitized_line(&work.text));
     }
     text
 }

@@ -479,6 +479,33 @@ mod tests {
     }
 
     #[test]
+    fn hosts_of_a_former_run_stay_as_they_were_and_flags_narrow_them() {
+        let host = |text: &str, group: Option<&str>| (text.parse().unwrap(), group.map(str::to_owned));
+        let former = FormerHosts {
+            origin: "run 20261122-0324-7f3a".to_owned(),
+            hosts: vec![host("root@web1:2222", None), host("web1", None), host("web4", Some("db")), host("db1", None)],
+        };
+        for (typed, expected) in [
+            ("", "root@web1:2222 web1 web4 db1"),
+            ("-H web1", "root@web1:2222"),
+            ("-H other,db1", "db1"),
+            ("-g web", "web4"),
+            ("-h .", "root@web1:2222 web4 db1"),
+            ("-x web*", "db1"),
+            ("-x @db", "root@web1:2222 web1"),
+            ("--limit 3 -x web1", "web4 db1"),
+            ("-g db --limit 1", "web4"),
+        ] {
+            let selection = Selection { former: Some(former.clone()), ..selection(typed) };
+            assert_eq!(hosts(&selection.select(&fleet()).unwrap()), expected, "{typed}");
+        }
+        let selection = Selection { former: Some(former), ..selection("-g web -x web4") };
+        let error = selection.select(&fleet()).unwrap_err();
+        let message = "no hosts are selected: -x removes the only one of run 20261122-0324-7f3a -g web";
+        assert_eq!(error.to_string(), message);
+    }
+
+    #[test]
     fn a_host_knows_its_group_and_where_it_comes_from() {
         for (typed, group, origins) in [
             ("-H new", None, "-H"),

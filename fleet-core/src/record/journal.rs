@@ -223,3 +223,67 @@ impl Lines {
         self.bytes.extend(bytes_of(line));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{FailureClass, HostError};
+
+    /// What is written of `news` at these milliseconds, where the disk is looked at after each.
+    fn written(news: Vec<(u64, HostIndex, News)>) -> String {
+        let mut lines = Lines::new(2);
+        for (millis, index, news) in news {
+            let at = Duration::from_millis(millis);
+            lines.take(index, at, news);
+            lines.settle(at);
+        }
+        String::from_utf8(lines.bytes).unwrap()
+    }
+
+    #[test]
+    fn every_start_and_end_is_a_line_and_a_stage_only_when_a_host_lingers_in_it() {
+        let refused = Outcome::Failed(HostError::new(Stage::Connect, FailureClass::Refused, "refused"));
+        insta::assert_snapshot!(written(vec![
+            (0, 0, News::Started),
+            (1, 0, News::Stage(Stage::Resolve)),
+            (2, 0, News::Stage(Stage::Connect)),
+            (2, 1, News::Started),
+            (3, 1, News::Stage(Stage::Connect)),
+            (10, 1, News::Finished(refused)),
+            (700, 1, News::Started),
+            (701, 1, News::Stage(Stage::Command)),
+            (800, 1, News::Finished(Outcome::Exited(0))),
+        ]), @r#"
+        {"event":"started","at":0.0,"index":0,"attempt":1}
+        {"event":"started","at":0.002,"index":1,"attempt":1}
+        {"event":"finished","at":0.01,"index":1,"attempt":1,"outcome":"unreachable","seconds":0.008,"stage":"connect","class":"refused","reason":"connect: refused"}
+        {"event":"started","at":0.7,"index":1,"attempt":2}
+        {"event":"stage","at":0.002,"index":0,"stage":"connect"}
+        {"event":"finished","at":0.8,"index":1,"attempt":2,"outcome":"ok","seconds":0.1,"exit_code":0}
+        "#);
+    }
+
+    #[test]
+    fn an_end_seen_twice_is_written_once_and_another_end_replaces_it() {
+        let lines = written(vec![
+            (0, 0, News::Started),
+            (1, 0, News::Finished(Outcome::Exited(1))),
+            (2, 0, News::Finished(Outcome::Exited(1))),
+            (3, 0, News::Finished(Outcome::Exited(2))),
+            (4, 1, News::Finished(Outcome::Skipped)),
+        ]);
+        let ends: Vec<&str> = lines.lines().filter(|line| line.contains("finished")).collect();
+        assert_eq!(ends.len(), 3, "{lines}");
+        assert!(ends[1].contains("\"exit_code\":2") && ends[2].contains("skipped"), "{lines}");
+        assert!(!ends[2].contains("attempt") && !ends[2].contains("seconds"), "{lines}");
+    }
+
+    #[test]
+    fn a_full_disk_ends_the_journal_and_is_told() {
+        let (notes, incoming) = mpsc::channel();
+        notes.send(Note::Host { index: 0, at: Duration::ZERO, news: News::Started }).unwrap();
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let error = write(full, 1, Instant::now(), &incoming).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+}

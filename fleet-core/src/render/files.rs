@@ -223,6 +223,7 @@ fn plain_name(label: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::OutputFolders;
     use super::super::testing::{finished_ok, labels, output, started};
     use super::*;
 
@@ -263,6 +264,30 @@ mod tests {
             assert_eq!(fs::read(folder.path().join("out").join(name)).unwrap(), expected);
         }
         (0..50).for_each(|index| files.event(&finished_ok(index)).unwrap());
+        assert!(files.open.files.is_empty());
+    }
+
+    #[test]
+    fn what_is_recorded_is_written_beside_what_was_asked_for_and_readable_for_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let settings = RenderSettings {
+            stdout_folder: Some(path("out")),
+            recorded: Some(OutputFolders { stdout: path("kept/stdout"), stderr: path("kept/stderr") }),
+            ..RenderSettings::new("psh")
+        };
+        let mut files = Files::new(&settings, &labels(["web"])).unwrap();
+        files.event(&started(0)).unwrap();
+        files.event(&output(0, Stream::Stdout, b"said")).unwrap();
+        files.event(&output(0, Stream::Stderr, b"cried")).unwrap();
+        files.event(&finished_ok(0)).unwrap();
+        for (name, expected) in [("out/web", "said"), ("kept/stdout/web", "said"), ("kept/stderr/web", "cried")] {
+            assert_eq!(fs::read_to_string(path(name)).unwrap(), expected, "{name}");
+        }
+        let mode = |name: &str| fs::metadata(path(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("kept/stdout/web"), mode("kept/stderr/web")), (0o600, 0o600));
         assert!(files.open.files.is_empty());
     }
 

@@ -145,6 +145,7 @@ mod tests {
             user: Some("me".to_owned()),
             ssh_config: Some(SshConfigFile::None),
             host_key: Some(HostKeyPolicy::AcceptNew),
+            record: Some(false),
             ..Layer::default()
         };
         assert_eq!(from_environment(&environment).unwrap(), expected);

@@ -135,6 +135,7 @@ mod tests {
         let settings = Settings::resolve(&[Layer::default(), variables(), file("fleet.toml")]).unwrap();
         assert_eq!(settings.parallel.value.get(), 64);
         assert_eq!(settings.parallel.origin.to_string(), "default");
+        assert!(settings.record.value);
         assert_eq!(settings.timeout.value, None);
         assert_eq!(settings.connect_timeout.value, Some(Duration::from_secs(10)));
         assert_eq!(settings.stall.value, None);

@@ -8,7 +8,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use fleet_core::hostset;
-use fleet_core::record::{FormerHost, FormerRun, Store};
+use fleet_core::record::{FormerHost, FormerRun, RunState, Store};
 use fleet_core::render::{HostLabel, file_names, sanitized_line};
 
 use super::{ending, hosts};
@@ -52,7 +52,7 @@ impl<'a> Difference<'a> {
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         for (sign, run) in [("-", self.before), ("+", self.after)] {
             let command = sanitized_line(&run.header.command);
-            writeln!(out, "{sign} {}  {}, exit {}: {command}", run.id, hosts(run.hosts.len()), ending(run))?;
+            writeln!(out, "{sign} {}  {}, {}: {command}", run.id, hosts(run.hosts.len()), how(run))?;
         }
         let mut groups: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
         for (earlier, later) in &self.changed {
@@ -74,6 +74,12 @@ impl<'a> Difference<'a> {
         line(self.other_output.as_deref().unwrap_or_default(), "other output")?;
         writeln!(out, "  {} of {} in both ended as before", self.common - self.changed.len(), hosts(self.common))
     }
+}
+
+/// `exit 5`, `running` or `died`
+fn how(run: &FormerRun) -> String {
+    let ending = ending(run);
+    if matches!(run.state, RunState::Ended { .. }) { format!("exit {ending}") } else { ending }
 }
 
 fn by_name(run: &FormerRun) -> BTreeMap<&str, usize> {

@@ -123,11 +123,10 @@ fn by_fate(run: &FormerRun) -> Vec<(String, Vec<&FormerHost>)> {
 fn effort(members: &[&FormerHost]) -> String {
     let mut seconds: Vec<f64> = members.iter().filter_map(|host| host.seconds).collect();
     seconds.sort_by(f64::total_cmp);
-    let took = match &seconds[..] {
-        [] => String::new(),
-        [only] => format!(" in {only:.1}s"),
-        [least, .., most] => format!(" in {least:.1}s to {most:.1}s"),
-    };
+    let mut bounds: Vec<String> =
+        seconds.first().into_iter().chain(seconds.last()).map(|seconds| format!("{seconds:.1}s")).collect();
+    bounds.dedup();
+    let took = if bounds.is_empty() { String::new() } else { format!(" in {}", bounds.join(" to ")) };
     match members.iter().map(|host| host.attempts).max() {
         Some(attempts) if attempts > 1 => format!("{took}, up to {attempts} attempts"),
         _ => took,
