@@ -117,7 +117,8 @@ impl Witness for Recorder {
             Event::Started => News::Started,
             Event::Stage(stage) => News::Stage(*stage),
             Event::Finished(outcome) => News::Finished(outcome.clone()),
-            Event::Output { .. } | Event::Note(_) => return,
+            // What is said is not remembered.
+            _ => return,
         };
         let _ = self.notes.send(Note::Host { index, at: self.begun.elapsed(), news });
     }
@@ -282,6 +283,7 @@ mod tests {
     fn a_full_disk_ends_the_journal_and_is_told() {
         let (notes, incoming) = mpsc::channel();
         notes.send(Note::Host { index: 0, at: Duration::ZERO, news: News::Started }).unwrap();
+        drop(notes);
         let full = File::options().write(true).open("/dev/full").unwrap();
         let error = write(full, 1, Instant::now(), &incoming).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
