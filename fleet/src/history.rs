@@ -24,6 +24,8 @@ enum Trouble {
     /// The reader has gone, or the disk is full.
     Write(io::Error),
     SameRun(String),
+    /// The run did not keep what its hosts said.
+    NoOutput(String),
 }
 
 impl From<RecordError> for Trouble {
@@ -48,6 +50,8 @@ pub(crate) fn run(args: &HistoryArgs, stdout: &mut dyn Write, stderr: &mut dyn W
         Err(Trouble::Write(error)) => Failure::ours(&error),
         Err(Trouble::SameRun(id)) => Failure::usage_text(format!("both are run {id}; expected two runs to compare"))
             .hint("fleet history lists the runs"),
+        Err(Trouble::NoOutput(id)) => Failure::usage_text(format!("the output of run {id} was not kept"))
+            .hint("--record-output keeps that of the next run"),
         Err(Trouble::Record(error)) => match error.hint() {
             Some(hint) => Failure::usage(&error).hint(hint),
             None => Failure::usage(&error),
@@ -64,6 +68,7 @@ fn tell(args: &HistoryArgs, store: &Store, stdout: &mut dyn Write, stderr: &mut 
             let run = store.read(&store.find(run)?)?;
             match (args.json, output) {
                 (true, _) => json::show(&run, store, stdout)?,
+                (false, true) if !run.header.output => return Err(Trouble::NoOutput(run.id.to_string())),
                 (false, true) => show::output(&run, store, stdout)?,
                 (false, false) => show::run(&run, store, stdout)?,
             }

@@ -262,6 +262,9 @@ fn history_tells_two_runs_apart_by_outcome_and_by_output() {
     let shown = fleet.history(&["show", &after, "--output"]).finish().expect_code(0);
     assert_eq!(shown.stdout_text(), "[1] web01 ok\nsame\n[2] web02 exit code 1\nsame\n[3] web03 ok\nother\n");
     fleet.history(&["diff", &before, &before]).finish().expect_code(2).expect_stderr("both are run");
+    fleet.psh(&["-g", "web", "echo same"]).finish().expect_code(0);
+    fleet.history(&["show", "--output"]).finish().expect_code(2).expect_stderr("was not kept");
+    fleet.history(&["diff", &before, "--json"]).finish().expect_code(0).expect_nowhere("other_output");
 }
 
 #[test]

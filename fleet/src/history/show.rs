@@ -45,10 +45,6 @@ pub(super) fn run(run: &FormerRun, store: &Store, out: &mut dyn Write) -> io::Re
 
 /// Writes what the hosts said, a block for each: exact bytes but towards a terminal.
 pub(super) fn output(run: &FormerRun, store: &Store, out: &mut dyn Write) -> io::Result<()> {
-    if !run.header.output {
-        writeln!(out, "the output of run {} was not kept: --record-output keeps it", run.id)?;
-        return Ok(());
-    }
     let folders = store.output(&run.id);
     let labels: Vec<HostLabel> = run.hosts.iter().map(|host| HostLabel { name: host.host.clone() }).collect();
     for (place, (host, file)) in run.hosts.iter().zip(file_names(&labels)).enumerate() {
