@@ -27,45 +27,16 @@ impl Shown {
     }
 }
 
+/// A renderer that remembers what it is shown, and then does as it is told.
 struct Recorder {
     shown: Shown,
-    fails_with: Option<fn() -> RenderError>,
+    answer: fn(&Event) -> Result<(), RenderError>,
 }
 
 impl Renderer for Recorder {
     fn event(&mut self, event: &HostEvent) -> Result<(), RenderError> {
         self.shown.0.lock().unwrap().push(event.clone());
-        match (&event.event, self.fails_with) {
-            (Event::Output { .. }, Some(error)) => Err(error()),
-            _ => Ok(()),
-        }
-    }
-
-    fn notice(&mut self, _: &str) -> Result<(), RenderError> {
-        Ok(())
-    }
-
-    fn tick(&mut self, _: Duration) -> Result<(), RenderError> {
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), RenderError> {
-        Ok(())
-    }
-
-    fn finish(&mut self, _: &Report, _: &Ending) -> Result<(), RenderError> {
-        Ok(())
-    }
-}
-
-/// A renderer whose terminal is paused for ever.
-struct Stuck;
-
-impl Renderer for Stuck {
-    fn event(&mut self, _: &HostEvent) -> Result<(), RenderError> {
-        loop {
-            std::thread::park();
-        }
+        (self.answer)(&event.event)
     }
 
     fn notice(&mut self, _: &str) -> Result<(), RenderError> {
@@ -105,7 +76,21 @@ fn fanout(hosts: usize, limit: usize) -> (Fanout, watch::Sender<bool>) {
 
 fn recorder() -> (Box<Recorder>, Shown) {
     let shown = Shown::default();
-    (Box::new(Recorder { shown: shown.clone(), fails_with: None }), shown)
+    (Box::new(Recorder { shown: shown.clone(), answer: |_| Ok(()) }), shown)
+}
+
+/// A renderer that answers every event in this way.
+fn recorder_that(answer: fn(&Event) -> Result<(), RenderError>) -> Box<Recorder> {
+    Box::new(Recorder { shown: Shown::default(), answer })
+}
+
+/// A renderer whose terminal is paused for ever.
+fn stuck() -> Box<Recorder> {
+    recorder_that(|_| {
+        loop {
+            std::thread::park();
+        }
+    })
 }
 
 fn stopped() -> Outcome {
@@ -219,7 +204,7 @@ async fn signals_are_seen_while_the_terminal_is_paused() {
     });
     let (sender, signals) = Signals::scripted();
     let (fanout, _asking) = fanout(4, 4);
-    let run = tokio::spawn(fanout.run(task, Box::new(Stuck), signals));
+    let run = tokio::spawn(fanout.run(task, stuck(), signals));
     sender.send(Signal::Interrupt).await.unwrap();
     sender.send(Signal::Terminate).await.unwrap();
     assert_eq!(run.await.unwrap().completion, Completion::Abandoned);
@@ -232,8 +217,10 @@ async fn a_closed_pipe_cancels_the_run() {
         host.cancel().cancelled().await;
         stopped()
     });
-    let (mut renderer, _) = recorder();
-    renderer.fails_with = Some(|| RenderError::BrokenPipe { to: "standard output" });
+    let renderer = recorder_that(|event| match event {
+        Event::Output { .. } => Err(RenderError::BrokenPipe { to: "standard output" }),
+        _ => Ok(()),
+    });
     let (fanout, _asking) = fanout(2, 2);
     let finished = fanout.run(task, renderer, Signals::scripted().1).await;
     assert_eq!(finished.completion, Completion::Interrupted);
@@ -247,8 +234,10 @@ async fn a_renderer_that_panics_ends_the_run() {
         host.cancel().cancelled().await;
         stopped()
     });
-    let (mut renderer, _) = recorder();
-    renderer.fails_with = Some(|| panic!("on purpose"));
+    let renderer = recorder_that(|event| match event {
+        Event::Output { .. } => panic!("on purpose"),
+        _ => Ok(()),
+    });
     let (fanout, _asking) = fanout(2, 2);
     let finished = fanout.run(task, renderer, Signals::scripted().1).await;
     assert_eq!(finished.completion, Completion::Interrupted);
@@ -300,7 +289,7 @@ async fn one_signal_ends_a_run_whose_output_nobody_takes() {
     let (sender, signals) = Signals::scripted();
     let (fanout, _asking) = fanout(4, 4);
     sender.send(Signal::Terminate).await.unwrap();
-    let finished = fanout.run(task, Box::new(Stuck), signals).await;
+    let finished = fanout.run(task, stuck(), signals).await;
     assert_eq!(finished.report.outcomes(), vec![stopped(); 4]);
 }
 
@@ -308,7 +297,7 @@ async fn one_signal_ends_a_run_whose_output_nobody_takes() {
 async fn a_signal_ends_a_run_that_only_waits_for_its_terminal() {
     let (sender, signals) = Signals::scripted();
     let (fanout, _asking) = fanout(1, 1);
-    let run = tokio::spawn(fanout.run(Scripted(|_| async { Outcome::Exited(0) }), Box::new(Stuck), signals));
+    let run = tokio::spawn(fanout.run(Scripted(|_| async { Outcome::Exited(0) }), stuck(), signals));
     while !run.is_finished() {
         let _ = sender.try_send(Signal::Interrupt);
         tokio::task::yield_now().await;
@@ -322,11 +311,13 @@ async fn a_file_that_cannot_be_written_stops_nobody() {
         host.emit(Event::Output { stream: Stream::Stdout, bytes: Bytes::from_static(b"y\n") }).await;
         Outcome::Exited(0)
     });
-    let (mut renderer, _) = recorder();
-    renderer.fails_with = Some(|| RenderError::File {
-        host: "web01".into(),
-        path: "out/web01".into(),
-        source: std::io::ErrorKind::StorageFull.into(),
+    let renderer = recorder_that(|event| match event {
+        Event::Output { .. } => Err(RenderError::File {
+            host: "web01".into(),
+            path: "out/web01".into(),
+            source: std::io::ErrorKind::StorageFull.into(),
+        }),
+        _ => Ok(()),
     });
     let (fanout, _asking) = fanout(1, 1);
     let finished = fanout.run(task, renderer, Signals::scripted().1).await;
