@@ -24,7 +24,7 @@ use self::running::RunningArgs;
 use self::selection::SelectionArgs;
 pub use self::terminal::TerminalPrompt;
 use crate::outcome::{ExitRule, ExitStatus};
-use crate::render::{Color, RenderSettings};
+use crate::render::RenderSettings;
 use crate::select::Selected;
 use crate::settings::{self, Environment, Layer, LayerSource, Settings};
 
@@ -127,16 +127,17 @@ impl FleetArgs {
         logging::start(self.output.verbose);
         self.refused.check()?;
         let environment: Environment = std::env::vars_os().collect();
+        for remark in settings::mistyped_variables(&environment) {
+            let _ = writeln!(io::stderr(), "{program}: {remark}");
+        }
         let here = std::env::current_dir().map_err(|error| Failure::usage(&error))?;
         let mut layers = vec![self.layer(), settings::from_environment(&environment)?];
         layers.extend(settings::discover(&environment, &here)?);
         let settings = Settings::resolve(&layers)?;
         let selected = self.selection.select(&settings, stdin)?;
-        let plain = environment.get("NO_COLOR").is_some() || environment.get("TERM").is_some_and(|term| term == "dumb");
-        let color = if plain { Color::Never } else { Color::Auto };
         Ok(Prepared {
             program,
-            render: self.output.render_settings(program, color, stdin),
+            render: self.output.render_settings(program, &environment, stdin),
             exit_rule: self.output.exit_rule(),
             password: self.connection.password(),
             purpose: if self.selection.list { Purpose::List } else { Purpose::Run },

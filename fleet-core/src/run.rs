@@ -12,7 +12,7 @@ use crate::descriptors;
 use crate::fanout::{Fanout, Finished, Signals, Task};
 use crate::host::Host;
 use crate::outcome::ExitStatus;
-use crate::render::{self, HostLabel, RenderError};
+use crate::render::{self, HostLabel, Layout, RenderError};
 use crate::select::{IdleExclude, Selected};
 use crate::settings::{Origin, SshConfigFile};
 use crate::ssh::config::{ConfigSource, ConfigSources, LocalContext, Origin as NoticeOrigin, SshConfig};
@@ -32,7 +32,7 @@ pub fn run<T: Task>(
 ) -> Result<ExitStatus, Failure> {
     say_about_selection(&prepared);
     if prepared.purpose == Purpose::List {
-        return list(&prepared.selected);
+        return list(&prepared);
     }
     let threads = std::thread::available_parallelism().map_or(2, NonZeroUsize::get).clamp(2, MOST_THREADS);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -176,13 +176,18 @@ fn say(program: &str, text: &str) {
     let _ = writeln!(io::stderr(), "{program}: {text}");
 }
 
-fn list(selected: &Selected) -> Result<ExitStatus, Failure> {
+fn list(prepared: &Prepared) -> Result<ExitStatus, Failure> {
+    let hosts = &prepared.selected.hosts;
+    let text = match prepared.render.layout {
+        Layout::Json => render::listed(hosts),
+        _ => {
+            hosts.iter().flat_map(|host| format!("{}\t{}\n", host.host, host.origins.join(", ")).into_bytes()).collect()
+        }
+    };
     let mut stdout = io::stdout().lock();
-    let written =
-        selected.hosts.iter().try_for_each(|host| writeln!(stdout, "{}\t{}", host.host, host.origins.join(", ")));
-    match written.and_then(|()| stdout.flush()) {
+    match stdout.write_all(&text).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(ExitStatus::Success),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitStatus::Success),
-        Err(error) => Err(Failure::ours(&error)),
+        Err(source) => Err(RenderError::Write { to: "standard output", source }.into()),
     }
 }

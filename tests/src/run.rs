@@ -147,7 +147,9 @@ impl Run {
     }
 
     fn start_on_terminal(mut self) -> Running {
-        self.command.env("TERM", "xterm-256color");
+        if !self.command.get_envs().any(|(name, _)| name == "TERM") {
+            self.command.env("TERM", "xterm-256color");
+        }
         let line = format!("{:?}", self.command);
         let (terminal, far_end) = pty_process::blocking::open().expect("a pseudo-terminal");
         terminal.resize(pty_process::Size::new(24, 100)).expect("the size of a pseudo-terminal can be set");

@@ -66,6 +66,29 @@ fn a_broken_fleet_toml_is_named() {
 }
 
 #[test]
+fn a_mistyped_variable_is_remarked_on_once_and_changes_nothing() {
+    let env = TestEnv::new();
+    let _server = Sshd::new(&env).start();
+    let run = env.psh(["-H", "server", "echo fine"]).env("FLEET_PARALEL", "1").env("FLEET_URL", "x").finish();
+    let run = run.expect_code(0).expect_stdout("fine");
+    assert_eq!(
+        run.stderr_text().matches("FLEET_PARALEL sets nothing: did you mean FLEET_PARALLEL?").count(),
+        1,
+        "{run}"
+    );
+    assert!(!run.stderr_text().contains("FLEET_URL"), "{run}");
+}
+
+#[test]
+fn the_variables_of_a_remote_command_are_no_mistakes_of_a_tool_that_it_runs() {
+    let env = TestEnv::new();
+    let _server = Sshd::new(&env).start();
+    let inner = format!("{} -H h --list", env.psh_path());
+    let run = env.psh(["-H", "server", "--env", "FLEET_ROLE=web", &inner]).finish().expect_code(0);
+    run.expect_stdout("-H").expect_nowhere("sets nothing");
+}
+
+#[test]
 fn a_host_that_cannot_be_reached_says_why_and_the_others_go_on() {
     let env = TestEnv::new();
     let _server = Sshd::new(&env).named("good").start();
