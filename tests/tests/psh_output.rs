@@ -211,9 +211,9 @@ fn on_a_shell_with_a_waiting_host(env: &TestEnv, redirection: &str, until: impl 
     let script = format!("{} -H 'web[01-02]' '{command}' {redirection}", env.psh_path());
     let run = env.run(&program("sh"), ["-c", &script]).on_terminal().start();
     until(&run);
-    fs::write(&gate, "\n").unwrap();
+    fs::write(&gate, "\n").expect("the gate of this test");
     let run = run.finish().expect_code(0);
-    fs::remove_file(&gate).unwrap();
+    fs::remove_file(&gate).expect("the gate of this test");
     run
 }
 

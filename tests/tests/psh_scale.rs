@@ -36,16 +36,16 @@ impl Fleet {
         let script = format!("prlimit --data={memory_bytes} {psh} -g '*' {} '{command}' > shown", layout.flags());
         let run = self.env.run(&program("sh"), ["-c", &script]).env("FLEET_CONFIG", format!("{}/fleet.toml", self.dir));
         let _ = run.patience(Duration::from_secs(300)).finish().expect_code(0);
-        let shown = fs::read(self.env.work().join("shown")).unwrap();
+        let shown = fs::read(self.env.work().join("shown")).expect("what psh printed");
         match layout {
             Layout::Lines => lines(&shown),
             Layout::Bytes => BTreeMap::from([("host01".to_owned(), shown)]),
             Layout::Blocks => blocks(&shown),
             Layout::Json => objects(&shown),
             Layout::Files => fs::read_dir(self.env.work().join("files"))
-                .unwrap()
-                .map(|file| file.unwrap())
-                .map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap()))
+                .expect("the folder of the hosts' files")
+                .map(|file| file.expect("a folder can be listed"))
+                .map(|file| (text(file.file_name().as_encoded_bytes()), fs::read(file.path()).expect("a host's file")))
                 .collect(),
         }
     }
@@ -74,13 +74,16 @@ impl Layout {
     }
 }
 
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
 /// By host: what `host: line` says.
 fn lines(shown: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let mut received: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for line in shown.split_inclusive(|&byte| byte == b'\n') {
         let colon = line.iter().position(|&byte| byte == b':').expect("a host's name");
-        let host = std::str::from_utf8(&line[..colon]).unwrap();
-        received.entry(host.to_owned()).or_default().extend_from_slice(&line[colon + 2..]);
+        received.entry(text(&line[..colon])).or_default().extend_from_slice(&line[colon + 2..]);
     }
     received
 }
@@ -91,8 +94,7 @@ fn blocks(shown: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let mut host = String::new();
     for line in shown.split_inclusive(|&byte| byte == b'\n') {
         if line[0] == b'[' {
-            let header = std::str::from_utf8(line).unwrap();
-            header.split(' ').nth(1).expect("a host's name").clone_into(&mut host);
+            text(line).split(' ').nth(1).expect("a host's name").clone_into(&mut host);
             assert!(received.insert(host.clone(), Vec::new()).is_none(), "two blocks of {host}");
         } else {
             received.get_mut(&host).expect("a header before").extend_from_slice(line);
@@ -107,8 +109,8 @@ fn objects(shown: &[u8]) -> BTreeMap<String, Vec<u8>> {
     for line in shown.split_inclusive(|&byte| byte == b'\n') {
         let object: Value = serde_json::from_slice(line).expect("JSON");
         if object["event"] == "output" {
-            let host = object["host"].as_str().unwrap();
-            received.entry(host.to_owned()).or_default().extend_from_slice(object["text"].as_str().unwrap().as_bytes());
+            let field = |name: &str| object[name].as_str().expect("a text").to_owned();
+            received.entry(field("host")).or_default().extend_from_slice(field("text").as_bytes());
         }
     }
     received
