@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use russh::keys::{PublicKey, PublicKeyOrCertificate};
 
 use super::known_hosts::{Decision, HashNames, HostKeyPolicy, KnownHosts, KnownName, decide};
-use crate::outcome::{FailureClass, HostError, Stage};
+use crate::outcome::{FailureClass, HostError, Stage, in_one_line};
 
 /// Everything needed to judge the key of one host.
 #[derive(Clone, Debug)]
@@ -51,9 +51,5 @@ impl HostKeyCheck {
 }
 
 fn not_remembered(error: &(dyn std::error::Error + 'static)) -> HostError {
-    let mut message = error.to_string();
-    if let Some(source) = error.source() {
-        message = format!("{message}: {source}");
-    }
-    HostError::new(Stage::KeyExchange, FailureClass::Local, message)
+    HostError::new(Stage::KeyExchange, FailureClass::Local, in_one_line(error))
 }
