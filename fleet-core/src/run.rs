@@ -61,14 +61,14 @@ async fn run_on_hosts<T: Task>(
         }
     };
     let connector = Arc::new(connector(&prepared, password, Arc::clone(&prompt))?);
-    tokio::select! {
-        checked = check_configuration(&connector, &prepared) => checked?,
+    let prices = tokio::select! {
+        prices = check_configuration(&connector, &prepared) => prices?,
         _ = signals.next() => return Err(Failure::usage_text("interrupted while reading the OpenSSH configuration")),
-    }
+    };
     say_notices(&prepared, &connector);
     let task = make_task(Arc::clone(&connector), &prepared)?;
     let labels = prepared.selected.hosts.iter().map(|selected| HostLabel::from(&selected.host)).collect();
-    let limit = fan_out_limit(&prepared);
+    let limit = fan_out_limit(&prepared, prices);
     let renderer = render::build(prepared.render.clone(), labels, Box::new(io::stdout()), Box::new(io::stderr()))?;
     let fanout = Fanout { hosts: prepared.selected.hosts.len(), limit, exit_rule: prepared.exit_rule, quiet };
     let finished = fanout.run(task, renderer, signals).await;
@@ -76,8 +76,8 @@ async fn run_on_hosts<T: Task>(
     Ok(conclude(prepared.program, finished))
 }
 
-/// On a thread that may wait: a `Match exec` runs a command of the user's.
-async fn check_configuration(connector: &Arc<Connector>, prepared: &Prepared) -> Result<(), Failure> {
+/// How many file descriptors each host takes. On a thread that may wait: a `Match exec` runs a command of the user's.
+async fn check_configuration(connector: &Arc<Connector>, prepared: &Prepared) -> Result<Vec<u64>, Failure> {
     let connector = Arc::clone(connector);
     let hosts: Vec<Host> = prepared.selected.hosts.iter().map(|selected| selected.host.clone()).collect();
     let checking = tokio::task::spawn_blocking(move || connector.check_configuration(&hosts));
@@ -132,9 +132,9 @@ fn say_notices(prepared: &Prepared, connector: &Connector) {
 }
 
 /// As many hosts at once as was asked for, or as the file descriptors of this process allow; the latter is said.
-fn fan_out_limit(prepared: &Prepared) -> usize {
+fn fan_out_limit(prepared: &Prepared, prices: Vec<u64>) -> usize {
     let wanted = prepared.settings.parallel.value.get().min(prepared.selected.hosts.len());
-    let allowed = descriptors::sessions_allowed(wanted);
+    let allowed = descriptors::sessions_allowed(wanted, prices);
     if allowed < wanted {
         let hosts = if allowed == 1 { "host" } else { "hosts" };
         let text =

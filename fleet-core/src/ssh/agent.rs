@@ -14,6 +14,8 @@ use russh::keys::agent::client::AgentClient;
 use tokio::net::UnixStream;
 use tokio::sync::{OnceCell, Semaphore};
 
+use crate::descriptors::is_out_of_descriptors;
+
 /// Sockets to the agent at once.
 const SOCKETS: usize = 64;
 /// Tries for one request, with growing pauses.
@@ -84,6 +86,5 @@ impl Agent {
 
 /// Whether the agent (or we) may have room for the connection a little later.
 fn is_pressure(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionRefused)
-        || super::error::is_out_of_descriptors(error)
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionRefused) || is_out_of_descriptors(error)
 }

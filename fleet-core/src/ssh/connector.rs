@@ -28,13 +28,13 @@ use super::host_key::HostKeyCheck;
 use super::jump::{JumpHosts, JumpRoute, JumpStream};
 use super::keys::{KeyStore, Questions};
 use super::known_hosts::{HashNames, HostKeyPolicy, KnownHostsError, KnownHostsFiles, KnownName};
-use super::parameters::{bind_address, client_config, liveness, methods};
+use super::parameters::{bind_address, client_config, descriptors, liveness, methods};
 use super::prompt::{Prompt, Secret};
 use super::session::{Session, SessionParts, WireGuard};
 use super::spool::SpoolBudget;
 use super::wire::{ByteStream, Wire};
 use crate::host::Host;
-use crate::outcome::{FailureClass, HostError, Stage};
+use crate::outcome::{FailureClass, HostError, Stage, in_one_line};
 
 /// Tries where a server drops connections before login, as sshd does when too many log in at once (MaxStartups).
 const CONNECT_TRIES: u32 = 6;
@@ -120,17 +120,23 @@ impl Connector {
         }
     }
 
-    /// Looks at the configuration of all `hosts`, so that what is wrong with it is known before any is contacted.
+    /// Looks at the configuration of all `hosts`, so that what is wrong with it is known before any is contacted. Tells
+    /// how many file descriptors a session to each of them takes.
     ///
     /// # Errors
     /// The first thing wrong.
-    pub fn check_configuration<'a>(&self, hosts: impl IntoIterator<Item = &'a Host>) -> Result<(), ConnectorError> {
-        for host in hosts {
-            for config in self.settings.config.route(&self.with_user(host))? {
+    pub fn check_configuration<'a>(
+        &self,
+        hosts: impl IntoIterator<Item = &'a Host>,
+    ) -> Result<Vec<u64>, ConnectorError> {
+        let check = |host| {
+            let route = self.settings.config.route(&self.with_user(host))?;
+            for config in &route {
                 self.known_hosts.open(&config.user_known_hosts, &config.global_known_hosts)?;
             }
-        }
-        Ok(())
+            Ok(route.last().map_or(0, |config| descriptors(&config.proxy)))
+        };
+        hosts.into_iter().map(check).collect()
     }
 
     /// The lines of the OpenSSH configuration that were met and do nothing here, each keyword once.
@@ -147,7 +153,7 @@ impl Connector {
             .settings
             .config
             .route(&self.with_user(host))
-            .map_err(|error| HostError::new(Stage::Resolve, FailureClass::Local, chain(&error)))?;
+            .map_err(|error| HostError::new(Stage::Resolve, FailureClass::Local, in_one_line(&error)))?;
         self.connect_often(&route, observer).await
     }
 
@@ -260,7 +266,7 @@ impl Connector {
         let known_hosts = self
             .known_hosts
             .open(&config.user_known_hosts, &config.global_known_hosts)
-            .map_err(|error| HostError::new(Stage::KeyExchange, FailureClass::Local, chain(&error)))?;
+            .map_err(|error| HostError::new(Stage::KeyExchange, FailureClass::Local, in_one_line(&error)))?;
         let name = match &config.host_key_alias {
             Some(alias) => KnownName::alias(alias),
             None => KnownName::of_host(&config.host_name, config.port),
@@ -365,15 +371,4 @@ fn at_jump_host(hop: &HostConfig, error: HostError) -> HostError {
         false => format!("jump host {}: {error}", hop.original),
     };
     HostError { stage: Stage::Connect, message, ..error }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

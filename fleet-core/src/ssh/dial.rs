@@ -17,6 +17,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 use super::config::AddressFamily;
 use super::error;
+use crate::descriptors::is_out_of_descriptors;
 use crate::outcome::{FailureClass, HostError, Stage};
 
 /// How long one address may stay silent before the next is tried beside it (RFC 8305 section 5).
@@ -118,7 +119,7 @@ async fn connect_one(address: SocketAddr, bind: Option<IpAddr>) -> io::Result<Tc
 async fn with_descriptors<T, F: Future<Output = io::Result<T>>>(mut attempt: impl FnMut() -> F) -> io::Result<T> {
     loop {
         match attempt().await {
-            Err(error) if error::is_out_of_descriptors(&error) => tokio::time::sleep(DESCRIPTOR_WAIT).await,
+            Err(error) if is_out_of_descriptors(&error) => tokio::time::sleep(DESCRIPTOR_WAIT).await,
             result => return result,
         }
     }
