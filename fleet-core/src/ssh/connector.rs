@@ -20,7 +20,7 @@ use super::algorithms;
 use super::auth::{self, Credentials};
 use super::config::{ConfigError, ForwardAgent, HostConfig, IdentityFiles, Notice, Proxy, SshConfig, StrictHostKey};
 use super::deadline::within;
-use super::dial::{self, ProxyWords};
+use super::dial;
 use super::error;
 use super::handler::{SessionHandler, SessionNotes};
 use super::handshake::{TryError, shake_hands};
@@ -30,6 +30,7 @@ use super::keys::{KeyStore, Questions};
 use super::known_hosts::{HashNames, HostKeyPolicy, KnownHostsError, KnownHostsFiles, KnownName};
 use super::parameters::{bind_address, client_config, descriptors, liveness, methods};
 use super::prompt::{Prompt, Secret};
+use super::proxy::{ProxyProcess, proxy_command};
 use super::session::{Session, SessionParts, WireGuard};
 use super::spool::SpoolBudget;
 use super::wire::{ByteStream, Wire};
@@ -195,9 +196,10 @@ impl Connector {
         let ssh_config = Arc::new(client_config(config, &host_key));
         let handler = SessionHandler { host_key, notes: Arc::clone(&notes), forwarded_agent };
         let connecting = client::connect_stream(ssh_config, wire, handler);
-        let mut handle = shake_hands(connecting, &wire_guard, limit, observer)
-            .await
-            .map_err(|failure| failure.explain(&notes, &wire_guard, dialled.words.as_ref()))?;
+        let mut handle = match shake_hands(connecting, &wire_guard, limit, observer).await {
+            Ok(handle) => handle,
+            Err(failure) => return Err(failure.explain(&notes, &wire_guard, dialled.proxy.as_deref()).await),
+        };
         tracing::info!(address = %config.host_name, port = config.port, "host key accepted");
         observer.stage(Stage::Authenticate).await;
         self.log_in_within(limit, self.log_in(config, &mut handle, &notes)).await?;
@@ -304,8 +306,8 @@ struct Dialled {
     stream: Box<dyn ByteStream>,
     /// Open as long as this connection goes through it.
     route: Option<JumpRoute>,
-    /// What the `ProxyCommand` says.
-    words: Option<ProxyWords>,
+    /// The `ProxyCommand`; held here, it is not ended before it could say why it failed.
+    proxy: Option<Arc<ProxyProcess>>,
 }
 
 impl Connector {
@@ -319,13 +321,14 @@ impl Connector {
         if let Some(jump_host) = before.last() {
             observer.stage(Stage::Connect).await;
             let route = self.shared_session(before).await.map_err(|error| at_jump_host(jump_host, error))?;
-            let channel = within(limit, Stage::Connect, route.direct_tcpip(&config.host_name, config.port)).await?;
-            return Ok(Dialled { stream: Box::new(JumpStream::new(channel)), route: Some(route), words: None });
+            let opening = within(limit, Stage::Connect, route.direct_tcpip(&config.host_name, config.port));
+            let channel = opening.await.map_err(|error| behind_jump_host(jump_host, error))?;
+            return Ok(Dialled { stream: Box::new(JumpStream::new(channel)), route: Some(route), proxy: None });
         }
         if let Proxy::Command(command) = &config.proxy {
             observer.stage(Stage::Connect).await;
-            let (stream, words) = dial::proxy_command(command, self.settings.config.local().shell()).await?;
-            return Ok(Dialled { stream: Box::new(stream), route: None, words: Some(words) });
+            let (stream, process) = proxy_command(command, self.settings.config.local().shell()).await?;
+            return Ok(Dialled { stream: Box::new(stream), route: None, proxy: Some(process) });
         }
         observer.stage(Stage::Resolve).await;
         let looking_up = dial::resolve(&config.host_name, config.port, config.address_family);
@@ -336,7 +339,7 @@ impl Connector {
             connect_attempts(config, || within(limit, Stage::Connect, dial::tcp(&addresses, bind))).await?;
         let keep_alive = SockRef::from(&stream).set_keepalive(config.tcp_keep_alive);
         keep_alive.map_err(|failure| error::from_connect(&failure))?;
-        Ok(Dialled { stream: Box::new(stream), route: None, words: None })
+        Ok(Dialled { stream: Box::new(stream), route: None, proxy: None })
     }
 
     /// The one session to the jump host at the end of `route`.
@@ -371,4 +374,8 @@ fn at_jump_host(hop: &HostConfig, error: HostError) -> HostError {
         false => format!("jump host {}: {error}", hop.original),
     };
     HostError { stage: Stage::Connect, message, ..error }
+}
+
+fn behind_jump_host(hop: &HostConfig, error: HostError) -> HostError {
+    HostError { message: format!("through jump host {}: {}", hop.original, error.message), ..error }
 }

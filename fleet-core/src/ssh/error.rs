@@ -68,12 +68,30 @@ pub(super) fn describe_open_failure(failure: &ChannelOpenFailure) -> String {
     }
 }
 
+/// Why a jump host would not connect us to the next host.
+pub(super) fn from_forward(failure: &ChannelOpenFailure) -> HostError {
+    let failed = |message: &str| HostError::new(Stage::Connect, FailureClass::Refused, message);
+    match failure {
+        ChannelOpenFailure::ConnectFailed => failed("it could not connect").with_hint(
+            "on the jump host, check that the name resolves and the port answers; with -v its own words are shown",
+        ),
+        ChannelOpenFailure::AdministrativelyProhibited => failed("it does not allow the connection")
+            .with_hint("allow it in the jump host's sshd_config (AllowTcpForwarding, PermitOpen)"),
+        other => failed(&describe_open_failure(other)),
+    }
+}
+
 /// The first line of what came instead of an SSH identification, fit to be shown.
 pub(super) fn describe_preamble(bytes: &[u8]) -> String {
-    let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
-    let text: String =
-        String::from_utf8_lossy(line).chars().map(|c| if c.is_control() { '?' } else { c }).take(60).collect();
-    text.trim_end_matches('?').to_owned()
+    let line = printable(bytes.split(|&b| b == b'\n').next().unwrap_or_default());
+    line.chars().take(60).collect()
+}
+
+/// One line of somebody else's words without control characters.
+pub(super) fn printable(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let shown = text.trim_end_matches(|c: char| c.is_control() || c == ' ').chars();
+    shown.map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 fn lower_first(text: &str) -> String {

@@ -5,9 +5,9 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use russh::Channel;
 use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg};
 use russh::keys::PublicKeyOrCertificate;
+use russh::{Channel, ChannelId, ChannelOpenFailure};
 
 use super::drained::DrainedStream;
 use super::host_key::HostKeyCheck;
@@ -79,6 +79,18 @@ impl client::Handler for SessionHandler {
                 Err(error) => tracing::warn!(%error, "the agent to forward cannot be reached"),
             }
         });
+        Ok(())
+    }
+
+    async fn channel_open_failure(
+        &mut self,
+        _: ChannelId,
+        reason: ChannelOpenFailure,
+        description: &str,
+        _: &str,
+        _: &mut client::Session,
+    ) -> Result<(), Self::Error> {
+        tracing::info!(code = reason.code(), description, "the server opened no channel");
         Ok(())
     }
 

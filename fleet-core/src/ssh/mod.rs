@@ -24,6 +24,7 @@ pub mod known_hosts;
 mod parameters;
 mod pattern;
 mod prompt;
+mod proxy;
 pub mod remote;
 mod session;
 mod spool;

@@ -67,7 +67,7 @@ async fn a_target_that_is_down_is_no_failure_of_the_others() {
     let outcomes = run_behind(&world, "jump", Job::new("true"), &Recorder::new(3)).await;
     let Outcome::Failed(error) = &outcomes[1] else { panic!("{outcomes:?}") };
     assert_eq!((error.stage, error.class), (Stage::Connect, FailureClass::Refused));
-    assert_eq!(error.message, "through the jump host: the server could not connect");
+    assert_eq!(error.message, "through jump host jump: it could not connect");
     assert_eq!((&outcomes[0], &outcomes[2]), (&Outcome::Exited(0), &Outcome::Exited(0)));
 }
 
