@@ -121,12 +121,15 @@ fn connector(prepared: &Prepared, password: Option<Secret>, prompt: Arc<Terminal
     Ok(Connector::new(connect, prompt))
 }
 
-/// Names what ssh_config holds and we do not do. What the distribution put into the system's file is not the user's
+/// Names what ssh_config holds and we do not do, and what known_hosts holds and nobody understands. What the distribution put into the system's file is not the user's
 /// doing (Debian's has such a line) and named only to those who ask for more.
 fn say_notices(prepared: &Prepared, connector: &Connector) {
-    for notice in connector.take_notices() {
-        if notice.origin != NoticeOrigin::System || prepared.verbosity > 0 {
-            say(prepared.program, &notice.to_string());
+    let notices = connector.take_notices().into_iter().map(|notice| (notice.to_string(), notice.origin));
+    let skipped = connector.skipped_host_keys().into_iter();
+    let skipped = skipped.map(|(at, problem, origin)| (format!("{at}: the line is skipped: {problem}"), origin));
+    for (text, origin) in notices.chain(skipped) {
+        if origin != NoticeOrigin::System || prepared.verbosity > 0 {
+            say(prepared.program, &text);
         }
     }
 }

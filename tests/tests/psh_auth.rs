@@ -269,7 +269,7 @@ fn a_changed_host_key_is_refused_whatever_is_asked_and_the_line_is_named() {
     let other = fs::read_to_string(env.user_key().with_extension("pub")).unwrap();
     env.trust(&format!("# a comment\n\n[{}]:{} {other}", server.address(), server.port()));
     let place = format!("{}:3", env.known_hosts().display());
-    for policy in ["strict", "accept-new"] {
+    for policy in ["strict", "accept-new", "off"] {
         env.psh(["--host-key", policy, "-H", "server", "echo fine"])
             .finish()
             .expect_code(4)

@@ -18,7 +18,9 @@ use tokio::net::TcpStream;
 use super::agent::Agent;
 use super::algorithms;
 use super::auth::{self, Credentials};
-use super::config::{ConfigError, ForwardAgent, HostConfig, IdentityFiles, Notice, Proxy, SshConfig, StrictHostKey};
+use super::config::{
+    ConfigError, ForwardAgent, HostConfig, IdentityFiles, Notice, Origin, Proxy, SshConfig, StrictHostKey,
+};
 use super::deadline::within;
 use super::dial;
 use super::error;
@@ -27,7 +29,9 @@ use super::handshake::{TryError, shake_hands};
 use super::host_key::HostKeyCheck;
 use super::jump::{JumpHosts, JumpRoute, JumpStream};
 use super::keys::{KeyStore, Questions};
-use super::known_hosts::{HashNames, HostKeyPolicy, KnownHostsError, KnownHostsFiles, KnownName};
+use super::known_hosts::{
+    HashNames, HostKeyPolicy, KnownHosts, KnownHostsError, KnownHostsFiles, KnownName, LineProblem, Location,
+};
 use super::parameters::{bind_address, client_config, descriptors, liveness, methods};
 use super::prompt::{Prompt, Secret};
 use super::proxy::{ProxyProcess, proxy_command};
@@ -133,7 +137,7 @@ impl Connector {
         let check = |host| {
             let route = self.settings.config.route(&self.with_user(host))?;
             for config in &route {
-                self.known_hosts.open(&config.user_known_hosts, &config.global_known_hosts)?;
+                self.known_hosts(config)?;
             }
             Ok(route.last().map_or(0, |config| descriptors(&config.proxy)))
         };
@@ -143,6 +147,16 @@ impl Connector {
     /// The lines of the OpenSSH configuration that were met and do nothing here, each keyword once.
     pub fn take_notices(&self) -> Vec<Notice> {
         self.settings.config.take_notices()
+    }
+
+    /// The lines of the known_hosts files that were skipped, each once, with whose file it is.
+    pub fn skipped_host_keys(&self) -> Vec<(Location, LineProblem, Origin)> {
+        let system = &self.settings.config.local().system_folder;
+        let owned = |(at, problem): (Location, LineProblem)| {
+            let origin = if at.file.starts_with(system) { Origin::System } else { Origin::User };
+            (at, problem, origin)
+        };
+        self.known_hosts.skipped_lines().into_iter().map(owned).collect()
     }
 
     /// Opens a session to `host`.
@@ -264,10 +278,14 @@ impl Connector {
         Arc::clone(agent)
     }
 
+    fn known_hosts(&self, config: &HostConfig) -> Result<KnownHosts, KnownHostsError> {
+        let revoked = config.revoked_host_keys.as_deref().map(|path| self.known_hosts.revoked(path)).transpose()?;
+        Ok(self.known_hosts.open(&config.user_known_hosts, &config.global_known_hosts)?.without(revoked))
+    }
+
     fn host_key_check(&self, config: &HostConfig) -> Result<HostKeyCheck, HostError> {
         let known_hosts = self
-            .known_hosts
-            .open(&config.user_known_hosts, &config.global_known_hosts)
+            .known_hosts(config)
             .map_err(|error| HostError::new(Stage::KeyExchange, FailureClass::Local, in_one_line(&error)))?;
         let name = match &config.host_key_alias {
             Some(alias) => KnownName::alias(alias),

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use russh::keys::{PublicKey, PublicKeyOrCertificate};
 
-use super::known_hosts::{Decision, HashNames, HostKeyPolicy, KnownHosts, KnownName, decide};
+use super::known_hosts::{Decision, HashNames, HostKeyPolicy, HostKeyProblem, KnownHosts, KnownName, decide};
 use crate::outcome::{FailureClass, HostError, Stage, in_one_line};
 
 /// Everything needed to judge the key of one host.
@@ -31,7 +31,16 @@ impl HostKeyCheck {
         match decide(self.policy, verdict) {
             Decision::Accept => Ok(()),
             Decision::AcceptAndRemember => self.remember(key).await,
+            Decision::Refuse(HostKeyProblem::Unknown) => Err(self.unknown(&key).into()),
             Decision::Refuse(problem) => Err(problem.into()),
+        }
+    }
+
+    /// A host that is known by another name is often the same host.
+    fn unknown(&self, key: &PublicKey) -> HostKeyProblem {
+        match self.known_hosts.line_with(key) {
+            Some(at) => HostKeyProblem::UnknownHere { at },
+            None => HostKeyProblem::Unknown,
         }
     }
 
