@@ -119,6 +119,24 @@ fn a_known_hosts_file_that_cannot_be_read_is_an_error() {
 }
 
 #[test]
+fn a_command_that_is_too_long_for_a_server_is_not_sent_and_another_way_is_named() {
+    let env = TestEnv::new();
+    let _server = Sshd::new(&env).start();
+    let long = "x".repeat(90_000);
+    for (arguments, words) in [
+        (&["echo", &long, &long][..], "when quoted for the remote shell, and at most 131071 can be sent"),
+        (
+            &["--raw", "echo", &long, &long, &long],
+            "the command is too long: 270007 bytes, and at most 261888 can be sent",
+        ),
+    ] {
+        let run = env.psh(["-H", "server"]).args(arguments).finish().expect_code(1).expect_stderr(words);
+        run.expect_stderr("hint: send a long script as input instead: -I 'sh -s' < SCRIPT").expect_nowhere("xxx");
+    }
+    env.psh(["-H", "server", "-I", "sh -s"]).stdin(format!("echo {long}")).finish().expect_code(0).expect_stdout(&long);
+}
+
+#[test]
 fn a_login_without_a_shell_is_a_failed_command() {
     let env = TestEnv::new();
     let _server = Sshd::new(&env).option("ForceCommand", "/bin/false").start();
