@@ -12,7 +12,7 @@ use crate::descriptors;
 use crate::fanout::{Fanout, Finished, Signals, Task};
 use crate::host::Host;
 use crate::outcome::ExitStatus;
-use crate::render::{self, HostLabel, Layout, RenderError};
+use crate::render::{self, Completion, HostLabel, Layout, RenderError};
 use crate::select::{IdleExclude, Selected};
 use crate::settings::{Origin, SshConfigFile};
 use crate::ssh::config::{ConfigSource, ConfigSources, LocalContext, Origin as NoticeOrigin, SshConfig};
@@ -72,6 +72,9 @@ async fn run_on_hosts<T: Task>(
     let renderer = render::build(prepared.render.clone(), labels, Box::new(io::stdout()), Box::new(io::stderr()))?;
     let fanout = Fanout { hosts: prepared.selected.hosts.len(), limit, exit_rule: prepared.exit_rule, quiet };
     let finished = fanout.run(task, renderer, signals).await;
+    if finished.completion != Completion::Abandoned {
+        connector.disconnect().await;
+    }
     prompt.close();
     Ok(conclude(prepared.program, finished))
 }

@@ -41,6 +41,19 @@ fn a_chain_of_jumps_is_connected_to_once_each() {
 }
 
 #[test]
+fn jump_hosts_hear_a_good_bye() {
+    let env = TestEnv::new();
+    let servers = ["outer", "inner", "web"].map(|name| Sshd::new(&env).named(name).start());
+    env.configure("Host web\n  ProxyJump outer,inner\n");
+    let _ = env.psh(["-H", "web", "true"]).finish().expect_code(0);
+    for (server, name) in servers.iter().zip(["outer", "inner", "web"]) {
+        server.wait_for_end(0);
+        let log = server.log();
+        assert!(log.contains("Received disconnect from"), "{name}: {log}");
+    }
+}
+
+#[test]
 fn more_targets_than_one_connection_has_sessions_for_get_through() {
     let env = TestEnv::new();
     let jump = Sshd::new(&env).named("jump").option("MaxSessions", "1").start();

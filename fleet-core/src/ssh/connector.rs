@@ -172,6 +172,11 @@ impl Connector {
         self.connect_often(&route, observer).await
     }
 
+    /// Says good-bye to the jump hosts, at the end of a run: sessions that go through them must have ended.
+    pub async fn disconnect(&self) {
+        self.jump_hosts.disconnect().await;
+    }
+
     /// Opens a session to the end of `route`, again where the server drops the connection before login.
     async fn connect_often(&self, route: &[HostConfig], observer: &impl ConnectObserver) -> Result<Session, HostError> {
         let mut pause = FIRST_PAUSE;

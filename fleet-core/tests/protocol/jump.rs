@@ -41,6 +41,15 @@ async fn a_chain_connects_to_each_of_its_jump_hosts_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jump_host_that_is_still_used_is_not_disconnected() {
+    let world = World::new("jump=1,web=1", &[]).await;
+    let connector = world.connector(&["ProxyJump=jump"]);
+    let session = open(&connector, "web").await.unwrap();
+    connector.disconnect().await;
+    assert_eq!(Job::new("true").watch(&session).await.0, Outcome::Exited(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_targets_of_a_jump_host_that_is_down_fail_with_one_reason() {
     let world = World::new("jump=1,web=20", &[("jump", Fault::Refuse)]).await;
     let outcomes = run_behind(&world, "jump", Job::new("true"), &Recorder::new(20)).await;
