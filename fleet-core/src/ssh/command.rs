@@ -60,6 +60,11 @@ pub trait OutputSink: Send + Sync {
 
     /// Takes a chunk; may wait.
     fn output(&self, stream: Stream, bytes: Bytes) -> impl Future<Output = ()> + Send;
+
+    /// Something worth a remark happened.
+    fn note(&self, text: String) -> impl Future<Output = ()> + Send {
+        async move { tracing::info!("{text}") }
+    }
 }
 
 /// Feeds standard input to one host.
@@ -126,7 +131,7 @@ pub async fn run_command<F: StdinFeed>(session: &Session, run: CommandRun<'_, F>
         let stop = process.stop(limits.grace).await;
         interruption.outcome(stop)
     };
-    let keep = process.keep(&run);
+    let keep = process.keep(&run, sink);
     let pump = output.pump(session, limits.channel, sink, &activity);
     tokio::pin!(control, keep, pump);
     let mut keeping = true;
@@ -222,6 +227,7 @@ async fn start<'a, F>(session: &'a Session, run: &CommandRun<'_, F>) -> Result<(
         stdin_mode: run.command.stdin,
         remote,
         side,
+        keeper: Mutex::default(),
     };
     Ok((Output { exec, announcement, remote: remote_sender }, process))
 }

@@ -50,6 +50,7 @@ pub struct Exec {
     signals: mpsc::UnboundedSender<&'static str>,
     stdin: mpsc::Sender<StdinMessage>,
     reader: JoinHandle<()>,
+    left: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -84,7 +85,12 @@ impl Exec {
         let (signals, signal_receiver) = mpsc::unbounded_channel();
         let (stdin, stdin_receiver) = mpsc::channel(4);
         let closed = CancellationToken::new();
-        tokio::spawn(write(writer, stdin_receiver, signal_receiver, closed.clone()));
+        let (closing, left) = (closed.clone(), CancellationToken::new());
+        let leaving = left.clone();
+        tokio::spawn(async move {
+            write(writer, stdin_receiver, signal_receiver, closing).await;
+            leaving.cancel();
+        });
         let draining = Arc::clone(&spool);
         let answered = CancellationToken::new();
         let answer = answered.clone();
@@ -94,7 +100,7 @@ impl Exec {
             closed.cancel();
             let _ = end_sender.send(Some(end));
         });
-        Self { spool, end, answered, signals, stdin, reader }
+        Self { spool, end, answered, signals, stdin, reader, left }
     }
 
     /// Waits until the server has answered the request, or has sent anything else.
@@ -132,7 +138,7 @@ impl Exec {
 
     /// What can be known and done beside the output.
     pub(super) fn side(&self) -> ExecSide {
-        ExecSide { spool: Arc::clone(&self.spool), end: self.end.clone() }
+        ExecSide { spool: Arc::clone(&self.spool), end: self.end.clone(), left: self.left.clone() }
     }
 
     /// What sends signals to the command.
@@ -145,6 +151,7 @@ impl Exec {
 pub(super) struct ExecSide {
     spool: Arc<Spool>,
     end: watch::Receiver<Option<Result<ExecEnd, HostError>>>,
+    left: CancellationToken,
 }
 
 impl ExecSide {
@@ -155,6 +162,12 @@ impl ExecSide {
             Ok(Some(end)) => end.clone(),
             _ => Ok(ExecEnd { exit: None, refused: false }),
         }
+    }
+
+    /// Waits until we, too, have closed a channel that has ended: what is asked of the server afterwards, it is asked
+    /// when it has one session less.
+    pub(super) async fn left(&self) {
+        self.left.cancelled().await;
     }
 
     /// From now on output that nobody takes may be lost, where keeping it would mean not to hear the host.
@@ -187,8 +200,8 @@ impl Drop for Exec {
     }
 }
 
-/// After end of file and exit status only the close is missing, which some servers never send; others (asyncssh) have
-/// standard error behind the end of standard output.
+/// After end of file and exit status only the close is missing, which some servers never send. The others send it at
+/// once, behind what they may have to say against the rules.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Moves everything that comes into the spool, so that the session loop never waits for us, and remembers the end.
