@@ -50,7 +50,7 @@ pub struct Exec {
     signals: mpsc::UnboundedSender<&'static str>,
     stdin: mpsc::Sender<StdinMessage>,
     reader: JoinHandle<()>,
-    left: CancellationToken,
+    closed: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -85,22 +85,17 @@ impl Exec {
         let (signals, signal_receiver) = mpsc::unbounded_channel();
         let (stdin, stdin_receiver) = mpsc::channel(4);
         let closed = CancellationToken::new();
-        let (closing, left) = (closed.clone(), CancellationToken::new());
-        let leaving = left.clone();
-        tokio::spawn(async move {
-            write(writer, stdin_receiver, signal_receiver, closing).await;
-            leaving.cancel();
-        });
+        tokio::spawn(write(writer, stdin_receiver, signal_receiver, closed.clone()));
         let draining = Arc::clone(&spool);
         let answered = CancellationToken::new();
-        let answer = answered.clone();
+        let (answer, closing) = (answered.clone(), closed.clone());
         let reader = tokio::spawn(async move {
             let end = drain(&mut reader, &draining, &answer).await;
             answer.cancel();
-            closed.cancel();
+            closing.cancel();
             let _ = end_sender.send(Some(end));
         });
-        Self { spool, end, answered, signals, stdin, reader, left }
+        Self { spool, end, answered, signals, stdin, reader, closed }
     }
 
     /// Waits until the server has answered the request, or has sent anything else.
@@ -138,7 +133,7 @@ impl Exec {
 
     /// What can be known and done beside the output.
     pub(super) fn side(&self) -> ExecSide {
-        ExecSide { spool: Arc::clone(&self.spool), end: self.end.clone(), left: self.left.clone() }
+        ExecSide { spool: Arc::clone(&self.spool), end: self.end.clone(), closed: self.closed.clone() }
     }
 
     /// What sends signals to the command.
@@ -151,7 +146,7 @@ impl Exec {
 pub(super) struct ExecSide {
     spool: Arc<Spool>,
     end: watch::Receiver<Option<Result<ExecEnd, HostError>>>,
-    left: CancellationToken,
+    closed: CancellationToken,
 }
 
 impl ExecSide {
@@ -164,10 +159,9 @@ impl ExecSide {
         }
     }
 
-    /// Waits until we, too, have closed a channel that has ended: what is asked of the server afterwards, it is asked
-    /// when it has one session less.
-    pub(super) async fn left(&self) {
-        self.left.cancelled().await;
+    /// Closes the channel, whatever the command may still say there.
+    pub(super) fn close(&self) {
+        self.closed.cancel();
     }
 
     /// From now on output that nobody takes may be lost, where keeping it would mean not to hear the host.

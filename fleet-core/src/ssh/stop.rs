@@ -18,6 +18,9 @@ use crate::outcome::{FailureClass, HostError, Outcome, Stage, Stop};
 const ANNOUNCEMENT_LIMIT: Duration = Duration::from_secs(2);
 /// What a stop may take beyond the grace period: a channel, a shell and a look at the processes.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
+/// The pauses before a server whose one session has ended is asked for the next. OpenSSH makes room only after it has
+/// answered what came together with our close, and refuses when that is the question.
+const ROOM_PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(500)];
 /// Bytes of the stopper's answer that are kept: noise of the shell's start-up files, and one line.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
@@ -102,13 +105,21 @@ impl Process<'_> {
         };
         let known = match ended {
             Ok(End::Ended) => "the command itself has ended, its children were not asked after",
-            Ok(End::NotEnded) => "the command has not ended",
+            Ok(End::NotEnded) => {
+                // Its children may be all that keep the channel open.
+                self.side.close();
+                "the command has not ended"
+            }
             Err(lost) => return Stop::Unconfirmed(lost),
         };
-        match self.ask_to_stop(process, grace).await {
-            Err(error) if is_refusal(&error) => Stop::Unconfirmed(format!("{known}: {why}")),
-            asked => stop_of(asked),
+        for pause in ROOM_PAUSES {
+            tokio::time::sleep(pause).await;
+            match self.ask_to_stop(process, grace).await {
+                Err(error) if is_refusal(&error) => {}
+                asked => return stop_of(asked),
+            }
         }
+        Stop::Unconfirmed(format!("{known}: {why}"))
     }
 
     /// Runs the stopper on a channel of its own, or the keeper where that has the only other one.
@@ -169,8 +180,6 @@ impl Process<'_> {
     /// When the connection ends, or the channel without a word about the command.
     async fn end_within(&self, limit: Duration) -> Result<End, String> {
         let Ok(end) = tokio::time::timeout(limit, self.side.ended()).await else { return Ok(End::NotEnded) };
-        // The server is to have one session less when it is next asked for one.
-        let _ = tokio::time::timeout(STOP_MARGIN, self.side.left()).await;
         match outcome_of_end(end, self.session) {
             Outcome::Failed(error) => Err(error.message),
             _ => Ok(End::Ended),

@@ -58,6 +58,7 @@ async fn cancelling_leaves_no_process_and_says_so_whatever_the_server_allows() {
         // The second channel is the keeper's.
         (Some(reads_on()), &[Fault::NoSignal, Fault::SessionLimit(2)]),
         (Some(reads_on()), &[Fault::SessionLimit(1)]),
+        (Some(reads_on()), &[Fault::NoSignal, Fault::SessionLimit(1)]),
     ];
     for (input, faults) in limits {
         let (outcome, _, marker) = cancel_stubborn(faults, input.clone()).await;
