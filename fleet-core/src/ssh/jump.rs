@@ -76,7 +76,7 @@ impl JumpHosts {
         all.sort_by_key(|(chain, _)| Reverse(hops(chain)));
         for same_depth in all.chunk_by_mut(|(one, _), (other, _)| hops(one) == hops(other)) {
             let sessions = same_depth.iter_mut().filter_map(|(_, opening)| unused(std::mem::take(opening)));
-            join_all(sessions.map(Session::disconnect)).await;
+            join_all(sessions.map(Session::disconnect_after_those_behind)).await;
         }
     }
 }

@@ -153,6 +153,13 @@ impl Session {
         }
     }
 
+    /// As [`Self::disconnect`], once the server has passed on what hosts behind it were told last. At a good-bye OpenSSH
+    /// drops what it still holds for them.
+    pub(super) async fn disconnect_after_those_behind(self) {
+        let _ = tokio::time::timeout(GOOD_BYE_LIMIT, self.handle.send_ping()).await;
+        self.disconnect().await;
+    }
+
     /// Says good-bye and closes the connection. Dropping the session without it cuts the connection, which servers log
     /// as a loss.
     pub async fn disconnect(self) {
