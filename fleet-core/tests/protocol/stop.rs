@@ -56,7 +56,7 @@ async fn cancelling_leaves_no_process_and_says_so_whatever_the_server_allows() {
         (None, &[Fault::NoSignal, Fault::SessionLimit(1)]),
         (Some(reads_on()), &[Fault::NoSignal]),
         // The second channel is the keeper's.
-        (Some(reads_on()), &[Fault::NoSignal, Fault::SessionLimit(2)]),
+        (Some(reads_on()), &[Fault::NoSignal, Fault::SessionQuota(2)]),
         (Some(reads_on()), &[Fault::SessionLimit(1)]),
         (Some(reads_on()), &[Fault::NoSignal, Fault::SessionLimit(1)]),
     ];
