@@ -35,6 +35,7 @@ use super::known_hosts::{
 use super::parameters::{bind_address, client_config, descriptors, liveness, methods};
 use super::prompt::{Prompt, Secret};
 use super::proxy::{ProxyProcess, proxy_command};
+use super::refusal;
 use super::session::{Session, SessionParts, WireGuard};
 use super::spool::SpoolBudget;
 use super::wire::{ByteStream, Wire};
@@ -211,6 +212,7 @@ impl Connector {
             ForwardAgent::Same => config.agent.clone(),
             ForwardAgent::Socket(socket) => socket.clone(),
         };
+        let forwarded_agent = forwarded_agent.map(|socket| self.agent(&socket));
         let forwards_agent = forwarded_agent.is_some();
         let ssh_config = Arc::new(client_config(config, &host_key));
         let handler = SessionHandler { host_key, notes: Arc::clone(&notes), forwarded_agent };
@@ -221,7 +223,7 @@ impl Connector {
         };
         tracing::info!(address = %config.host_name, port = config.port, "host key accepted");
         observer.stage(Stage::Authenticate).await;
-        self.log_in_within(limit, self.log_in(config, &mut handle, &notes)).await?;
+        self.log_in_within(limit, &notes, self.log_in(config, &mut handle, &notes)).await?;
         Ok(Session::new(SessionParts {
             handle,
             notes,
@@ -239,6 +241,7 @@ impl Connector {
     async fn log_in_within(
         &self,
         limit: Option<Duration>,
+        notes: &SessionNotes,
         login: impl Future<Output = Result<(), HostError>>,
     ) -> Result<(), HostError> {
         let mut login = std::pin::pin!(login);
@@ -247,6 +250,9 @@ impl Connector {
             let result = within(limit, Stage::Authenticate, &mut login).await;
             match result {
                 Err(error) if error.class == FailureClass::Timeout && (asking || self.keys.is_asking()) => {}
+                Err(error) if error.class == FailureClass::Timeout => {
+                    return Err(notes.awaited_agent().map_or(error.clone(), |agent| refusal::unsigned(error, &agent)));
+                }
                 result => return result,
             }
         }
@@ -273,6 +279,7 @@ impl Connector {
             password: self.settings.password.as_ref(),
             methods: methods(config),
             accepts: &accepts,
+            stage_limit: self.stage_limit(config),
         };
         auth::authenticate(handle, notes, &credentials).await
     }

@@ -25,6 +25,7 @@ mod parameters;
 mod pattern;
 mod prompt;
 mod proxy;
+mod refusal;
 pub mod remote;
 mod session;
 mod spool;
