@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::cli::{Failure, Password, Prepared, Purpose, TerminalPrompt};
 use crate::descriptors;
-use crate::fanout::{Fanout, Finished, Signals, Task};
+use crate::fanout::{Fanout, Finished, Floor, Signals, Task};
 use crate::host::Host;
 use crate::outcome::ExitStatus;
 use crate::render::{self, Completion, HostLabel, Layout, RenderError};
@@ -51,8 +51,8 @@ async fn run_on_hosts<T: Task>(
     make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure>,
 ) -> Result<ExitStatus, Failure> {
     let mut signals = Signals::of_process().map_err(|error| Failure::ours(&error))?;
-    let (prompt, quiet) = TerminalPrompt::new();
-    let prompt = Arc::new(prompt);
+    let floor = Floor::default();
+    let prompt = Arc::new(TerminalPrompt::new(floor.clone()));
     let password = tokio::select! {
         password = password(&prepared, &prompt) => password?,
         _ = signals.next() => {
@@ -70,7 +70,7 @@ async fn run_on_hosts<T: Task>(
     let labels = prepared.selected.hosts.iter().map(|selected| HostLabel::from(&selected.host)).collect();
     let limit = fan_out_limit(&prepared, prices);
     let renderer = render::build(prepared.render.clone(), labels, Box::new(io::stdout()), Box::new(io::stderr()))?;
-    let fanout = Fanout { hosts: prepared.selected.hosts.len(), limit, exit_rule: prepared.exit_rule, quiet };
+    let fanout = Fanout { hosts: prepared.selected.hosts.len(), limit, exit_rule: prepared.exit_rule, floor };
     let finished = fanout.run(task, renderer, signals).await;
     if finished.completion != Completion::Abandoned {
         connector.disconnect().await;

@@ -48,6 +48,12 @@ pub trait Renderer: Send {
     /// When standard error cannot be written.
     fn notice(&mut self, text: &str) -> Result<(), RenderError>;
 
+    /// Writes out what is held back and takes the progress line away until the next call: another writes there now.
+    ///
+    /// # Errors
+    /// As [`Renderer::flush`].
+    fn make_room(&mut self) -> Result<(), RenderError>;
+
     /// Redraws the progress line; to be called some times a second with the time since the start of the run.
     ///
     /// # Errors
