@@ -37,7 +37,7 @@ impl Asking {
         let run = run.args(options).args(["-H", "web[01-03]", "echo fine"]).on_terminal().start();
         run.wait_for_stdout("ass");
         run.wait_for_silence();
-        let pid = fs::read_to_string(pid_file).unwrap().trim().parse().unwrap();
+        let pid = fs::read_to_string(pid_file).expect("the shell's file").trim().parse().expect("a process id");
         Self { run, pid }
     }
 
@@ -68,6 +68,14 @@ fn ctrl_z_gives_the_terminal_back_and_the_question_is_asked_again() {
     assert_eq!(run.stdout_text().matches(": fine").count(), 3, "{run}");
 }
 
+/// Asserts that what comes behind the question is on a line of its own.
+fn expect_abandoned_line(run: &fleet_tests::Finished) {
+    let shown = run.stdout_text();
+    let question = shown.find("Pass").expect("a question");
+    let (line, _) = shown[question..].split_once('\n').expect("a line behind it");
+    assert!(line.ends_with(": \r"), "something stands behind the question: {run}");
+}
+
 #[test]
 fn whatever_ends_psh_at_a_question_gives_the_terminal_back() {
     for options in [&[][..], &["-A"]] {
@@ -76,12 +84,12 @@ fn whatever_ends_psh_at_a_question_gives_the_terminal_back() {
         for (signal, code) in [("TERM", interrupted), ("HUP", interrupted), ("INT", interrupted), ("QUIT", 131)] {
             let asking = Asking::start(&env, options);
             asking.signal(signal);
-            let _ = asking.expect_end(code);
+            expect_abandoned_line(&asking.expect_end(code));
         }
         for (key, code) in [(b"\x03", interrupted), (b"\x1c", 131)] {
             let mut asking = Asking::start(&env, options);
             asking.run.write(key);
-            let _ = asking.expect_end(code);
+            expect_abandoned_line(&asking.expect_end(code));
         }
     }
 }

@@ -59,7 +59,7 @@ impl TerminalPrompt {
 
     fn ask(&self, text: &str) -> io::Result<Secret> {
         let terminal = Arc::new(OpenOptions::new().read(true).write(true).open("/dev/tty")?);
-        self.watches_signals.call_once(|| watch_signals(Arc::clone(&self.state)));
+        self.watches_signals.call_once(|| watch_signals(Arc::clone(&self.state), self.floor.clone()));
         self.floor.take();
         let before = Box::new(tcgetattr(&terminal)?);
         let question = Question { text: text.to_owned(), terminal: Arc::clone(&terminal), before };
@@ -122,7 +122,7 @@ impl Question {
     }
 
     fn restore(&self) {
-        let _ = tcsetattr(&self.terminal, OptionalActions::Flush, &*self.before);
+        let _ = tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
     }
 
     /// Leaves the line of the question, as it gets no answer there.
@@ -134,7 +134,7 @@ impl Question {
 
 /// Looks after the terminal for the rest of the process, as the signals no longer do what they would by themselves.
 /// Those that end a run are also seen by `fanout::Signals`.
-fn watch_signals(state: Arc<Mutex<State>>) {
+fn watch_signals(state: Arc<Mutex<State>>, floor: Floor) {
     let watched = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP].into_iter().filter(|signal| !is_ignored(*signal));
     // Without a handler the signals do as ever: nothing that would be worth ending a run for.
     let Ok(mut signals) = Signals::new(watched) else { return };
@@ -146,7 +146,10 @@ fn watch_signals(state: Arc<Mutex<State>>) {
                     lock(&state).close();
                     let _ = emulate_default_handler(SIGQUIT);
                 }
-                _ => lock(&state).close(),
+                _ => {
+                    lock(&state).close();
+                    floor.give_back();
+                }
             }
         }
     });

@@ -81,6 +81,11 @@ impl RunFloor {
         answered.then(|| Room(self.floor.clone()))
     }
 
+    /// Waits until no question is open, nor about to be.
+    pub(super) async fn free(&mut self) {
+        let _ = self.changes.wait_for(|state| state.question == Question::None).await;
+    }
+
     /// Waits for the next change. Safe to cancel.
     pub(super) async fn changed(&mut self) {
         // It fails only when no sender is left, and we hold one.

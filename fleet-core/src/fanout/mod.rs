@@ -145,7 +145,11 @@ impl Fanout {
             let stuck = !has_room && !run.state.is_running();
             tokio::select! {
                 biased;
-                signal = signals.next() => run.interrupted(Input::Signal(signal), &mut incoming),
+                signal = signals.next() => {
+                    // The question that the signal ends is to leave its line before we say anything.
+                    let _ = tokio::time::timeout(LAST_WORDS, floor.free()).await;
+                    run.interrupted(Input::Signal(signal), &mut incoming);
+                }
                 () = run.renderer.failed() => run.apply(Input::RenderFailed),
                 Some(joined) = run.running.join_next_with_id() => run.joined(joined),
                 () = run.renderer.room(), if !has_room => {}

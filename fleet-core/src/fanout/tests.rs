@@ -345,7 +345,7 @@ async fn a_task_that_panics_is_our_failure_on_that_host_only() {
     assert_eq!(finished.status, ExitStatus::OurFailure);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_signal_ends_the_run_although_a_question_is_open() {
     let task = Scripted(|host: HostContext| async move {
         host.cancel().cancelled().await;

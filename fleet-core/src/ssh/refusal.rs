@@ -147,6 +147,9 @@ fn key_hint(unused: &Unused) -> Option<&'static str> {
 mod tests {
     use super::*;
 
+    /// What was tried, what was not used, what the server accepts, and what is said of it.
+    type Case<'a, T> = (&'a [&'a str], &'a [Unused], &'a [&'a str], T);
+
     fn attempts(tried: &[&str], unused: &[Unused]) -> Attempts {
         Attempts { tried: tried.iter().map(|&label| label.to_owned()).collect(), unused: unused.to_vec() }
     }
@@ -156,7 +159,7 @@ mod tests {
         let missing = Unused::KeyFile(KeyFileError::Missing("/k".into()));
         let keys: &[&str] = &["publickey"];
         let both: &[&str] = &["publickey", "password"];
-        let cases: [(&[&str], &[Unused], &[&str], &str); 9] = [
+        let cases: [Case<'_, &str>; 9] = [
             (&["key /k"], &[], keys, "tried key /k; the server accepts publickey"),
             (&["key /k"], &[Unused::NoPassword], keys, "tried key /k; the server accepts publickey"),
             (
@@ -198,7 +201,7 @@ mod tests {
         let hung = Unused::Agent { socket: "/a".into(), reason: "it does not answer".into() };
         let loose = Unused::KeyFile(KeyFileError::LoosePermissions { path: "/k".into(), mode: 0o644 });
         let keys: &[&str] = &["publickey"];
-        let cases: [(&[&str], &[Unused], &[&str], Option<&str>); 9] = [
+        let cases: [Case<'_, Option<&str>>; 9] = [
             (&["key /k"], &[], keys, None),
             (&["key /k (it needs a passphrase: x)"], &[], keys, Some("ssh-add")),
             (&["key /k"], &[hung], keys, Some("SSH_AUTH_SOCK=/a ssh-add -l")),

@@ -107,7 +107,10 @@ async fn no_more_than_64_sockets_are_open_at_once() {
 async fn servers_that_keep_a_lent_socket_do_not_keep_us_from_signing() {
     let double = Double::start(|number| if number < LENT_SOCKETS { Manner::Silence } else { Manner::Answer });
     let _kept = join_all((0..LENT_SOCKETS).map(|_| double.agent.lend())).await;
-    assert_eq!(double.agent.sign(&identity(), None, Vec::new()).await, Err("it refused".to_owned()));
+    let identity = identity();
+    let signing = double.agent.sign(&identity, None, Vec::new());
+    let signed = tokio::time::timeout(Duration::from_secs(20), signing).await.expect("signing waits for a lent socket");
+    assert_eq!(signed, Err("it refused".to_owned()));
 }
 
 #[tokio::test]
