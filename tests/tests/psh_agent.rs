@@ -4,12 +4,14 @@ use std::fs;
 
 use fleet_tests::{Agent, AgentDouble, Manner, Server, Sshd, TestEnv};
 
+type Manners = fn(usize) -> Manner;
+
 /// Hosts, and an agent that alone has the user's key.
 fn world(hosts: usize) -> (TestEnv, Server, Agent) {
     let env = TestEnv::new();
     let server = Sshd::new(&env).hosts("web", hosts).start();
     let agent = Agent::start(&env, "agent").with_key(&env.user_key());
-    fs::remove_file(env.user_key()).unwrap();
+    fs::remove_file(env.user_key()).expect("the user's key");
     (env, server, agent)
 }
 
@@ -47,7 +49,7 @@ fn an_agent_that_fails_is_named_and_does_not_keep_the_key_files_from_being_used(
     let env = TestEnv::new();
     let _server = Sshd::new(&env).hosts("web", 3).start();
     let agent = Agent::start(&env, "agent").with_key(&env.user_key());
-    let cases: [(fn(usize) -> Manner, &str); 2] =
+    let cases: [(Manners, &str); 2] =
         [(|_| Manner::Hang, "it does not answer"), (|_| Manner::HangUp, "it hung up 6 times")];
     for (number, (manners, reason)) in cases.into_iter().enumerate() {
         let own = Agent::start(&env, &format!("agent{number}"));

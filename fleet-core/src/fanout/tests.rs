@@ -90,6 +90,11 @@ fn recorder_that(answer: fn(&Event) -> Result<(), RenderError>) -> Box<Recorder>
     Box::new(Recorder { shown: Shown::default(), answer, rooms_made: Arc::default() })
 }
 
+fn panics_at_output(event: &Event) -> Result<(), RenderError> {
+    assert!(!matches!(event, Event::Output { .. }), "on purpose");
+    Ok(())
+}
+
 /// A renderer whose terminal is paused for ever.
 fn stuck() -> Box<Recorder> {
     recorder_that(|_| {
@@ -240,10 +245,7 @@ async fn a_renderer_that_panics_ends_the_run() {
         host.cancel().cancelled().await;
         stopped()
     });
-    let renderer = recorder_that(|event| match event {
-        Event::Output { .. } => panic!("on purpose"),
-        _ => Ok(()),
-    });
+    let renderer = recorder_that(panics_at_output);
     let (fanout, _floor) = fanout(2, 2);
     let finished = fanout.run(task, renderer, Signals::scripted().1).await;
     assert_eq!(finished.completion, Completion::Interrupted);
@@ -409,8 +411,7 @@ async fn a_question_waits_until_the_renderer_has_made_room() {
 
 #[tokio::test]
 async fn a_question_with_no_run_or_no_renderer_is_asked_at_once() {
-    let (mut renderer, _) = recorder();
-    renderer.fails_with = Some(|| panic!("on purpose"));
+    let renderer = recorder_that(panics_at_output);
     let (fanout, floor) = fanout(1, 1);
     floor.take();
     floor.give_back();

@@ -6,39 +6,31 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::Rng;
 use russh::client::{self, Handle};
-use socket2::SockRef;
-use tokio::net::TcpStream;
 
 use super::agent::Agent;
 use super::algorithms;
 use super::auth::{self, Credentials};
-use super::config::{
-    ConfigError, ForwardAgent, HostConfig, IdentityFiles, Notice, Origin, Proxy, SshConfig, StrictHostKey,
-};
+use super::config::{ConfigError, ForwardAgent, HostConfig, IdentityFiles, Notice, Origin, SshConfig, StrictHostKey};
 use super::deadline::within;
-use super::dial;
-use super::error;
 use super::handler::{SessionHandler, SessionNotes};
 use super::handshake::{TryError, shake_hands};
 use super::host_key::HostKeyCheck;
-use super::jump::{JumpHosts, JumpRoute, JumpStream};
+use super::jump::JumpHosts;
 use super::keys::{KeyStore, Questions};
 use super::known_hosts::{
     HashNames, HostKeyPolicy, KnownHosts, KnownHostsError, KnownHostsFiles, KnownName, LineProblem, Location,
 };
-use super::parameters::{bind_address, client_config, descriptors, liveness, methods};
+use super::parameters::{client_config, descriptors, liveness, methods};
 use super::prompt::{Prompt, Secret};
-use super::proxy::{ProxyProcess, proxy_command};
 use super::refusal;
 use super::session::{Session, SessionParts, WireGuard};
 use super::spool::SpoolBudget;
-use super::wire::{ByteStream, Wire};
+use super::wire::Wire;
 use crate::host::Host;
 use crate::outcome::{FailureClass, HostError, Stage, in_one_line};
 
@@ -92,23 +84,13 @@ pub trait ConnectObserver: Send + Sync {
     fn note(&self, text: String) -> impl Future<Output = ()> + Send;
 }
 
-/// An observer for connections nobody watches: those to jump hosts.
-struct Unobserved;
-
-impl ConnectObserver for Unobserved {
-    async fn stage(&self, _: Stage) {}
-    async fn note(&self, text: String) {
-        tracing::info!("{text}");
-    }
-}
-
 /// Opens sessions for a whole run.
 pub struct Connector {
-    settings: ConnectSettings,
+    pub(super) settings: ConnectSettings,
     known_hosts: KnownHostsFiles,
     keys: KeyStore,
     agents: Mutex<HashMap<PathBuf, Arc<Agent>>>,
-    jump_hosts: JumpHosts,
+    pub(super) jump_hosts: JumpHosts,
     spool_budget: Arc<SpoolBudget>,
 }
 
@@ -179,7 +161,11 @@ impl Connector {
     }
 
     /// Opens a session to the end of `route`, again where the server drops the connection before login.
-    async fn connect_often(&self, route: &[HostConfig], observer: &impl ConnectObserver) -> Result<Session, HostError> {
+    pub(super) async fn connect_often(
+        &self,
+        route: &[HostConfig],
+        observer: &impl ConnectObserver,
+    ) -> Result<Session, HostError> {
         let mut pause = FIRST_PAUSE;
         for next in 2..=CONNECT_TRIES {
             match self.connect_once(route, observer).await {
@@ -313,7 +299,7 @@ impl Connector {
         Ok(HostKeyCheck { known_hosts, name, policy: self.settings.host_key.unwrap_or(configured), hash_names })
     }
 
-    fn stage_limit(&self, config: &HostConfig) -> Option<Duration> {
+    pub(super) fn stage_limit(&self, config: &HostConfig) -> Option<Duration> {
         match self.settings.stage_timeout {
             StageTimeout::Default(limit) => match config.connect_timeout {
                 Some(Duration::ZERO) => None,
@@ -329,83 +315,4 @@ impl Connector {
             _ => host.clone(),
         }
     }
-}
-
-/// A byte stream to a server and what it depends on.
-struct Dialled {
-    stream: Box<dyn ByteStream>,
-    /// Open as long as this connection goes through it.
-    route: Option<JumpRoute>,
-    /// The `ProxyCommand`; held here, it is not ended before it could say why it failed.
-    proxy: Option<Arc<ProxyProcess>>,
-}
-
-impl Connector {
-    async fn dial(
-        &self,
-        config: &HostConfig,
-        before: &[HostConfig],
-        observer: &impl ConnectObserver,
-    ) -> Result<Dialled, HostError> {
-        let limit = self.stage_limit(config);
-        if let Some(jump_host) = before.last() {
-            observer.stage(Stage::Connect).await;
-            let route = self.shared_session(before).await.map_err(|error| at_jump_host(jump_host, error))?;
-            let opening = within(limit, Stage::Connect, route.direct_tcpip(&config.host_name, config.port));
-            let channel = opening.await.map_err(|error| behind_jump_host(jump_host, error))?;
-            return Ok(Dialled { stream: Box::new(JumpStream::new(channel)), route: Some(route), proxy: None });
-        }
-        if let Proxy::Command(command) = &config.proxy {
-            observer.stage(Stage::Connect).await;
-            let (stream, process) = proxy_command(command, self.settings.config.local().shell()).await?;
-            return Ok(Dialled { stream: Box::new(stream), route: None, proxy: Some(process) });
-        }
-        observer.stage(Stage::Resolve).await;
-        let looking_up = dial::resolve(&config.host_name, config.port, config.address_family);
-        let addresses = within(limit, Stage::Resolve, looking_up).await?;
-        observer.stage(Stage::Connect).await;
-        let bind = bind_address(config)?;
-        let stream: TcpStream =
-            connect_attempts(config, || within(limit, Stage::Connect, dial::tcp(&addresses, bind))).await?;
-        let keep_alive = SockRef::from(&stream).set_keepalive(config.tcp_keep_alive);
-        keep_alive.map_err(|failure| error::from_connect(&failure))?;
-        Ok(Dialled { stream: Box::new(stream), route: None, proxy: None })
-    }
-
-    /// The one session to the jump host at the end of `route`.
-    fn shared_session<'a>(
-        &'a self,
-        route: &'a [HostConfig],
-    ) -> Pin<Box<dyn Future<Output = Result<JumpRoute, HostError>> + Send + 'a>> {
-        let hop = |config: &HostConfig| format!("{}@{}:{}", config.user, config.host_name, config.port);
-        let key = route.iter().map(hop).collect::<Vec<_>>().join(",");
-        Box::pin(async move { self.jump_hosts.route(&key, || self.connect_often(route, &Unobserved)).await })
-    }
-}
-
-/// `ConnectionAttempts`, one a second as ssh(1) does.
-async fn connect_attempts<T, F: Future<Output = Result<T, HostError>>>(
-    config: &HostConfig,
-    attempt: impl Fn() -> F,
-) -> Result<T, HostError> {
-    for _ in 1..config.connection_attempts {
-        match attempt().await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => tracing::info!(%error, "another attempt in a second"),
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    attempt().await
-}
-
-fn at_jump_host(hop: &HostConfig, error: HostError) -> HostError {
-    let message = match error.message.starts_with("jump host ") {
-        true => error.message,
-        false => format!("jump host {}: {error}", hop.original),
-    };
-    HostError { stage: Stage::Connect, message, ..error }
-}
-
-fn behind_jump_host(hop: &HostConfig, error: HostError) -> HostError {
-    HostError { message: format!("through jump host {}: {}", hop.original, error.message), ..error }
 }

@@ -27,6 +27,7 @@ mod prompt;
 mod proxy;
 mod refusal;
 pub mod remote;
+mod route;
 mod session;
 mod spool;
 mod stop;
