@@ -28,7 +28,7 @@ use self::selection::SelectionArgs;
 pub use self::terminal::TerminalPrompt;
 use crate::outcome::{ExitRule, ExitStatus};
 use crate::record::{Connection, FormerRun, RecordError, Store};
-use crate::render::{Color, RenderSettings};
+use crate::render::RenderSettings;
 use crate::select::Selected;
 use crate::settings::{self, Environment, Layer, LayerSource, Settings};
 
@@ -152,6 +152,9 @@ impl FleetArgs {
         logging::start(self.output.verbose);
         self.refused.check()?;
         let environment: Environment = std::env::vars_os().collect();
+        for remark in settings::mistyped_variables(&environment) {
+            let _ = writeln!(io::stderr(), "{program}: {remark}");
+        }
         let here = std::env::current_dir().map_err(|error| Failure::usage(&error))?;
         let store = Store::of(&environment);
         let former = self.record.former(program, &store)?;
@@ -163,11 +166,9 @@ impl FleetArgs {
         let settings = Settings::resolve(&layers)?;
         let hosts = former.as_ref().map(|run| self.record.hosts_of(run)).transpose()?;
         let selected = self.selection.select(&settings, stdin, hosts)?;
-        let plain = environment.get("NO_COLOR").is_some() || environment.get("TERM").is_some_and(|term| term == "dumb");
-        let color = if plain { Color::Never } else { Color::Auto };
         Ok(Prepared {
             program,
-            render: self.output.render_settings(program, color, stdin),
+            render: self.output.render_settings(program, &environment, stdin),
             exit_rule: self.output.exit_rule(),
             password: self.connection.password(),
             purpose: if self.selection.list { Purpose::List } else { Purpose::Run },

@@ -13,11 +13,11 @@ use std::sync::Arc;
 use self::record::{Beginning, Record};
 use crate::cli::{Failure, Password, Prepared, Purpose, TerminalPrompt};
 use crate::descriptors;
-use crate::fanout::{Fanout, Finished, Signals, Task};
+use crate::fanout::{Fanout, Finished, Floor, Signals, Task};
 use crate::host::Host;
 use crate::outcome::ExitStatus;
 use crate::record::{FormerRun, Work};
-use crate::render::{self, HostLabel, RenderError, RenderSettings};
+use crate::render::{self, Completion, HostLabel, Layout, RenderError, RenderSettings};
 use crate::select::{IdleExclude, Selected, SelectedHost};
 use crate::settings::{Origin, SshConfigFile};
 use crate::ssh::config::{ConfigSource, ConfigSources, LocalContext, Origin as NoticeOrigin, SshConfig};
@@ -38,7 +38,7 @@ pub fn run<T: Task>(
 ) -> Result<ExitStatus, Failure> {
     say_about_selection(&prepared, &work);
     if prepared.purpose == Purpose::List {
-        return list(&prepared.selected);
+        return list(&prepared);
     }
     let threads = std::thread::available_parallelism().map_or(2, NonZeroUsize::get).clamp(2, MOST_THREADS);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -58,8 +58,8 @@ async fn run_on_hosts<T: Task>(
     make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure>,
 ) -> Result<ExitStatus, Failure> {
     let mut signals = Signals::of_process().map_err(|error| Failure::ours(&error))?;
-    let (prompt, quiet) = TerminalPrompt::new();
-    let prompt = Arc::new(prompt);
+    let floor = Floor::default();
+    let prompt = Arc::new(TerminalPrompt::new(floor.clone()));
     let password = tokio::select! {
         password = password(&prepared, &prompt) => password?,
         _ = signals.next() => {
@@ -68,14 +68,14 @@ async fn run_on_hosts<T: Task>(
         }
     };
     let connector = Arc::new(connector(&prepared, password, Arc::clone(&prompt))?);
-    tokio::select! {
-        checked = check_configuration(&connector, &prepared) => checked?,
+    let prices = tokio::select! {
+        prices = check_configuration(&connector, &prepared) => prices?,
         _ = signals.next() => return Err(Failure::usage_text("interrupted while reading the OpenSSH configuration")),
-    }
+    };
     say_notices(&prepared, &connector);
     let task = make_task(Arc::clone(&connector), &prepared)?;
     let labels = prepared.selected.hosts.iter().map(|selected| HostLabel::from(&selected.host)).collect();
-    let limit = fan_out_limit(&prepared);
+    let limit = fan_out_limit(&prepared, prices);
     let record = begin_record(&mut prepared, work, &mut signals).await?;
     let settings = RenderSettings { recorded: record.output(), ..prepared.render.clone() };
     let renderer = match render::build(settings, labels, Box::new(io::stdout()), Box::new(io::stderr())) {
@@ -86,8 +86,11 @@ async fn run_on_hosts<T: Task>(
         }
     };
     let hosts = prepared.selected.hosts.len();
-    let fanout = Fanout { hosts, limit, exit_rule: prepared.exit_rule, quiet, witness: record.witness() };
+    let fanout = Fanout { hosts, limit, exit_rule: prepared.exit_rule, floor, witness: record.witness() };
     let finished = fanout.run(task, renderer, signals).await;
+    if finished.completion != Completion::Abandoned {
+        connector.disconnect().await;
+    }
     prompt.close();
     Ok(conclude(prepared.program, &finished, record))
 }
@@ -105,8 +108,8 @@ async fn begin_record(prepared: &mut Prepared, work: Work, signals: &mut Signals
     Ok(record)
 }
 
-/// On a thread that may wait: a `Match exec` runs a command of the user's.
-async fn check_configuration(connector: &Arc<Connector>, prepared: &Prepared) -> Result<(), Failure> {
+/// How many file descriptors each host takes. On a thread that may wait: a `Match exec` runs a command of the user's.
+async fn check_configuration(connector: &Arc<Connector>, prepared: &Prepared) -> Result<Vec<u64>, Failure> {
     let connector = Arc::clone(connector);
     let hosts: Vec<Host> = prepared.selected.hosts.iter().map(|selected| selected.host.clone()).collect();
     let checking = tokio::task::spawn_blocking(move || connector.check_configuration(&hosts));
@@ -150,20 +153,23 @@ fn connector(prepared: &Prepared, password: Option<Secret>, prompt: Arc<Terminal
     Ok(Connector::new(connect, prompt))
 }
 
-/// Names what ssh_config holds and we do not do. What the distribution put into the system's file is not the user's
+/// Names what ssh_config holds and we do not do, and what known_hosts holds and nobody understands. What the distribution put into the system's file is not the user's
 /// doing (Debian's has such a line) and named only to those who ask for more.
 fn say_notices(prepared: &Prepared, connector: &Connector) {
-    for notice in connector.take_notices() {
-        if notice.origin != NoticeOrigin::System || prepared.verbosity > 0 {
-            say(prepared.program, &notice.to_string());
+    let notices = connector.take_notices().into_iter().map(|notice| (notice.to_string(), notice.origin));
+    let skipped = connector.skipped_host_keys().into_iter();
+    let skipped = skipped.map(|(at, problem, origin)| (format!("{at}: the line is skipped: {problem}"), origin));
+    for (text, origin) in notices.chain(skipped) {
+        if origin != NoticeOrigin::System || prepared.verbosity > 0 {
+            say(prepared.program, &text);
         }
     }
 }
 
 /// As many hosts at once as was asked for, or as the file descriptors of this process allow; the latter is said.
-fn fan_out_limit(prepared: &Prepared) -> usize {
+fn fan_out_limit(prepared: &Prepared, prices: Vec<u64>) -> usize {
     let wanted = prepared.settings.parallel.value.get().min(prepared.selected.hosts.len());
-    let allowed = descriptors::sessions_allowed(wanted);
+    let allowed = descriptors::sessions_allowed(wanted, prices);
     if allowed < wanted {
         let hosts = if allowed == 1 { "host" } else { "hosts" };
         let text =
@@ -229,13 +235,18 @@ fn say(program: &str, text: &str) {
     let _ = writeln!(io::stderr(), "{program}: {text}");
 }
 
-fn list(selected: &Selected) -> Result<ExitStatus, Failure> {
+fn list(prepared: &Prepared) -> Result<ExitStatus, Failure> {
+    let hosts = &prepared.selected.hosts;
+    let text = match prepared.render.layout {
+        Layout::Json => render::listed(hosts),
+        _ => {
+            hosts.iter().flat_map(|host| format!("{}\t{}\n", host.host, host.origins.join(", ")).into_bytes()).collect()
+        }
+    };
     let mut stdout = io::stdout().lock();
-    let written =
-        selected.hosts.iter().try_for_each(|host| writeln!(stdout, "{}\t{}", host.host, host.origins.join(", ")));
-    match written.and_then(|()| stdout.flush()) {
+    match stdout.write_all(&text).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(ExitStatus::Success),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitStatus::Success),
-        Err(error) => Err(Failure::ours(&error)),
+        Err(source) => Err(RenderError::Write { to: "standard output", source }.into()),
     }
 }

@@ -12,7 +12,7 @@ use fleet_core::broadcast::Broadcast;
 use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, typed, usage_failure};
 use fleet_core::record::Work;
 use fleet_core::render::Layout;
-use fleet_core::ssh::remote::sh_quote;
+use fleet_core::ssh::remote::{is_variable_name, sh_quote};
 use fleet_core::ssh::{CommandLimits, Connector, Wrapping};
 
 use crate::recipe::{Places, Recipe};
@@ -158,10 +158,7 @@ fn variable(text: OsString) -> Result<(String, Vec<u8>), Failure> {
     };
     let at = bytes.iter().position(|&b| b == b'=').ok_or_else(refused)?;
     let name = std::str::from_utf8(&bytes[..at]).map_err(|_| refused())?;
-    let is_name = !name.is_empty()
-        && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if !is_name {
+    if !is_variable_name(name) {
         return Err(refused());
     }
     Ok((name.to_owned(), bytes[at + 1..].to_vec()))
@@ -193,6 +190,30 @@ mod tests {
         let args = command_of(&["psh", "-H", "a", "--", "-x"]);
         assert_eq!(args.command, words(&["-x"]));
         assert!(PshArgs::try_parse_from(["psh", "-H", "a", "--no-such-flag", "true"]).is_err());
+    }
+
+    #[test]
+    fn values_may_be_attached_to_their_short_flags() {
+        for (attached, apart) in [
+            (&["-p32"][..], &["-p", "32"][..]),
+            (&["-hhosts.txt"], &["-h", "hosts.txt"]),
+            (&["-h-"], &["-h", "-"]),
+            (&["-Hweb1,web2"], &["-H", "web1,web2"]),
+            (&["-gweb"], &["-g", "web"]),
+            (&["-x@back"], &["-x", "@back"]),
+            (&["-lroot"], &["-l", "root"]),
+            (&["-t5"], &["-t", "5"]),
+            (&["-oout/dir"], &["-o", "out/dir"]),
+            (&["-eerr"], &["-e", "err"]),
+            (&["-OPort=22"], &["-O", "Port=22"]),
+            (&["-Fnone"], &["-F", "none"]),
+            (&["-ivp8", "-lme"], &["-i", "-v", "-p", "8", "-l", "me"]),
+            (&["-APIt1m30s"], &["-A", "-P", "-I", "-t", "1m30s"]),
+        ] {
+            let read = |flags: &[&str]| format!("{:?}", command_of(&[&["psh"], flags, &["uptime"]].concat()));
+            assert_eq!(read(attached), read(apart), "{attached:?}");
+            assert_ne!(read(attached), read(&[]), "{attached:?}");
+        }
     }
 
     #[test]

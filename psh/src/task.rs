@@ -107,15 +107,21 @@ struct Reporter<'a> {
     remarks: Remarks,
 }
 
+impl Reporter<'_> {
+    async fn remark(&self, text: String) {
+        if self.remarks == Remarks::Shown {
+            self.host.emit(Event::Note(text)).await;
+        }
+    }
+}
+
 impl ConnectObserver for Reporter<'_> {
     async fn stage(&self, stage: Stage) {
         self.host.emit(Event::Stage(stage)).await;
     }
 
     async fn note(&self, text: String) {
-        if self.remarks == Remarks::Shown {
-            self.host.emit(Event::Note(text)).await;
-        }
+        self.remark(text).await;
     }
 }
 
@@ -126,6 +132,10 @@ impl OutputSink for Reporter<'_> {
 
     async fn output(&self, stream: Stream, bytes: Bytes) {
         self.host.emit(Event::Output { stream, bytes }).await;
+    }
+
+    async fn note(&self, text: String) {
+        self.remark(text).await;
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) struct SelectionArgs {
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
-    /// Print the chosen hosts and where each comes from, and stop
+    /// Print the chosen hosts and where each comes from (with --json as objects), and stop
     #[arg(long)]
     pub(super) list: bool,
 }

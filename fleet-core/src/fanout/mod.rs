@@ -3,6 +3,7 @@
 //! The loop selects over what can happen (an event, a signal, a tick), asks `RunState` what follows, and does it.
 //! It knows no SSH, no terminal and no flags; hosts are numbers here.
 
+mod floor;
 mod renderer_thread;
 mod signal;
 mod state;
@@ -18,7 +19,10 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+pub use self::floor::Floor;
+use self::floor::RunFloor;
 use self::renderer_thread::RendererThread;
+pub(crate) use self::signal::is_ignored;
 pub use self::signal::{Signal, Signals};
 use self::state::{Input, RunState, Step};
 pub use self::witness::{Nobody, Witness};
@@ -99,8 +103,8 @@ pub struct Fanout {
     pub limit: usize,
     /// How the exit status follows from the outcomes.
     pub exit_rule: ExitRule,
-    /// Holds output back while a question is on the terminal.
-    pub quiet: tokio::sync::watch::Receiver<bool>,
+    /// Whose turn it is to write to the terminal.
+    pub floor: Floor,
     /// Keeps account of the hosts, without waiting for the renderer.
     pub witness: Arc<dyn Witness>,
 }
@@ -119,7 +123,7 @@ struct Loop<T> {
 
 impl Fanout {
     /// Runs `task` on every host and shows what happens through `renderer`, on a thread of its own.
-    pub async fn run<T: Task>(mut self, task: T, renderer: Box<dyn Renderer>, mut signals: Signals) -> Finished {
+    pub async fn run<T: Task>(self, task: T, renderer: Box<dyn Renderer>, mut signals: Signals) -> Finished {
         let (messages, mut incoming) = mpsc::channel(EVENT_QUEUE);
         let context = HostContext { index: 0, messages, witness: self.witness, cancel: CancellationToken::new() };
         let mut run = Loop {
@@ -134,16 +138,24 @@ impl Fanout {
         };
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut floor = RunFloor::new(self.floor);
         run.apply(Input::Begin);
         while !run.state.is_over() {
             // A question that is still open when the run is cancelled is not waited for.
-            let quiet = *self.quiet.borrow_and_update() && run.state.is_running();
+            let quiet = floor.is_asked_for() && run.state.is_running();
+            if let Some(room) = floor.room_wanted() {
+                run.renderer.make_room(room);
+            }
             let has_room = run.renderer.has_room();
             let accepts = has_room && !quiet;
             let stuck = !has_room && !run.state.is_running();
             tokio::select! {
                 biased;
-                signal = signals.next() => run.interrupted(Input::Signal(signal), &mut incoming),
+                signal = signals.next() => {
+                    // The question that the signal ends is to leave its line before we say anything.
+                    let _ = tokio::time::timeout(LAST_WORDS, floor.free()).await;
+                    run.interrupted(Input::Signal(signal), &mut incoming);
+                }
                 () = run.renderer.failed() => run.apply(Input::RenderFailed),
                 Some(joined) = run.running.join_next_with_id() => run.joined(joined),
                 () = run.renderer.room(), if !has_room => {}
@@ -151,7 +163,7 @@ impl Fanout {
                     let _ = tokio::time::timeout(LAST_WORDS, run.take_outcomes(&mut incoming)).await;
                     run.apply(Input::Stuck);
                 }
-                _ = self.quiet.changed(), if quiet => {}
+                () = floor.changed() => {}
                 Some((index, message)) = incoming.recv(), if accepts => run.receive(index, message),
                 _ = ticks.tick(), if accepts => run.renderer.tick(run.started.elapsed()),
             }

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use tempfile::TempDir;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::*;
 use crate::event::{Event, HostEvent, Stream};
-use crate::fanout::{Fanout, Finished, HostContext, Signals, Task, Witness as _};
+use crate::fanout::{Fanout, Finished, Floor, HostContext, Signals, Task, Witness as _};
 use crate::outcome::{ExitRule, ExitStatus, Outcome, Report, Stage};
 use crate::render::{Completion, Ending, RenderError, Renderer};
 
@@ -58,6 +58,10 @@ impl Renderer for Screen {
         Ok(())
     }
 
+    fn make_room(&mut self) -> Result<(), RenderError> {
+        Ok(())
+    }
+
     fn tick(&mut self, _: Duration) -> Result<(), RenderError> {
         Ok(())
     }
@@ -85,9 +89,8 @@ where
 }
 
 async fn run<T: Task>(journal: &Journal, hosts: usize, task: T, screen: Screen) -> Finished {
-    let (_asking, quiet) = watch::channel(false);
-    let witness = Arc::new(journal.recorder());
-    let fanout = Fanout { hosts, limit: hosts, exit_rule: ExitRule::WorstClass, quiet, witness };
+    let (floor, witness) = (Floor::default(), Arc::new(journal.recorder()));
+    let fanout = Fanout { hosts, limit: hosts, exit_rule: ExitRule::WorstClass, floor, witness };
     fanout.run(task, Box::new(screen), Signals::scripted().1).await
 }
 

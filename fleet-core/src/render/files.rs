@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::RenderError;
 use super::settings::{HostLabel, RenderSettings};
+use crate::descriptors::is_out_of_descriptors;
 use crate::event::{Event, HostEvent, HostIndex, Stream};
 
 /// The permissions of files that the user asked for, before the umask.
@@ -182,11 +183,6 @@ impl OpenFiles {
     fn close(&mut self, key: FileKey) {
         self.files.retain(|(other, _)| *other != key);
     }
-}
-
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    let errno = rustix::io::Errno::from_io_error(error);
-    matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE))
 }
 
 /// A name for each host's file: the host as typed; where that was used before, with `.1`, `.2` and so on.

@@ -29,6 +29,7 @@ use crate::outcome::{ExitStatus, Report};
 
 pub use display::build;
 pub use files::file_names;
+pub use json::listed;
 pub use sanitize::{copy_sanitized, sanitized_line};
 pub use settings::{
     Color, Destination, HostLabel, Layout, Limits, OutputFolders, Prefix, ProgressLine, RenderSettings,
@@ -50,6 +51,12 @@ pub trait Renderer: Send {
     /// # Errors
     /// When standard error cannot be written.
     fn notice(&mut self, text: &str) -> Result<(), RenderError>;
+
+    /// Writes out what is held back and takes the progress line away until the next call: another writes there now.
+    ///
+    /// # Errors
+    /// As [`Renderer::flush`].
+    fn make_room(&mut self) -> Result<(), RenderError>;
 
     /// Redraws the progress line; to be called some times a second with the time since the start of the run.
     ///

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use discover::discover;
 pub use duration::{DurationError, Limit, parse_duration};
-pub use environment::{Environment, from_environment};
+pub use environment::{Environment, from_environment, mistyped_variables};
 pub use error::SettingsError;
 pub use key::{Key, LayerSource, Origin};
 pub use value::{HostKeyPolicy, SshConfigFile, UnknownWord};
