@@ -7,6 +7,7 @@ mod connection;
 mod failure;
 mod logging;
 mod output;
+mod record;
 mod refused;
 mod running;
 mod selection;
@@ -19,12 +20,15 @@ use clap::Args;
 use self::connection::ConnectionArgs;
 pub use self::failure::Failure;
 use self::output::OutputArgs;
+use self::record::RecordArgs;
+pub use self::record::typed;
 use self::refused::RefusedArgs;
 use self::running::RunningArgs;
 use self::selection::SelectionArgs;
 pub use self::terminal::TerminalPrompt;
 use crate::outcome::{ExitRule, ExitStatus};
-use crate::render::{Color, RenderSettings};
+use crate::record::{Connection, FormerRun, RecordError, Store};
+use crate::render::RenderSettings;
 use crate::select::Selected;
 use crate::settings::{self, Environment, Layer, LayerSource, Settings};
 
@@ -51,6 +55,8 @@ pub struct FleetArgs {
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
+    record: RecordArgs,
+    #[command(flatten)]
     refused: RefusedArgs,
 }
 
@@ -73,6 +79,25 @@ pub struct Prepared {
     pub purpose: Purpose,
     /// Whether remarks about single hosts are shown.
     pub verbosity: u8,
+    /// The former run that the hosts are taken from, if they are.
+    pub former: Option<FormerRun>,
+    /// What is kept of this run.
+    pub recording: Recording,
+    /// Where the user's runs are recorded.
+    pub store: Result<Store, RecordError>,
+    /// What the flags said about how to connect, those of the former run included.
+    pub connection: Connection,
+}
+
+/// What is kept of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// Nothing.
+    Off,
+    /// What became of the hosts.
+    Outcomes,
+    /// That, and what they said: the user asked for it.
+    Output,
 }
 
 /// Whether a password is to be asked for.
@@ -128,20 +153,31 @@ impl FleetArgs {
         self.refused.check()?;
         self.output.check()?;
         let environment: Environment = std::env::vars_os().collect();
+        for remark in settings::mistyped_variables(&environment) {
+            let _ = writeln!(io::stderr(), "{program}: {remark}");
+        }
         let here = std::env::current_dir().map_err(|error| Failure::usage(&error))?;
-        let mut layers = vec![self.layer(), settings::from_environment(&environment)?];
+        let store = Store::of(&environment);
+        let former = self.record.former(program, &store)?;
+        let mut layers = vec![self.layer()];
+        layers.extend(former.as_ref().map(record::layer_of));
+        let connection = record::connection(&layers);
+        layers.push(settings::from_environment(&environment)?);
         layers.extend(settings::discover(&environment, &here)?);
         let settings = Settings::resolve(&layers)?;
-        let selected = self.selection.select(&settings, stdin)?;
-        let plain = environment.get("NO_COLOR").is_some() || environment.get("TERM").is_some_and(|term| term == "dumb");
-        let color = if plain { Color::Never } else { Color::Auto };
+        let hosts = former.as_ref().map(|run| self.record.hosts_of(run)).transpose()?;
+        let selected = self.selection.select(&settings, stdin, hosts)?;
         Ok(Prepared {
             program,
-            render: self.output.render_settings(program, color, stdin),
+            render: self.output.render_settings(program, &environment, stdin),
             exit_rule: self.output.exit_rule(),
             password: self.connection.password(),
             purpose: if self.selection.list { Purpose::List } else { Purpose::Run },
             verbosity: self.output.verbose,
+            former,
+            recording: self.record.recording(settings.record.value),
+            store,
+            connection,
             settings,
             selected,
         })

@@ -13,6 +13,7 @@ use crate::render::{
     self, BlockOrder, Color, GroupOrder, GroupSettings, Ignored, Layout, Majority, Others, Prefix, ProgressLine,
     RenderSettings, Varying,
 };
+use crate::settings::Environment;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Output")]
@@ -123,7 +124,12 @@ impl OutputArgs {
     }
 
     /// How the run is shown.
-    pub(super) fn render_settings(&self, program: &'static str, color: Color, stdin: StdinUse) -> RenderSettings {
+    pub(super) fn render_settings(
+        &self,
+        program: &'static str,
+        environment: &Environment,
+        stdin: StdinUse,
+    ) -> RenderSettings {
         let (stdout, stderr) = (io::stdout(), io::stderr());
         let prefix = if self.no_prefix { Prefix::None } else { Prefix::Name };
         let layout = match self {
@@ -135,17 +141,18 @@ impl OutputArgs {
         };
         // Whoever asks for our log gets it line by line; whoever types input needs the line.
         let typed = matches!(stdin, StdinUse::Taken(_)) && io::stdin().is_terminal();
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let plain = self.json || self.verbose > 0 || typed || dumb;
+        let dumb = environment.get("TERM").is_some_and(|term| term == "dumb");
+        let colorless = dumb || environment.get("NO_COLOR").is_some();
+        let hidden = dumb || typed || self.verbose > 0;
         RenderSettings {
             layout,
             stdout_folder: self.outdir.clone(),
             stderr_folder: self.errdir.clone(),
             stdout: render::destination(&stdout),
             stderr: render::destination(&stderr),
-            color,
+            color: if colorless { Color::Never } else { Color::Auto },
             json_groups: self.groups().then(|| self.ignored()),
-            progress: if plain { ProgressLine::Hidden } else { render::progress_line(&stdout) },
+            progress: if hidden { ProgressLine::Hidden } else { render::progress_line(&stdout) },
             ..RenderSettings::new(program)
         }
     }
@@ -206,7 +213,7 @@ mod tests {
     }
 
     fn shown(words: &str) -> RenderSettings {
-        flags(words).unwrap().render_settings("psh", Color::Never, StdinUse::Free)
+        flags(words).unwrap().render_settings("psh", &Environment::default(), StdinUse::Free)
     }
 
     fn groups(words: &str) -> GroupSettings {

@@ -3,9 +3,11 @@
 //! The loop selects over what can happen (an event, a signal, a tick), asks `RunState` what follows, and does it.
 //! It knows no SSH, no terminal and no flags; hosts are numbers here.
 
+mod floor;
 mod renderer_thread;
 mod signal;
 mod state;
+mod witness;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -17,9 +19,13 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+pub use self::floor::Floor;
+use self::floor::RunFloor;
 use self::renderer_thread::RendererThread;
+pub(crate) use self::signal::is_ignored;
 pub use self::signal::{Signal, Signals};
 use self::state::{Input, RunState, Step};
+pub use self::witness::{Nobody, Witness};
 use crate::event::{Event, HostEvent, HostIndex};
 use crate::outcome::{ExitRule, ExitStatus, HostError, Outcome, Report, Stage};
 use crate::render::{Completion, Ending, RenderError, Renderer};
@@ -51,6 +57,7 @@ enum Message {
 pub struct HostContext {
     index: HostIndex,
     messages: mpsc::Sender<(HostIndex, Message)>,
+    witness: Arc<dyn Witness>,
     cancel: CancellationToken,
 }
 
@@ -63,6 +70,7 @@ impl HostContext {
 
     /// Reports an event; waits while the renderer is behind.
     pub async fn emit(&self, event: Event) {
+        self.witness.saw(self.index, &event);
         let _ = self.messages.send((self.index, Message::Event(event))).await;
     }
 
@@ -95,8 +103,10 @@ pub struct Fanout {
     pub limit: usize,
     /// How the exit status follows from the outcomes.
     pub exit_rule: ExitRule,
-    /// Holds output back while a question is on the terminal.
-    pub quiet: tokio::sync::watch::Receiver<bool>,
+    /// Whose turn it is to write to the terminal.
+    pub floor: Floor,
+    /// Keeps account of the hosts, without waiting for the renderer.
+    pub witness: Arc<dyn Witness>,
 }
 
 /// The loop's own state.
@@ -113,9 +123,9 @@ struct Loop<T> {
 
 impl Fanout {
     /// Runs `task` on every host and shows what happens through `renderer`, on a thread of its own.
-    pub async fn run<T: Task>(mut self, task: T, renderer: Box<dyn Renderer>, mut signals: Signals) -> Finished {
+    pub async fn run<T: Task>(self, task: T, renderer: Box<dyn Renderer>, mut signals: Signals) -> Finished {
         let (messages, mut incoming) = mpsc::channel(EVENT_QUEUE);
-        let context = HostContext { index: 0, messages, cancel: CancellationToken::new() };
+        let context = HostContext { index: 0, messages, witness: self.witness, cancel: CancellationToken::new() };
         let mut run = Loop {
             state: RunState::new(self.hosts, self.limit),
             task: Arc::new(task),
@@ -128,16 +138,24 @@ impl Fanout {
         };
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut floor = RunFloor::new(self.floor);
         run.apply(Input::Begin);
         while !run.state.is_over() {
             // A question that is still open when the run is cancelled is not waited for.
-            let quiet = *self.quiet.borrow_and_update() && run.state.is_running();
+            let quiet = floor.is_asked_for() && run.state.is_running();
+            if let Some(room) = floor.room_wanted() {
+                run.renderer.make_room(room);
+            }
             let has_room = run.renderer.has_room();
             let accepts = has_room && !quiet;
             let stuck = !has_room && !run.state.is_running();
             tokio::select! {
                 biased;
-                signal = signals.next() => run.interrupted(Input::Signal(signal), &mut incoming),
+                signal = signals.next() => {
+                    // The question that the signal ends is to leave its line before we say anything.
+                    let _ = tokio::time::timeout(LAST_WORDS, floor.free()).await;
+                    run.interrupted(Input::Signal(signal), &mut incoming);
+                }
                 () = run.renderer.failed() => run.apply(Input::RenderFailed),
                 Some(joined) = run.running.join_next_with_id() => run.joined(joined),
                 () = run.renderer.room(), if !has_room => {}
@@ -145,7 +163,7 @@ impl Fanout {
                     let _ = tokio::time::timeout(LAST_WORDS, run.take_outcomes(&mut incoming)).await;
                     run.apply(Input::Stuck);
                 }
-                _ = self.quiet.changed(), if quiet => {}
+                () = floor.changed() => {}
                 Some((index, message)) = incoming.recv(), if accepts => run.receive(index, message),
                 _ = ticks.tick(), if accepts => run.renderer.tick(run.started.elapsed()),
             }
@@ -161,19 +179,25 @@ impl<T: Task> Loop<T> {
                 Step::Start(index) => self.start(index),
                 Step::Cancel => self.context.cancel.cancel(),
                 Step::Abort => self.running.abort_all(),
-                Step::Finished(index, outcome) => self.show(index, Event::Finished(outcome)),
+                Step::Finished(index, outcome) => {
+                    let event = Event::Finished(outcome);
+                    self.context.witness.saw(index, &event);
+                    self.show(index, event);
+                }
             }
         }
     }
 
     fn start(&mut self, index: HostIndex) {
+        self.context.witness.saw(index, &Event::Started);
         self.show(index, Event::Started);
         let task = Arc::clone(&self.task);
         let context = HostContext { index, ..self.context.clone() };
         // The outcome comes behind the host's events, and no flood from others keeps it from being seen.
-        let messages = context.messages.clone();
+        let (messages, witness) = (context.messages.clone(), Arc::clone(&context.witness));
         let handle = self.running.spawn(async move {
             let outcome = task.run(context).await;
+            witness.saw(index, &Event::Finished(outcome.clone()));
             let _ = messages.send((index, Message::Ended(outcome))).await;
         });
         self.hosts.insert(handle.id(), index);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+use super::floor::Room;
 use crate::event::HostEvent;
 use crate::outcome::Report;
 use crate::render::{Ending, RenderError, Renderer};
@@ -66,7 +67,13 @@ enum Work {
     Event(HostEvent),
     Tick(Duration),
     Notice(String),
-    Finish { report: Report, ending: Ending, done: oneshot::Sender<()> },
+    /// Take the progress line away, then let go of the room.
+    MakeRoom(Room),
+    Finish {
+        report: Report,
+        ending: Ending,
+        done: oneshot::Sender<()>,
+    },
 }
 
 impl RendererThread {
@@ -86,6 +93,11 @@ impl RendererThread {
     /// Says something about the run as a whole.
     pub(super) fn notice(&self, text: String) {
         self.shared.push(Work::Notice(text));
+    }
+
+    /// Takes the progress line away, then drops `room`.
+    pub(super) fn make_room(&self, room: Room) {
+        self.shared.push(Work::MakeRoom(room));
     }
 
     /// Lets the progress line show the time `elapsed` since the start.
@@ -152,6 +164,11 @@ impl Shared {
                 Work::Event(event) => renderer.event(&event),
                 Work::Tick(elapsed) => renderer.tick(elapsed),
                 Work::Notice(text) => renderer.notice(&text),
+                Work::MakeRoom(room) => {
+                    self.note(renderer.make_room());
+                    drop(room);
+                    continue;
+                }
                 Work::Finish { report, ending, done } => {
                     // Whoever closed the pipe wants to hear no more.
                     if !self.lock().errors.iter().any(|error| matches!(error, RenderError::BrokenPipe { .. })) {

@@ -90,6 +90,10 @@ impl Renderer for Display {
         self.console.flush()
     }
 
+    fn make_room(&mut self) -> Result<(), RenderError> {
+        self.console.make_room()
+    }
+
     fn tick(&mut self, now: Duration) -> Result<(), RenderError> {
         match &self.progress {
             Some(progress) => self.console.show_status(progress.text(now)),
@@ -253,6 +257,29 @@ mod tests {
         renderer.finish(&Report::new(vec![Outcome::Exited(0); 2]), &ending()).unwrap();
         let lines = screen.screen_lines();
         assert_eq!(lines, ["web1: one", "web1: err", "web1: part", "2 hosts: 2 ok in 3.0s", ""]);
+    }
+
+    #[test]
+    fn a_question_finds_an_empty_line() {
+        let settings = RenderSettings {
+            stdout: TERMINAL,
+            stderr: TERMINAL,
+            progress: ProgressLine::Shown,
+            layout: Layout::Lines(Prefix::None),
+            ..RenderSettings::new("psh")
+        };
+        let screen = SharedWriter::default();
+        let mut renderer = build(settings, labels(["web1", "web2"]), screen.boxed(), screen.boxed()).unwrap();
+        renderer.event(&started(0)).unwrap();
+        renderer.tick(Duration::from_secs(1)).unwrap();
+        renderer.make_room().unwrap();
+        assert_eq!(screen.screen_lines(), [""], "the progress line is gone");
+        renderer.event(&output(0, Stream::Stdout, b"part")).unwrap();
+        renderer.event(&finished_ok(0)).unwrap();
+        renderer.make_room().unwrap();
+        assert_eq!(screen.screen_lines(), ["part", ""], "an unfinished line is kept");
+        renderer.tick(Duration::from_secs(5)).unwrap();
+        assert!(screen.screen_lines()[1].starts_with("1/2 done"), "{:?}", screen.screen_lines());
     }
 
     #[test]

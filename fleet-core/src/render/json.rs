@@ -16,10 +16,11 @@ use super::console::Console;
 use super::contents::{Contents, Digest};
 use super::settings::{GroupOrder, HostLabel, RenderSettings};
 use super::summary::counts;
-use super::{Completion, Ending, RenderError};
+use super::{Ending, RenderError};
 use crate::event::{Event, HostEvent, HostIndex, Stream};
 use crate::hostset;
 use crate::outcome::{Outcome, Report, Stop};
+use crate::select::SelectedHost;
 
 /// The version of the objects. Grows when a field changes its meaning or goes; new fields and events do not count.
 const VERSION: u32 = 1;
@@ -31,6 +32,23 @@ pub(super) struct Json {
     assembler: Assembler,
     /// Where equal answers are told of.
     answers: Option<Answers>,
+}
+
+/// A chosen host as `--list` shows it.
+#[derive(Serialize)]
+struct ListedLine<'a> {
+    v: u32,
+    event: &'static str,
+    host: String,
+    index: HostIndex,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a str>,
+    origins: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -183,11 +201,7 @@ impl Json {
             hosts: self.names.len(),
             counts: counts(report).into_iter().collect(),
             exit_status: ending.status.code(),
-            completion: match ending.completion {
-                Completion::Complete => "complete",
-                Completion::Interrupted => "interrupted",
-                Completion::Abandoned => "abandoned",
-            },
+            completion: ending.completion.name(),
         };
         write(console, &summary)
     }
@@ -211,6 +225,25 @@ impl Json {
 
 fn hexadecimal(digest: &Digest) -> String {
     digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// The chosen hosts, one object a line: `--list --json`.
+#[must_use]
+pub fn listed(hosts: &[SelectedHost]) -> Vec<u8> {
+    let line = |(index, selected): (HostIndex, &SelectedHost)| {
+        to_line(&ListedLine {
+            v: VERSION,
+            event: "listed",
+            host: selected.host.to_string(),
+            index,
+            name: selected.host.name(),
+            user: selected.host.user(),
+            port: selected.host.port(),
+            group: selected.group.as_deref(),
+            origins: &selected.origins,
+        })
+    };
+    hosts.iter().enumerate().flat_map(line).collect()
 }
 
 fn output(
@@ -261,10 +294,14 @@ fn write_host(
 }
 
 fn write(console: &mut Console, line: &impl Serialize) -> Result<(), RenderError> {
+    console.write(Stream::Stdout, &to_line(line))
+}
+
+fn to_line(object: &impl Serialize) -> Vec<u8> {
     // To memory, and every map key is a string: there is nothing that could fail.
-    let mut bytes = serde_json::to_vec(line).unwrap_or_default();
+    let mut bytes = serde_json::to_vec(object).unwrap_or_default();
     bytes.push(b'\n');
-    console.write(Stream::Stdout, &bytes)
+    bytes
 }
 
 /// Seconds to the millisecond.
@@ -280,6 +317,7 @@ mod tests {
     use super::super::settings::{Ignored, Layout, RenderSettings, Varying};
     use super::super::testing::{event, finished_ok, outcome_refused, output, show, started};
     use super::*;
+    use crate::host::Host;
     use crate::outcome::Stage;
 
     fn settings() -> RenderSettings {
@@ -320,8 +358,28 @@ mod tests {
     }
 
     #[test]
+    fn a_list_has_an_object_for_each_host() {
+        let selected = |name: &str, user: Option<&str>, port, group: Option<&str>, origins: &[&str]| SelectedHost {
+            host: Host::new(name).unwrap().with_user(user.map(str::to_owned)).with_port(port),
+            group: group.map(str::to_owned),
+            origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
+        };
+        let hosts = [
+            selected("web1", Some("me"), Some(2222), Some("web"), &["-H", "hosts.txt:3"]),
+            selected("fe80::1", None, None, None, &["-H"]),
+        ];
+        let text = String::from_utf8(listed(&hosts)).unwrap();
+        insta::assert_snapshot!(text, @r#"
+        {"v":1,"event":"listed","host":"me@web1:2222","index":0,"name":"web1","user":"me","port":2222,"group":"web","origins":["-H","hosts.txt:3"]}
+        {"v":1,"event":"listed","host":"fe80::1","index":1,"name":"fe80::1","origins":["-H"]}
+        "#);
+        for line in text.lines() {
+            assert_documented(line);
+        }
+    }
+
+    #[test]
     fn the_documented_fields_are_those_that_are_written() {
-        let documented = include_str!("../../../docs/json.md");
         let events = [
             started(0),
             event(0, 1, Event::Stage(Stage::Connect)),
@@ -334,12 +392,7 @@ mod tests {
         ];
         let settings = RenderSettings { json_groups: Some(Ignored::NOTHING), ..settings() };
         for line in show(settings, &["a", "b", "c"], &events).stdout().lines() {
-            let object: Value = serde_json::from_str(line).unwrap();
-            for field in object.as_object().unwrap().keys() {
-                assert!(documented.contains(&format!("`{field}`")), "{field} is not in docs/json.md");
-            }
-            let event = object["event"].as_str().unwrap();
-            assert!(documented.contains(&format!("### `{event}`")), "{event} is not in docs/json.md");
+            assert_documented(line);
         }
     }
 
@@ -360,6 +413,16 @@ mod tests {
         {"v":1,"event":"group","at":1.234,"hosts":["web2"],"indexes":[1],"folded":"web2","stdout_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","stderr_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","outcome":"failed","exit_code":2,"reason":"exit code 2","hint":"the command itself failed: its output says why"}
         "#);
         assert!(shown.stdout().contains("on web1") && shown.stdout().lines().last().unwrap().contains("summary"));
+    }
+
+    fn assert_documented(line: &str) {
+        let documented = include_str!("../../../docs/json.md");
+        let object: Value = serde_json::from_str(line).unwrap();
+        for field in object.as_object().unwrap().keys() {
+            assert!(documented.contains(&format!("`{field}`")), "{field} is not in docs/json.md");
+        }
+        let event = object["event"].as_str().unwrap();
+        assert!(documented.contains(&format!("### `{event}`")), "{event} is not in docs/json.md");
     }
 
     proptest! {

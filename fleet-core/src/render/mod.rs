@@ -33,9 +33,12 @@ use crate::event::HostEvent;
 use crate::outcome::{ExitStatus, Report};
 
 pub use display::build;
+pub use files::file_names;
+pub use json::listed;
+pub use sanitize::{copy_sanitized, sanitized_line};
 pub use settings::{
     BlockOrder, Color, Destination, GroupOrder, GroupSettings, HostLabel, Ignored, Layout, Limits, Majority, Others,
-    Prefix, ProgressLine, RenderSettings, Varying,
+    OutputFolders, Prefix, ProgressLine, RenderSettings, Varying,
 };
 pub use terminal::{destination, progress_line, stderr_columns};
 
@@ -54,6 +57,12 @@ pub trait Renderer: Send {
     /// # Errors
     /// When standard error cannot be written.
     fn notice(&mut self, text: &str) -> Result<(), RenderError>;
+
+    /// Writes out what is held back and takes the progress line away until the next call: another writes there now.
+    ///
+    /// # Errors
+    /// As [`Renderer::flush`].
+    fn make_room(&mut self) -> Result<(), RenderError>;
 
     /// Redraws the progress line; to be called some times a second with the time since the start of the run.
     ///
@@ -94,6 +103,18 @@ pub enum Completion {
     Interrupted,
     /// It was left at once, without waiting for the commands that were running.
     Abandoned,
+}
+
+impl Completion {
+    /// The name in `--json` and in records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Interrupted => "interrupted",
+            Self::Abandoned => "abandoned",
+        }
+    }
 }
 
 /// Why something could not be shown.

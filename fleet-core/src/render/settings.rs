@@ -17,6 +17,8 @@ pub struct RenderSettings {
     pub stdout_folder: Option<PathBuf>,
     /// Where a file for each host's standard error is written as well.
     pub stderr_folder: Option<PathBuf>,
+    /// Where both are written as well, with the record of the run.
+    pub recorded: Option<OutputFolders>,
     /// What standard output is.
     pub stdout: Destination,
     /// What standard error is.
@@ -40,6 +42,7 @@ impl RenderSettings {
             layout: Layout::Lines(Prefix::Name),
             stdout_folder: None,
             stderr_folder: None,
+            recorded: None,
             stdout: Destination::Stream,
             stderr: Destination::Stream,
             color: Color::Never,
@@ -48,6 +51,15 @@ impl RenderSettings {
             json_groups: None,
         }
     }
+}
+
+/// Where the output of hosts is kept with the record of their run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputFolders {
+    /// A file for each host's standard output.
+    pub stdout: PathBuf,
+    /// A file for each host's standard error.
+    pub stderr: PathBuf,
 }
 
 /// How the hosts' output is laid out.

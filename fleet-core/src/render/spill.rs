@@ -194,6 +194,20 @@ mod tests {
         assert_eq!(spill.places(), 4);
     }
 
+    #[test]
+    fn every_byte_is_copied_to_memory_once_and_written_once_however_small_the_limit() {
+        for limit_bytes in [0, 100_000, 10 << 20] {
+            let mut spill = Spill::new(50, limit_bytes);
+            for chunk in 0..1000 {
+                spill.append((chunk % 50, Stream::Stdout), &[b'x'; 1000]).unwrap();
+            }
+            let written =
+                |spill: &Spill| spill.written.iter().flatten().flatten().map(|written| written.bytes).sum::<usize>();
+            assert_eq!(spill.memory.copied_bytes, 1_000_000, "{limit_bytes}");
+            assert_eq!(written(&spill) + spill.memory.total_bytes, 1_000_000, "{limit_bytes}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(50))]
         #[test]

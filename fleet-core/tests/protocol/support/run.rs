@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fleet_core::event::{Event, HostEvent, HostIndex, Stream};
-use fleet_core::fanout::{Fanout, Finished, HostContext, Signals, Task};
+use fleet_core::fanout::{Fanout, Finished, Floor, HostContext, Nobody, Signals, Task};
 use fleet_core::host::Host;
 use fleet_core::outcome::{ExitRule, Outcome, Report, Stage};
 use fleet_core::render::{Ending, RenderError, Renderer};
@@ -97,6 +97,10 @@ impl Renderer for Recorder {
         Ok(())
     }
 
+    fn make_room(&mut self) -> Result<(), RenderError> {
+        Ok(())
+    }
+
     fn tick(&mut self, _: std::time::Duration) -> Result<(), RenderError> {
         Ok(())
     }
@@ -112,7 +116,7 @@ impl Renderer for Recorder {
 
 /// Runs `task` on its hosts, at most `limit` at once.
 pub(crate) async fn fan_out(task: RunCommand, limit: usize, recorder: &Recorder, signals: Signals) -> Finished {
-    let (_asking, quiet) = watch::channel(false);
-    let fanout = Fanout { hosts: task.hosts.len(), limit, exit_rule: ExitRule::WorstClass, quiet };
+    let (floor, witness) = (Floor::default(), Arc::new(Nobody));
+    let fanout = Fanout { hosts: task.hosts.len(), limit, exit_rule: ExitRule::WorstClass, floor, witness };
     in_time("the run", fanout.run(task, Box::new(recorder.clone()), signals)).await
 }
