@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fleet_core::event::{Event, HostEvent, HostIndex, Stream, Wave};
 use fleet_core::fanout::{
-    Answer, CanaryReport, Confirm, Fanout, Finished, HostContext, RolloutSettings, Signals, Task,
+    Answer, CanaryReport, Confirm, Fanout, Finished, Floor, HostContext, Nobody, RolloutSettings, Signals, Task,
 };
 use fleet_core::host::Host;
 use fleet_core::outcome::{ExitRule, Outcome, Report, SkipCause, Stage};
@@ -103,6 +103,10 @@ impl Renderer for Recorder {
         Ok(())
     }
 
+    fn make_room(&mut self) -> Result<(), RenderError> {
+        Ok(())
+    }
+
     fn tick(&mut self, _: std::time::Duration) -> Result<(), RenderError> {
         Ok(())
     }
@@ -117,9 +121,9 @@ impl Renderer for Recorder {
 }
 
 /// Has nobody to ask.
-struct Nobody;
+struct NoQuestion;
 
-impl Confirm for Nobody {
+impl Confirm for NoQuestion {
     fn go_on(&self, _: &CanaryReport) -> Answer {
         Answer::Stop
     }
@@ -129,9 +133,9 @@ impl Confirm for Nobody {
 
 /// Runs `task` on its hosts, at most `limit` at once.
 pub(crate) async fn fan_out(task: RunCommand, limit: usize, recorder: &Recorder, signals: Signals) -> Finished {
-    let (_asking, quiet) = watch::channel(false);
-    let (rollout, confirm) = (RolloutSettings::default(), Arc::new(Nobody));
+    let (floor, witness) = (Floor::default(), Arc::new(Nobody));
+    let (rollout, confirm) = (RolloutSettings::default(), Arc::new(NoQuestion));
     let hosts = task.hosts.len();
-    let fanout = Fanout { hosts, limit, exit_rule: ExitRule::WorstClass, rollout, seed: 1, confirm, quiet };
+    let fanout = Fanout { hosts, limit, exit_rule: ExitRule::WorstClass, rollout, seed: 1, confirm, floor, witness };
     in_time("the run", fanout.run(task, Box::new(recorder.clone()), signals)).await
 }
