@@ -9,6 +9,7 @@ mod failure;
 mod keys;
 mod logging;
 mod output;
+mod record;
 mod refused;
 mod rollout;
 mod running;
@@ -24,6 +25,8 @@ use self::connection::ConnectionArgs;
 pub use self::failure::Failure;
 pub use self::keys::{Keys, KeysGuard};
 use self::output::OutputArgs;
+use self::record::RecordArgs;
+pub use self::record::typed;
 use self::refused::RefusedArgs;
 use self::rollout::RolloutArgs;
 use self::running::RunningArgs;
@@ -31,7 +34,8 @@ use self::selection::SelectionArgs;
 pub use self::terminal::TerminalPrompt;
 use crate::fanout::RolloutSettings;
 use crate::outcome::{ExitRule, ExitStatus};
-use crate::render::{Color, RenderSettings};
+use crate::record::{Connection, FormerRun, RecordError, Store};
+use crate::render::RenderSettings;
 use crate::select::Selected;
 use crate::settings::{self, Environment, Layer, LayerSource, Settings};
 
@@ -60,6 +64,8 @@ pub struct FleetArgs {
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
+    record: RecordArgs,
+    #[command(flatten)]
     refused: RefusedArgs,
 }
 
@@ -84,8 +90,27 @@ pub struct Prepared {
     pub purpose: Purpose,
     /// Whether remarks about single hosts are shown.
     pub verbosity: u8,
+    /// The former run that the hosts are taken from, if they are.
+    pub former: Option<FormerRun>,
+    /// What is kept of this run.
+    pub recording: Recording,
+    /// Where the user's runs are recorded.
+    pub store: Result<Store, RecordError>,
+    /// What the flags said about how to connect, those of the former run included.
+    pub connection: Connection,
     /// Who reads standard input.
     pub stdin: StdinUse,
+}
+
+/// What is kept of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// Nothing.
+    Off,
+    /// What became of the hosts.
+    Outcomes,
+    /// That, and what they said: the user asked for it.
+    Output,
 }
 
 /// Whether a password is to be asked for.
@@ -139,27 +164,39 @@ impl FleetArgs {
     pub fn prepare(self, program: &'static str, stdin: StdinUse) -> Result<Prepared, Failure> {
         logging::start(self.output.verbose);
         self.refused.check()?;
+        self.output.check()?;
         let environment: Environment = std::env::vars_os().collect();
+        for remark in settings::mistyped_variables(&environment) {
+            let _ = writeln!(io::stderr(), "{program}: {remark}");
+        }
         let here = std::env::current_dir().map_err(|error| Failure::usage(&error))?;
-        let mut layers = vec![self.layer(), settings::from_environment(&environment)?];
+        let store = Store::of(&environment);
+        let former = self.record.former(program, &store)?;
+        let mut layers = vec![self.layer()];
+        layers.extend(former.as_ref().map(record::layer_of));
+        let connection = record::connection(&layers);
+        layers.push(settings::from_environment(&environment)?);
         layers.extend(settings::discover(&environment, &here)?);
         let settings = Settings::resolve(&layers)?;
-        let selected = self.selection.select(&settings, stdin)?;
+        let hosts = former.as_ref().map(|run| self.record.hosts_of(run)).transpose()?;
+        let selected = self.selection.select(&settings, stdin, hosts)?;
         let purpose = if self.selection.list { Purpose::List } else { Purpose::Run };
         let rollout = match purpose {
             Purpose::Run => self.rollout.settings(selected.hosts.len(), settings.timeout.value.percent_of_median())?,
             Purpose::List => RolloutSettings::default(),
         };
-        let plain = environment.get("NO_COLOR").is_some() || environment.get("TERM").is_some_and(|term| term == "dumb");
-        let color = if plain { Color::Never } else { Color::Auto };
         Ok(Prepared {
             program,
-            render: self.output.render_settings(program, color, stdin),
+            render: self.output.render_settings(program, &environment, stdin),
             exit_rule: self.output.exit_rule(),
             password: self.connection.password(),
             purpose,
             rollout,
             verbosity: self.output.verbose,
+            former,
+            recording: self.record.recording(settings.record.value),
+            store,
+            connection,
             stdin,
             settings,
             selected,

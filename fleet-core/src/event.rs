@@ -21,6 +21,17 @@ pub enum Stream {
     Stderr,
 }
 
+impl Stream {
+    /// The name in `--json` and in diffs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
 /// Something that happened on one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {

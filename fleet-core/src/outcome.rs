@@ -2,12 +2,14 @@
 //!
 //! Pure values. Must not know how the work was done, nor how it is shown.
 
+mod causes;
 mod exit;
 mod hint;
 
 use std::fmt;
 use std::time::Duration;
 
+pub(crate) use causes::{causes, in_one_line};
 pub use exit::{ExitRule, ExitStatus, Report};
 
 /// The step of a session that a host is in. Each has its own deadline.

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use rustix::process::Pid;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, empty};
 use tokio::process::{Child, Command};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::channel::{Exit, Output, Stream};
 use crate::host::Host;
@@ -122,12 +123,20 @@ impl Process {
     }
 
     /// Joins the command to its channel until it has ended or the channel is closed, then ends what is left of its group.
-    pub(crate) async fn run(mut self, input: Arc<Spool>, output: Output, groups: &ProcessGroups) {
+    /// Its session no longer counts when its end is told, as with sshd.
+    pub(crate) async fn run(
+        mut self,
+        input: Arc<Spool>,
+        output: Output,
+        place: Option<OwnedSemaphorePermit>,
+        groups: &ProcessGroups,
+    ) {
         let ended = tokio::select! {
             ended = wait(&mut self.child, self.stdout, self.stderr, &output) => Some(ended),
             () = feed(&input, self.input) => None,
             () = output.closed() => None,
         };
+        drop(place);
         if let Some((exit, held)) = ended {
             tokio::select! {
                 () = output.finish(exit, held) => {}

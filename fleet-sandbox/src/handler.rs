@@ -16,7 +16,7 @@ use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffe
 use russh::{Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, Disconnect, Error, Pty as Mode, Sig};
 use rustix::process::{Pid, kill_process_group};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::Output;
@@ -46,10 +46,14 @@ pub(crate) struct Connection {
     user: String,
     handle: Option<oneshot::Receiver<Handle>>,
     channels: HashMap<ChannelId, OpenChannel>,
+    /// For sessions that may be open at once.
+    places: Arc<Semaphore>,
 }
 
 /// A channel from its opening to its close.
 struct OpenChannel {
+    /// Of a session, until what was started there has ended.
+    place: Option<OwnedSemaphorePermit>,
     input: Arc<Spool>,
     closed: CancellationToken,
     /// Until something is started that sends.
@@ -75,7 +79,12 @@ impl Connection {
         handle: oneshot::Receiver<Handle>,
     ) -> Self {
         let (user, handle, channels) = (String::new(), Some(handle), HashMap::new());
-        Self { host, fleet, faults, client, cut, user, handle, channels }
+        let limit = faults.find(|fault| match fault {
+            Fault::SessionLimit(sessions) | Fault::SessionQuota(sessions) => Some(*sessions),
+            _ => None,
+        });
+        let places = Arc::new(Semaphore::new(limit.unwrap_or(Semaphore::MAX_PERMITS)));
+        Self { host, fleet, faults, client, cut, user, handle, channels, places }
     }
 
     fn judge(&self, key: &PublicKey) -> Auth {
@@ -86,10 +95,11 @@ impl Connection {
         }
     }
 
-    fn add_channel(&mut self, channel: Channel<Msg>) {
+    fn add_channel(&mut self, channel: Channel<Msg>, place: Option<OwnedSemaphorePermit>) {
         let id = channel.id();
         let (_, sender) = channel.split();
         let channel = OpenChannel {
+            place,
             input: Arc::default(),
             closed: self.cut.child_token(),
             sender: Some(sender),
@@ -129,11 +139,12 @@ impl Connection {
         };
         self.fleet.groups.insert(process.group());
         channel.running = Some(RunningCommand { group: process.group(), terminal: process.take_terminal() });
+        let place = channel.place.take();
         let (host, fleet) = (self.host.clone(), self.fleet.clone());
         host.counters.execs.add(1);
         host.counters.running.add(1);
         self.fleet.tasks.spawn(async move {
-            process.run(input, output, &fleet.groups).await;
+            process.run(input, output, place, &fleet.groups).await;
             host.counters.running.subtract(1);
         });
         Some(())
@@ -142,7 +153,12 @@ impl Connection {
     fn start_sftp(&mut self, id: ChannelId, session: &Session) -> Option<()> {
         let (input, output) = self.output(id, session, self.faults.clone())?;
         self.host.counters.execs.add(1);
-        self.fleet.tasks.spawn(sftp::serve(input, output, self.host.home.clone()));
+        let place = self.channels.get_mut(&id)?.place.take();
+        let serving = sftp::serve(input, output, self.host.home.clone());
+        self.fleet.tasks.spawn(async move {
+            serving.await;
+            drop(place);
+        });
         Some(())
     }
 }
@@ -209,8 +225,20 @@ impl Handler for Connection {
             reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
             return Ok(());
         }
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            // The reason that OpenSSH gives.
+            reply.reject(ChannelOpenFailure::ConnectFailed).await;
+            return Ok(());
+        };
+        let is_spent = self.faults.find(|fault| matches!(fault, Fault::SessionQuota(_)).then_some(())).is_some();
+        let place = if is_spent {
+            place.forget();
+            None
+        } else {
+            Some(place)
+        };
         self.host.counters.sessions.add(1);
-        self.add_channel(channel);
+        self.add_channel(channel, place);
         reply.accept().await;
         Ok(())
     }
@@ -230,7 +258,7 @@ impl Handler for Connection {
             return Ok(());
         };
         let id = channel.id();
-        self.add_channel(channel);
+        self.add_channel(channel, None);
         let Some((input, output)) = self.output(id, session, FaultSet::default()) else { return Ok(()) };
         let counters_of = self.host.clone();
         self.fleet.tasks.spawn(async move {

@@ -147,7 +147,9 @@ impl Run {
     }
 
     fn start_on_terminal(mut self) -> Running {
-        self.command.env("TERM", "xterm-256color");
+        if !self.command.get_envs().any(|(name, _)| name == "TERM") {
+            self.command.env("TERM", "xterm-256color");
+        }
         let line = format!("{:?}", self.command);
         let (terminal, far_end) = pty_process::blocking::open().expect("a pseudo-terminal");
         terminal.resize(pty_process::Size::new(24, 100)).expect("the size of a pseudo-terminal can be set");
@@ -219,7 +221,7 @@ impl Running {
     /// # Panics
     /// When the program is not on a terminal, or the deadline passes before it turns the echo off.
     pub fn type_secret(&mut self, secret: &str) {
-        self.wait_for_modes(|modes| modes.contains(LocalModes::ICANON) && !modes.contains(LocalModes::ECHO));
+        self.wait_for_silence();
         self.write(format!("{secret}\n").as_bytes());
     }
 
@@ -228,7 +230,8 @@ impl Running {
     /// # Panics
     /// When the program is not on a terminal, or the deadline passes before.
     pub fn wait_for_keys(&self) {
-        self.wait_for_modes(|modes| !modes.intersects(LocalModes::ICANON | LocalModes::ECHO));
+        let keys = |run: &Self| !run.modes().intersects(LocalModes::ICANON | LocalModes::ECHO);
+        self.wait_until("the terminal gives out keys", keys);
     }
 
     /// Waits until its terminal gives out lines and shows what is typed, as a shell's does while a command runs.
@@ -236,14 +239,37 @@ impl Running {
     /// # Panics
     /// As [`Running::wait_for_keys`].
     pub fn wait_for_lines(&self) {
-        self.wait_for_modes(|modes| modes.contains(LocalModes::ICANON | LocalModes::ECHO));
+        let lines = |run: &Self| run.modes().contains(LocalModes::ICANON | LocalModes::ECHO);
+        self.wait_until("the terminal gives out lines", lines);
     }
 
-    fn wait_for_modes(&self, are_right: impl Fn(LocalModes) -> bool) {
+    /// Whether its terminal shows what is typed.
+    ///
+    /// # Panics
+    /// When the program is not on a terminal.
+    #[must_use]
+    pub fn echoes(&self) -> bool {
+        self.modes().contains(LocalModes::ECHO)
+    }
+
+    /// Waits until its terminal gives out lines and hides what is typed.
+    ///
+    /// # Panics
+    /// As [`Running::wait_for_keys`].
+    pub fn wait_for_silence(&self) {
+        let silent = |run: &Self| run.modes().contains(LocalModes::ICANON) && !run.echoes();
+        self.wait_until("the terminal hides what is typed", silent);
+    }
+
+    fn modes(&self) -> LocalModes {
         let terminal = self.terminal.as_ref().expect("the run is on a terminal");
-        while !tcgetattr(terminal).is_ok_and(|modes| are_right(modes.local_modes)) {
-            assert!(Instant::now() < self.deadline, "the terminal is not set up: {}", self.report());
-            // There is no event for a change of the modes.
+        tcgetattr(terminal).map_or(LocalModes::empty(), |modes| modes.local_modes)
+    }
+
+    /// For what there is no event of.
+    fn wait_until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        while !condition(self) {
+            assert!(Instant::now() < self.deadline, "not so: {what}: {}", self.report());
             std::thread::sleep(Duration::from_millis(5));
         }
     }

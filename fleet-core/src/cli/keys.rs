@@ -15,7 +15,7 @@ use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tc
 use tokio::sync::mpsc;
 
 use super::StdinUse;
-use crate::fanout::{Request, SignalKindStream};
+use crate::fanout::Request;
 use crate::render::{ProgressLine, progress_line};
 
 /// How often it is looked whether the terminal has become ours; nothing tells of that.
@@ -43,26 +43,27 @@ struct Keyboard {
 impl Keys {
     /// Passes on what the keys mean until [`Self::close`], if standard input is a terminal that is free for that. It is
     /// not where our output is piped into another program, such as less(1), which may read from the same terminal.
-    /// Needs a runtime.
-    ///
-    /// # Errors
-    /// When the operating system lets us install no handler for Ctrl-Z.
-    pub fn listen(stdin: StdinUse, requests: mpsc::Sender<Request>) -> io::Result<Self> {
+    #[must_use]
+    pub fn listen(stdin: StdinUse, requests: mpsc::Sender<Request>) -> Self {
         let is_piped = [progress_line(&io::stdout()), progress_line(&io::stderr())].contains(&ProgressLine::Hidden);
         if stdin != StdinUse::Free || !io::stdin().is_terminal() || is_piped {
-            return Ok(Self::default());
+            return Self::default();
         }
         let keyboard = Keyboard { stdin: io::stdin(), ours: None, lent: 0, is_closed: false, reader: None };
         let shared = Arc::new(Mutex::new(keyboard));
         let keys = Self(Some(Arc::clone(&shared)));
-        let [stops, continues] = [Signal::TSTP, Signal::CONT].map(|signal| SignalKindStream::of(signal.as_raw()));
-        tokio::spawn(suspend(keys.clone(), stops?, continues?));
         let reader = thread::spawn({
             let shared = Arc::clone(&shared);
             move || read(&shared, &requests)
         });
         lock(&shared).reader = Some(reader.thread().clone());
-        Ok(keys)
+        keys
+    }
+
+    /// Whether there is a terminal that it reads from.
+    #[must_use]
+    pub fn is_listening(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Gives the terminal back as it was, for a question or while we are stopped, until [`Self::take_back`].
@@ -189,17 +190,6 @@ fn meaning(key: u8) -> Option<Request> {
         b'+' => Some(Request::More),
         b'-' => Some(Request::Fewer),
         _ => None,
-    }
-}
-
-/// Ctrl-Z: stops the process as it would stop by itself, but with the terminal as it was.
-async fn suspend(keys: Keys, mut stops: SignalKindStream, mut continues: SignalKindStream) {
-    loop {
-        stops.next().await;
-        keys.lend();
-        let _ = kill_process(getpid(), Signal::STOP);
-        continues.next().await;
-        keys.take_back();
     }
 }
 

@@ -3,6 +3,7 @@
 //! The loop selects over what can happen (an event, a signal, a tick), asks `RunState` what follows, and does it.
 //! It knows no SSH, no terminal and no flags; hosts are numbers here.
 
+mod floor;
 mod pacing;
 mod places;
 mod renderer_thread;
@@ -15,6 +16,7 @@ mod state;
 mod step;
 mod straggler;
 mod task;
+mod witness;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,6 +28,8 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+pub use self::floor::Floor;
+use self::floor::RunFloor;
 use self::pacing::Pacing;
 pub use self::pacing::{Pace, Remarks};
 pub use self::places::FanoutLimit;
@@ -34,13 +38,14 @@ use self::renderer_thread::RendererThread;
 pub use self::request::{Request, Requests};
 pub use self::retry::RetrySettings;
 pub use self::rollout::{Answer, AtEarlyEnd, Canary, CanaryReport, Confirm, Consent, RolloutSettings};
-pub(crate) use self::signal::SignalKindStream;
+pub(crate) use self::signal::is_ignored;
 pub use self::signal::{Signal, Signals};
 use self::silence::Silence;
 use self::state::RunState;
 use self::step::{Input, Step};
 use self::task::Message;
 pub use self::task::{HostContext, Task};
+pub use self::witness::{Nobody, Witness};
 use crate::event::{Event, HostEvent, HostIndex};
 use crate::outcome::{ExitRule, ExitStatus, HostError, Outcome, Report};
 use crate::render::{Completion, Ending, Occasion, RenderError, Renderer};
@@ -85,8 +90,10 @@ pub struct Fanout {
     pub confirm: Arc<dyn Confirm>,
     /// What a person wants meanwhile.
     pub requests: Requests,
-    /// Holds output back while a question is on the terminal.
-    pub quiet: tokio::sync::watch::Receiver<bool>,
+    /// Whose turn it is to write to the terminal.
+    pub floor: Floor,
+    /// Keeps account of the hosts, without waiting for the renderer.
+    pub witness: Arc<dyn Witness>,
 }
 
 /// The loop's own state.
@@ -122,18 +129,26 @@ impl Fanout {
         let mut pacing = Pacing::new(self.pace.as_ref());
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut floor = RunFloor::new(self.floor);
         run.apply(Input::Begin);
         while !run.state.is_over() {
             // A question that is still open when the run is cancelled is not waited for.
-            let is_asked = *self.quiet.borrow_and_update() || run.answer.is_some();
+            let is_asked = floor.is_asked_for() || run.answer.is_some();
             let quiet = is_asked && run.state.is_running();
+            if let Some(room) = floor.room_wanted() {
+                run.renderer.make_room(room);
+            }
             let has_room = run.renderer.has_room();
             let accepts = has_room && !quiet;
             let stuck = !has_room && !run.state.is_running();
             let wake_at = run.state.wake_at().map(|at| run.started + at);
             tokio::select! {
                 biased;
-                signal = signals.next() => run.interrupted(Input::Signal(signal), &mut incoming),
+                signal = signals.next() => {
+                    // The question that the signal ends is to leave its line before we say anything.
+                    let _ = tokio::time::timeout(LAST_WORDS, floor.free()).await;
+                    run.interrupted(Input::Signal(signal), &mut incoming);
+                }
                 () = run.renderer.failed() => run.apply(Input::RenderFailed),
                 Some(joined) = run.running.join_next_with_id() => run.joined(joined),
                 answer = answered(&mut run.answer) => run.answered(answer),
@@ -144,7 +159,7 @@ impl Fanout {
                     let _ = tokio::time::timeout(LAST_WORDS, run.take_outcomes(&mut incoming)).await;
                     run.apply(Input::Stuck);
                 }
-                Ok(()) = self.quiet.changed(), if quiet => {}
+                () = floor.changed() => {}
                 () = woken(wake_at) => run.apply(Input::Woken),
                 Some((index, message)) = incoming.recv(), if accepts => run.receive(index, message),
                 _ = ticks.tick(), if accepts => run.tick(&mut pacing),
@@ -183,7 +198,13 @@ impl<T: Task> Loop<T> {
             running: JoinSet::new(),
             hosts: HashMap::new(),
             stops: HashMap::new(),
-            context: HostContext { index: 0, attempt: 1, messages, cancel: CancellationToken::new() },
+            context: HostContext {
+                index: 0,
+                attempt: 1,
+                messages,
+                witness: Arc::clone(&fanout.witness),
+                cancel: CancellationToken::new(),
+            },
             renderer: RendererThread::start(renderer),
             started: Instant::now(),
             exit_rule: fanout.exit_rule,
@@ -209,12 +230,17 @@ impl<T: Task> Loop<T> {
                 Step::Notice(text) => self.renderer.notice(text),
                 Step::Cancel => self.context.cancel.cancel(),
                 Step::Abort => self.running.abort_all(),
-                Step::Finished(index, outcome) => self.show(index, Event::Finished(outcome)),
+                Step::Finished(index, outcome) => {
+                    let event = Event::Finished(outcome);
+                    self.context.witness.saw(index, &event);
+                    self.show(index, event);
+                }
             }
         }
     }
 
     fn start(&mut self, index: HostIndex, attempt: u32) {
+        self.context.witness.saw(index, &Event::Started);
         if attempt == 1 {
             self.show(index, Event::Started);
         }
@@ -223,9 +249,10 @@ impl<T: Task> Loop<T> {
         self.stops.insert(index, cancel.clone());
         let context = HostContext { index, attempt, cancel, ..self.context.clone() };
         // The outcome comes behind the host's events, and no flood from others keeps it from being seen.
-        let messages = context.messages.clone();
+        let (messages, witness) = (context.messages.clone(), Arc::clone(&context.witness));
         let handle = self.running.spawn(async move {
             let outcome = task.run(context).await;
+            witness.saw(index, &Event::Finished(outcome.clone()));
             let _ = messages.send((index, Message::Ended(outcome))).await;
         });
         self.hosts.insert(handle.id(), index);

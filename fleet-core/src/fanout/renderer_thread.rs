@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
+use super::floor::Room;
 use crate::event::{HostEvent, Wave};
 use crate::outcome::Report;
 use crate::render::{Ending, Occasion, RenderError, Renderer};
@@ -69,7 +70,13 @@ enum Work {
     Wave(Wave, Duration),
     Slowest(Occasion, Duration),
     Written(oneshot::Sender<()>),
-    Finish { report: Report, ending: Ending, done: oneshot::Sender<()> },
+    /// Take the progress line away, then let go of the room.
+    MakeRoom(Room),
+    Finish {
+        report: Report,
+        ending: Ending,
+        done: oneshot::Sender<()>,
+    },
 }
 
 impl RendererThread {
@@ -106,6 +113,11 @@ impl RendererThread {
         let (sender, written) = oneshot::channel();
         self.shared.push(Work::Written(sender));
         written
+    }
+
+    /// Takes the progress line away, then drops `room`.
+    pub(super) fn make_room(&self, room: Room) {
+        self.shared.push(Work::MakeRoom(room));
     }
 
     /// Lets the progress line show the time `elapsed` since the start.
@@ -178,6 +190,11 @@ impl Shared {
                     let flushed = renderer.flush();
                     let _ = told.send(());
                     flushed
+                }
+                Work::MakeRoom(room) => {
+                    self.note(renderer.make_room());
+                    drop(room);
+                    continue;
                 }
                 Work::Finish { report, ending, done } => {
                     // Whoever closed the pipe wants to hear no more.

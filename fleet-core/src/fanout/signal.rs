@@ -71,14 +71,14 @@ impl Signals {
 
 /// The signals of one kind, which no longer do what they would by themselves; for kinds that do not end a run.
 #[derive(Debug)]
-pub(crate) struct SignalKindStream(Option<tokio::signal::unix::Signal>);
+pub(super) struct SignalKindStream(Option<tokio::signal::unix::Signal>);
 
 impl SignalKindStream {
     /// Those of this number; none where the process was started to ignore them.
     ///
     /// # Errors
     /// When the operating system lets us install no handler.
-    pub(crate) fn of(number: i32) -> io::Result<Self> {
+    pub(super) fn of(number: i32) -> io::Result<Self> {
         if is_ignored(number) {
             return Ok(Self(None));
         }
@@ -86,7 +86,7 @@ impl SignalKindStream {
     }
 
     /// Waits for the next one. Safe to cancel.
-    pub(crate) async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         if let Some(signals) = &mut self.0
             && signals.recv().await.is_some()
         {

@@ -3,10 +3,12 @@
 //! Must not know what the work is, nor the other hosts.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::witness::Witness;
 use crate::event::{Event, HostIndex};
 use crate::outcome::Outcome;
 
@@ -30,6 +32,7 @@ pub struct HostContext {
     pub(super) index: HostIndex,
     pub(super) attempt: u32,
     pub(super) messages: mpsc::Sender<(HostIndex, Message)>,
+    pub(super) witness: Arc<dyn Witness>,
     pub(super) cancel: CancellationToken,
 }
 
@@ -48,6 +51,7 @@ impl HostContext {
 
     /// Reports an event; waits while the renderer is behind.
     pub async fn emit(&self, event: Event) {
+        self.witness.saw(self.index, &event);
         let _ = self.messages.send((self.index, Message::Event(event))).await;
     }
 

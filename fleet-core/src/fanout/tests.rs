@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::*;
 use crate::event::{Stream, Wave};
@@ -35,23 +35,23 @@ impl Shown {
 /// How many events were shown before a wave, and its hosts.
 type ShownWave = (usize, std::ops::Range<HostIndex>);
 
+/// A renderer that remembers what it is shown, and then does as it is told.
 struct Recorder {
     shown: Shown,
     waves: Arc<Mutex<Vec<ShownWave>>>,
     ticks: Arc<AtomicUsize>,
-    fails_with: Option<fn() -> RenderError>,
+    answer: fn(&Event) -> Result<(), RenderError>,
+    rooms_made: Arc<AtomicUsize>,
 }
 
 impl Renderer for Recorder {
     fn event(&mut self, event: &HostEvent) -> Result<(), RenderError> {
         self.shown.0.lock().unwrap().push(event.clone());
-        match (&event.event, self.fails_with) {
-            (Event::Output { .. }, Some(error)) => Err(error()),
-            _ => Ok(()),
-        }
+        (self.answer)(&event.event)
     }
 
-    fn notice(&mut self, _: &str) -> Result<(), RenderError> {
+    fn make_room(&mut self) -> Result<(), RenderError> {
+        self.rooms_made.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
@@ -61,51 +61,8 @@ impl Renderer for Recorder {
         Ok(())
     }
 
-    fn slowest(&mut self, _: Occasion, _: Duration) -> Result<(), RenderError> {
-        Ok(())
-    }
-
     fn tick(&mut self, _: Duration) -> Result<(), RenderError> {
         self.ticks.fetch_add(1, Ordering::SeqCst);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), RenderError> {
-        Ok(())
-    }
-
-    fn finish(&mut self, _: &Report, _: &Ending) -> Result<(), RenderError> {
-        Ok(())
-    }
-}
-
-/// A renderer whose terminal is paused for ever.
-struct Stuck;
-
-impl Renderer for Stuck {
-    fn event(&mut self, _: &HostEvent) -> Result<(), RenderError> {
-        loop {
-            std::thread::park();
-        }
-    }
-
-    fn notice(&mut self, _: &str) -> Result<(), RenderError> {
-        Ok(())
-    }
-
-    fn wave(&mut self, _: &Wave, _: Duration) -> Result<(), RenderError> {
-        Ok(())
-    }
-
-    fn slowest(&mut self, _: Occasion, _: Duration) -> Result<(), RenderError> {
-        Ok(())
-    }
-
-    fn tick(&mut self, _: Duration) -> Result<(), RenderError> {
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), RenderError> {
         Ok(())
     }
 
@@ -138,10 +95,11 @@ impl Confirm for Answers {
     fn withdraw(&self) {}
 }
 
-fn fanout(hosts: usize, limit: usize) -> (Fanout, watch::Sender<bool>) {
-    let (asking, quiet) = watch::channel(false);
+fn fanout(hosts: usize, limit: usize) -> (Fanout, Floor) {
+    let (floor, witness) = (Floor::default(), Arc::new(Nobody));
     let rollout = RolloutSettings::default();
     let confirm = Arc::new(Answers(Answer::Stop));
+    let floors = floor.clone();
     let fanout = Fanout {
         hosts,
         limit: FanoutLimit::exactly(limit),
@@ -151,14 +109,39 @@ fn fanout(hosts: usize, limit: usize) -> (Fanout, watch::Sender<bool>) {
         seed: 1,
         confirm,
         requests: Requests::new().1,
-        quiet,
+        floor,
+        witness,
     };
-    (fanout, asking)
+    (fanout, floors)
 }
 
 fn recorder() -> (Box<Recorder>, Shown) {
     let shown = Shown::default();
-    (Box::new(Recorder { shown: shown.clone(), waves: Arc::default(), ticks: Arc::default(), fails_with: None }), shown)
+    (recorder_for(shown.clone(), |_| Ok(())), shown)
+}
+
+/// A renderer that answers every event in this way.
+fn recorder_that(answer: fn(&Event) -> Result<(), RenderError>) -> Box<Recorder> {
+    recorder_for(Shown::default(), answer)
+}
+
+fn recorder_for(shown: Shown, answer: fn(&Event) -> Result<(), RenderError>) -> Box<Recorder> {
+    let (waves, ticks, rooms_made) = (Arc::default(), Arc::default(), Arc::default());
+    Box::new(Recorder { shown, waves, ticks, answer, rooms_made })
+}
+
+fn panics_at_output(event: &Event) -> Result<(), RenderError> {
+    assert!(!matches!(event, Event::Output { .. }), "on purpose");
+    Ok(())
+}
+
+/// A renderer whose terminal is paused for ever.
+fn stuck() -> Box<Recorder> {
+    recorder_that(|_| {
+        loop {
+            std::thread::park();
+        }
+    })
 }
 
 fn stopped() -> Outcome {
@@ -187,7 +170,7 @@ async fn no_more_than_the_limit_run_at_once_and_every_host_ends_once() {
         }
     });
     let (renderer, shown) = recorder();
-    let (fanout, _asking) = fanout(1000, 7);
+    let (fanout, _floor) = fanout(1000, 7);
     let finished = fanout.run(task, renderer, Signals::scripted().1).await;
     assert_eq!(most.load(Ordering::SeqCst), 7);
     assert_eq!(finished.completion, Completion::Complete);
@@ -208,7 +191,7 @@ async fn all_output_of_a_host_is_shown_before_its_end() {
         Outcome::Exited(0)
     });
     let (renderer, shown) = recorder();
-    let (fanout, _asking) = fanout(3, 3);
+    let (fanout, _floor) = fanout(3, 3);
     fanout.run(task, renderer, Signals::scripted().1).await;
     for host in 0..3 {
         let events = shown.0.lock().unwrap();
@@ -232,7 +215,7 @@ async fn the_first_signal_cancels_the_running_and_skips_the_rest() {
     });
     let (sender, signals) = Signals::scripted();
     let (renderer, shown) = recorder();
-    let (fanout, _asking) = fanout(3, 1);
+    let (fanout, _floor) = fanout(3, 1);
     let run = tokio::spawn(fanout.run(task, renderer, signals));
     started.notified().await;
     sender.send(Signal::Interrupt).await.unwrap();
@@ -257,7 +240,7 @@ async fn the_second_signal_leaves_tasks_that_do_not_end() {
     });
     let (sender, signals) = Signals::scripted();
     let (renderer, _) = recorder();
-    let (fanout, _asking) = fanout(2, 1);
+    let (fanout, _floor) = fanout(2, 1);
     let run = tokio::spawn(fanout.run(task, renderer, signals));
     started.notified().await;
     sender.send(Signal::Interrupt).await.unwrap();
@@ -276,8 +259,8 @@ async fn signals_are_seen_while_the_terminal_is_paused() {
         }
     });
     let (sender, signals) = Signals::scripted();
-    let (fanout, _asking) = fanout(4, 4);
-    let run = tokio::spawn(fanout.run(task, Box::new(Stuck), signals));
+    let (fanout, _floor) = fanout(4, 4);
+    let run = tokio::spawn(fanout.run(task, stuck(), signals));
     sender.send(Signal::Interrupt).await.unwrap();
     sender.send(Signal::Terminate).await.unwrap();
     assert_eq!(run.await.unwrap().completion, Completion::Abandoned);
@@ -290,9 +273,11 @@ async fn a_closed_pipe_cancels_the_run() {
         host.cancel().cancelled().await;
         stopped()
     });
-    let (mut renderer, _) = recorder();
-    renderer.fails_with = Some(|| RenderError::BrokenPipe { to: "standard output" });
-    let (fanout, _asking) = fanout(2, 2);
+    let renderer = recorder_that(|event| match event {
+        Event::Output { .. } => Err(RenderError::BrokenPipe { to: "standard output" }),
+        _ => Ok(()),
+    });
+    let (fanout, _floor) = fanout(2, 2);
     let finished = fanout.run(task, renderer, Signals::scripted().1).await;
     assert_eq!(finished.completion, Completion::Interrupted);
     assert!(matches!(finished.render_errors[0], RenderError::BrokenPipe { .. }));
@@ -305,9 +290,8 @@ async fn a_renderer_that_panics_ends_the_run() {
         host.cancel().cancelled().await;
         stopped()
     });
-    let (mut renderer, _) = recorder();
-    renderer.fails_with = Some(|| panic!("on purpose"));
-    let (fanout, _asking) = fanout(2, 2);
+    let renderer = recorder_that(panics_at_output);
+    let (fanout, _floor) = fanout(2, 2);
     let finished = fanout.run(task, renderer, Signals::scripted().1).await;
     assert_eq!(finished.completion, Completion::Interrupted);
     assert_eq!(finished.render_errors.len(), 1);
@@ -338,7 +322,7 @@ async fn a_host_that_floods_keeps_no_other_from_its_turn() {
         }
     });
     let (renderer, _) = recorder();
-    let (fanout, _asking) = fanout(6, 2);
+    let (fanout, _floor) = fanout(6, 2);
     assert_eq!(fanout.run(task, renderer, Signals::scripted().1).await.status, ExitStatus::Success);
 }
 
@@ -356,17 +340,17 @@ async fn one_signal_ends_a_run_whose_output_nobody_takes() {
         }
     });
     let (sender, signals) = Signals::scripted();
-    let (fanout, _asking) = fanout(4, 4);
+    let (fanout, _floor) = fanout(4, 4);
     sender.send(Signal::Terminate).await.unwrap();
-    let finished = fanout.run(task, Box::new(Stuck), signals).await;
+    let finished = fanout.run(task, stuck(), signals).await;
     assert_eq!(finished.report.outcomes(), vec![stopped(); 4]);
 }
 
 #[tokio::test]
 async fn a_signal_ends_a_run_that_only_waits_for_its_terminal() {
     let (sender, signals) = Signals::scripted();
-    let (fanout, _asking) = fanout(1, 1);
-    let run = tokio::spawn(fanout.run(Scripted(|_| async { Outcome::Exited(0) }), Box::new(Stuck), signals));
+    let (fanout, _floor) = fanout(1, 1);
+    let run = tokio::spawn(fanout.run(Scripted(|_| async { Outcome::Exited(0) }), stuck(), signals));
     while !run.is_finished() {
         let _ = sender.try_send(Signal::Interrupt);
         tokio::task::yield_now().await;
@@ -380,13 +364,15 @@ async fn a_file_that_cannot_be_written_stops_nobody() {
         host.emit(Event::Output { stream: Stream::Stdout, bytes: Bytes::from_static(b"y\n") }).await;
         Outcome::Exited(0)
     });
-    let (mut renderer, _) = recorder();
-    renderer.fails_with = Some(|| RenderError::File {
-        host: "web01".into(),
-        path: "out/web01".into(),
-        source: std::io::ErrorKind::StorageFull.into(),
+    let renderer = recorder_that(|event| match event {
+        Event::Output { .. } => Err(RenderError::File {
+            host: "web01".into(),
+            path: "out/web01".into(),
+            source: std::io::ErrorKind::StorageFull.into(),
+        }),
+        _ => Ok(()),
     });
-    let (fanout, _asking) = fanout(1, 1);
+    let (fanout, _floor) = fanout(1, 1);
     let finished = fanout.run(task, renderer, Signals::scripted().1).await;
     assert_eq!(finished.completion, Completion::Complete);
     assert_eq!(finished.render_errors.len(), 1);
@@ -399,14 +385,14 @@ async fn a_task_that_panics_is_our_failure_on_that_host_only() {
         Outcome::Exited(0)
     });
     let (renderer, _) = recorder();
-    let (fanout, _asking) = fanout(3, 3);
+    let (fanout, _floor) = fanout(3, 3);
     let finished = fanout.run(task, renderer, Signals::scripted().1).await;
     assert_eq!(finished.report.outcomes()[0], Outcome::Exited(0));
     assert!(matches!(finished.report.outcomes()[1], Outcome::Failed(_)));
     assert_eq!(finished.status, ExitStatus::OurFailure);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_signal_ends_the_run_although_a_question_is_open() {
     let task = Scripted(|host: HostContext| async move {
         host.cancel().cancelled().await;
@@ -414,8 +400,8 @@ async fn a_signal_ends_the_run_although_a_question_is_open() {
     });
     let (sender, signals) = Signals::scripted();
     let (renderer, _) = recorder();
-    let (fanout, asking) = fanout(2, 2);
-    asking.send_replace(true);
+    let (fanout, floor) = fanout(2, 2);
+    floor.take();
     let run = tokio::spawn(fanout.run(task, renderer, signals));
     sender.send(Signal::Interrupt).await.unwrap();
     assert_eq!(run.await.unwrap().completion, Completion::Interrupted);
@@ -434,12 +420,12 @@ async fn output_waits_while_a_question_is_on_the_terminal() {
         }
     });
     let (renderer, shown) = recorder();
-    let (fanout, asking) = fanout(1, 1);
-    asking.send_replace(true);
+    let (fanout, floor) = fanout(1, 1);
+    floor.take();
     let run = tokio::spawn(fanout.run(task, renderer, Signals::scripted().1));
     reached.notified().await;
     assert!(shown.0.lock().unwrap().iter().all(|shown| shown.event == Event::Started));
-    asking.send_replace(false);
+    floor.give_back();
     assert_eq!(run.await.unwrap().status, ExitStatus::Success);
 }
 
@@ -613,4 +599,50 @@ async fn kill_cancels_the_hosts_that_run_when_a_rule_is_broken() {
     let finished = fanout.run(task, recorder().0, Signals::scripted().1).await;
     assert_eq!(finished.report.outcomes(), [stopped(), Outcome::Exited(1), stopped()]);
     assert_eq!(finished.completion, Completion::Interrupted);
+}
+
+#[tokio::test]
+async fn a_question_waits_until_the_renderer_has_made_room() {
+    let (renderer, _) = recorder();
+    let (fanout, floor) = fanout(1, 1);
+    let rooms_made = Arc::clone(&renderer.rooms_made);
+    let task = Scripted(move |_| {
+        let (floor, rooms_made) = (floor.clone(), Arc::clone(&rooms_made));
+        async move {
+            for expected in 1..=100 {
+                let floor = floor.clone();
+                let rooms_made = Arc::clone(&rooms_made);
+                let asking = tokio::task::spawn_blocking(move || {
+                    floor.take();
+                    let seen = rooms_made.load(Ordering::SeqCst);
+                    floor.give_back();
+                    seen
+                });
+                assert_eq!(asking.await.unwrap(), expected);
+            }
+            Outcome::Exited(0)
+        }
+    });
+    assert_eq!(fanout.run(task, renderer, Signals::scripted().1).await.status, ExitStatus::Success);
+}
+
+#[tokio::test]
+async fn a_question_with_no_run_or_no_renderer_is_asked_at_once() {
+    let renderer = recorder_that(panics_at_output);
+    let (fanout, floor) = fanout(1, 1);
+    floor.take();
+    floor.give_back();
+    let asked = floor.clone();
+    let task = Scripted(move |host: HostContext| {
+        let floor = asked.clone();
+        async move {
+            host.emit(Event::Output { stream: Stream::Stdout, bytes: Bytes::from_static(b"y\n") }).await;
+            host.cancel().cancelled().await;
+            tokio::task::spawn_blocking(move || floor.take()).await.unwrap();
+            stopped()
+        }
+    });
+    assert_eq!(fanout.run(task, renderer, Signals::scripted().1).await.completion, Completion::Interrupted);
+    floor.give_back();
+    floor.take();
 }

@@ -44,7 +44,9 @@ impl FailureClass {
             Self::HostKey => {
                 "compare the key with one you trust; for hosts never seen before, --host-key accept-new stores it"
             }
-            Self::Auth => "check the user (-l) and the key (--identity, ssh-add -l)",
+            Self::Auth => {
+                "check the user (-l), and that the authorized_keys of this user on the host hold one of these keys (--identity, ssh-add -l)"
+            }
             Self::Channel => "the login worked: check MaxSessions, ForceCommand and the user's shell on the server",
             Self::Lost => {
                 "the host may have restarted, or the network failed: the command may have run, or may still run"

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::blocks::Blocks;
 use super::console::Console;
 use super::files::Files;
+use super::groups::Groups;
 use super::json::Json;
 use super::lines::Lines;
 use super::progress::{Progress, StatusLine};
@@ -38,8 +39,9 @@ pub fn build(
     let mut console = Console::new(&settings, status, stdout, stderr);
     let body = match settings.layout {
         Layout::Lines(prefix) => Body::Lines(Lines::new(prefix, &hosts, settings.limits, &console)),
-        Layout::Blocks => Body::Blocks(Blocks::new(&hosts, settings.limits)),
-        Layout::Json => Body::Json(Json::begin(&settings.program, &hosts, settings.limits, &mut console)?),
+        Layout::Blocks(order) => Body::Blocks(Blocks::new(order, &hosts, settings.limits)),
+        Layout::Groups(groups) => Body::Groups(Groups::new(groups, &hosts, settings.limits)),
+        Layout::Json => Body::Json(Json::begin(&settings, &hosts, &mut console)?),
         Layout::Quiet => Body::Quiet,
     };
     let (progress, finished) = (Progress::new(&hosts), vec![false; hosts.len()]);
@@ -62,6 +64,7 @@ struct Display {
 enum Body {
     Lines(Lines),
     Blocks(Blocks),
+    Groups(Groups),
     Json(Json),
     Quiet,
 }
@@ -105,6 +108,10 @@ impl Renderer for Display {
         self.notice(&format!("wave {} of {}{kind}: {names}", wave.number, wave.of))
     }
 
+    fn make_room(&mut self) -> Result<(), RenderError> {
+        self.console.make_room()
+    }
+
     fn slowest(&mut self, occasion: Occasion, now: Duration) -> Result<(), RenderError> {
         if occasion != Occasion::Asked && matches!(self.body, Body::Json(_) | Body::Quiet) {
             return Ok(());
@@ -146,6 +153,10 @@ impl Display {
                 blocks.event(event, &mut self.console)?;
                 self.note(event)
             }
+            Body::Groups(groups) => {
+                groups.event(event)?;
+                self.note(event)
+            }
         }
     }
 
@@ -175,8 +186,11 @@ impl Display {
                 self.end_host(index, outcome, ending)?;
             }
         }
-        if let Body::Json(json) = &mut self.body {
-            json.end(report, ending, &mut self.console)?;
+        match &mut self.body {
+            Body::Json(json) => json.end(report, ending, &mut self.console)?,
+            Body::Blocks(blocks) => blocks.finish(&mut self.console)?,
+            Body::Groups(groups) => groups.show(&mut self.console)?,
+            Body::Lines(_) | Body::Quiet => {}
         }
         self.console.flush()
     }
@@ -184,14 +198,13 @@ impl Display {
     fn end_host(&mut self, index: HostIndex, outcome: &Outcome, ending: &Ending) -> Result<(), RenderError> {
         match &mut self.body {
             Body::Lines(lines) => lines.end(index, &mut self.console),
-            Body::Blocks(blocks) if !matches!(outcome, Outcome::Skipped(_)) => {
-                blocks.end(index, outcome, &mut self.console)
-            }
+            Body::Blocks(blocks) => blocks.end(index, outcome, &mut self.console),
+            Body::Groups(groups) => groups.end(index, outcome),
             Body::Json(json) => {
                 let event = Event::Finished(outcome.clone());
                 json.event(&HostEvent { index, at: ending.elapsed, event }, &mut self.console)
             }
-            Body::Blocks(_) | Body::Quiet => Ok(()),
+            Body::Quiet => Ok(()),
         }
     }
 
@@ -225,6 +238,7 @@ impl Display {
 mod tests {
     use std::io;
 
+    use super::super::settings::BlockOrder;
     use super::super::settings::Limits;
     use super::super::testing::{
         FailingWriter, SharedWriter, TERMINAL, event, finished, finished_ok, labels, output, retry, show, started,
@@ -280,6 +294,29 @@ mod tests {
         renderer.finish(&Report::new(vec![Outcome::Exited(0); 2]), &ending()).unwrap();
         let lines = screen.screen_lines();
         assert_eq!(lines, ["web1: one", "web1: err", "web1: part", "2 hosts: 2 ok in 3.0s", ""]);
+    }
+
+    #[test]
+    fn a_question_finds_an_empty_line() {
+        let settings = RenderSettings {
+            stdout: TERMINAL,
+            stderr: TERMINAL,
+            progress: ProgressLine::Shown,
+            layout: Layout::Lines(Prefix::None),
+            ..RenderSettings::new("psh")
+        };
+        let screen = SharedWriter::default();
+        let mut renderer = build(settings, labels(["web1", "web2"]), screen.boxed(), screen.boxed()).unwrap();
+        renderer.event(&started(0)).unwrap();
+        renderer.tick(Duration::from_secs(1)).unwrap();
+        renderer.make_room().unwrap();
+        assert_eq!(screen.screen_lines(), [""], "the progress line is gone");
+        renderer.event(&output(0, Stream::Stdout, b"part")).unwrap();
+        renderer.event(&finished_ok(0)).unwrap();
+        renderer.make_room().unwrap();
+        assert_eq!(screen.screen_lines(), ["part", ""], "an unfinished line is kept");
+        renderer.tick(Duration::from_secs(5)).unwrap();
+        assert!(screen.screen_lines()[1].starts_with("1/2 done"), "{:?}", screen.screen_lines());
     }
 
     #[test]
@@ -352,9 +389,14 @@ mod tests {
     fn a_wave_is_told_to_a_person_and_to_those_who_say_more() {
         let wave = Wave { number: 1, of: 2, kind: WaveKind::Canary, hosts: 0..2 };
         for (detail, stderr, layout, said) in [
-            (Detail::Normal, TERMINAL, Layout::Blocks, "psh: wave 1 of 2 (canary): web[1-2]\n"),
-            (Detail::Normal, Destination::Stream, Layout::Blocks, ""),
-            (Detail::Verbose, Destination::Stream, Layout::Blocks, "psh: wave 1 of 2 (canary): web[1-2]\n"),
+            (Detail::Normal, TERMINAL, Layout::Blocks(BlockOrder::Ended), "psh: wave 1 of 2 (canary): web[1-2]\n"),
+            (Detail::Normal, Destination::Stream, Layout::Blocks(BlockOrder::Ended), ""),
+            (
+                Detail::Verbose,
+                Destination::Stream,
+                Layout::Blocks(BlockOrder::Ended),
+                "psh: wave 1 of 2 (canary): web[1-2]\n",
+            ),
             (Detail::Verbose, TERMINAL, Layout::Quiet, ""),
             (Detail::Verbose, TERMINAL, Layout::Json, ""),
         ] {

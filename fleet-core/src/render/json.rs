@@ -10,13 +10,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
+use super::answers::{Answers, Group};
 use super::assemble::{Assembler, Grouping, Piece};
 use super::console::Console;
-use super::settings::{HostLabel, Limits};
+use super::contents::{Contents, Digest};
+use super::settings::{GroupOrder, HostLabel, RenderSettings};
 use super::summary::counts;
-use super::{Completion, Ending, RenderError};
+use super::{Ending, RenderError};
 use crate::event::{Event, HostEvent, HostIndex, Stream, Wave, WaveKind};
+use crate::hostset;
 use crate::outcome::{Outcome, Report, Stop};
+use crate::select::SelectedHost;
 
 /// The version of the objects. Grows when a field changes its meaning or goes; new fields and events do not count.
 const VERSION: u32 = 1;
@@ -28,6 +32,25 @@ pub(super) struct Json {
     /// The number of the attempt that each host is at.
     attempts: Vec<u32>,
     assembler: Assembler,
+    /// Where equal answers are told of.
+    answers: Option<Answers>,
+}
+
+/// A chosen host as `--list` shows it.
+#[derive(Serialize)]
+struct ListedLine<'a> {
+    v: u32,
+    event: &'static str,
+    host: String,
+    index: HostIndex,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a str>,
+    origins: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -120,6 +143,20 @@ struct FinishedFields<'a> {
 }
 
 #[derive(Serialize)]
+struct GroupLine<'a> {
+    v: u32,
+    event: &'static str,
+    at: f64,
+    hosts: Vec<&'a str>,
+    indexes: &'a [HostIndex],
+    folded: String,
+    stdout_sha256: String,
+    stderr_sha256: String,
+    #[serde(flatten)]
+    outcome: FinishedFields<'a>,
+}
+
+#[derive(Serialize)]
 struct SummaryLine {
     v: u32,
     event: &'static str,
@@ -133,11 +170,12 @@ struct SummaryLine {
 impl Json {
     /// Says which hosts the run is over.
     pub(super) fn begin(
-        program: &str,
+        settings: &RenderSettings,
         hosts: &[HostLabel],
-        limits: Limits,
         console: &mut Console,
     ) -> Result<Self, RenderError> {
+        let (program, limits) = (settings.program.as_str(), settings.limits);
+        let answers = settings.json_groups.map(|ignored| Answers::new(hosts, ignored, Contents::of_digests()));
         let names: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
         let hosts = names.iter().map(String::as_str).collect();
         write(console, &RunLine { v: VERSION, event: "run", program, hosts })?;
@@ -146,11 +184,15 @@ impl Json {
             attempts: vec![1; names.len()],
             assembler: Assembler::new(Grouping::Several, names.len(), limits.line_bytes, limits.held_bytes),
             names,
+            answers,
         })
     }
 
     pub(super) fn event(&mut self, event: &HostEvent, console: &mut Console) -> Result<(), RenderError> {
         let (index, at) = (event.index, event.at);
+        if let Some(answers) = &mut self.answers {
+            answers.event(event)?;
+        }
         match &event.event {
             Event::Started => {
                 self.started_at[index] = Some(at);
@@ -202,8 +244,10 @@ impl Json {
         Ok(())
     }
 
-    /// Says how the run ended: the last object.
+    /// Says which hosts gave equal answers, where that was asked for, and how the run ended: the last object.
     pub(super) fn end(&self, report: &Report, ending: &Ending, console: &mut Console) -> Result<(), RenderError> {
+        let groups = self.answers.iter().flat_map(|answers| answers.groups(GroupOrder::Size));
+        groups.into_iter().try_for_each(|group| self.group(&group, ending, console))?;
         let summary = SummaryLine {
             v: VERSION,
             event: "summary",
@@ -211,14 +255,49 @@ impl Json {
             hosts: self.names.len(),
             counts: counts(report).into_iter().collect(),
             exit_status: ending.status.code(),
-            completion: match ending.completion {
-                Completion::Complete => "complete",
-                Completion::Interrupted => "interrupted",
-                Completion::Abandoned => "abandoned",
-            },
+            completion: ending.completion.name(),
         };
         write(console, &summary)
     }
+
+    fn group(&self, group: &Group, ending: &Ending, console: &mut Console) -> Result<(), RenderError> {
+        let hosts: Vec<&str> = group.hosts.iter().map(|index| self.names[*index].as_str()).collect();
+        let line = GroupLine {
+            v: VERSION,
+            event: "group",
+            at: secs(ending.elapsed),
+            folded: hostset::fold(&hosts),
+            hosts,
+            indexes: &group.hosts,
+            stdout_sha256: hexadecimal(&group.stdout),
+            stderr_sha256: hexadecimal(&group.stderr),
+            outcome: finished(&group.outcome),
+        };
+        write(console, &line)
+    }
+}
+
+fn hexadecimal(digest: &Digest) -> String {
+    digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// The chosen hosts, one object a line: `--list --json`.
+#[must_use]
+pub fn listed(hosts: &[SelectedHost]) -> Vec<u8> {
+    let line = |(index, selected): (HostIndex, &SelectedHost)| {
+        to_line(&ListedLine {
+            v: VERSION,
+            event: "listed",
+            host: selected.host.to_string(),
+            index,
+            name: selected.host.name(),
+            user: selected.host.user(),
+            port: selected.host.port(),
+            group: selected.group.as_deref(),
+            origins: &selected.origins,
+        })
+    };
+    hosts.iter().enumerate().flat_map(line).collect()
 }
 
 fn output(
@@ -235,10 +314,7 @@ fn output(
     };
     let text = std::str::from_utf8(&bytes).ok();
     let fields = OutputFields {
-        stream: match stream {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
-        },
+        stream: stream.name(),
         attempt: later_attempt(attempts[index]),
         text,
         base64: text.is_none().then(|| STANDARD.encode(&bytes)),
@@ -283,10 +359,14 @@ fn write_host(
 }
 
 fn write(console: &mut Console, line: &impl Serialize) -> Result<(), RenderError> {
+    console.write(Stream::Stdout, &to_line(line))
+}
+
+fn to_line(object: &impl Serialize) -> Vec<u8> {
     // To memory, and every map key is a string: there is nothing that could fail.
-    let mut bytes = serde_json::to_vec(line).unwrap_or_default();
+    let mut bytes = serde_json::to_vec(object).unwrap_or_default();
     bytes.push(b'\n');
-    console.write(Stream::Stdout, &bytes)
+    bytes
 }
 
 /// Seconds to the millisecond.
@@ -299,9 +379,10 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use super::super::settings::{Layout, RenderSettings};
+    use super::super::settings::{Ignored, Layout, RenderSettings, Varying};
     use super::super::testing::{event, finished_ok, outcome_refused, output, retry, show, started};
     use super::*;
+    use crate::host::Host;
     use crate::outcome::Stage;
 
     fn settings() -> RenderSettings {
@@ -342,8 +423,28 @@ mod tests {
     }
 
     #[test]
+    fn a_list_has_an_object_for_each_host() {
+        let selected = |name: &str, user: Option<&str>, port, group: Option<&str>, origins: &[&str]| SelectedHost {
+            host: Host::new(name).unwrap().with_user(user.map(str::to_owned)).with_port(port),
+            group: group.map(str::to_owned),
+            origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
+        };
+        let hosts = [
+            selected("web1", Some("me"), Some(2222), Some("web"), &["-H", "hosts.txt:3"]),
+            selected("fe80::1", None, None, None, &["-H"]),
+        ];
+        let text = String::from_utf8(listed(&hosts)).unwrap();
+        insta::assert_snapshot!(text, @r#"
+        {"v":1,"event":"listed","host":"me@web1:2222","index":0,"name":"web1","user":"me","port":2222,"group":"web","origins":["-H","hosts.txt:3"]}
+        {"v":1,"event":"listed","host":"fe80::1","index":1,"name":"fe80::1","origins":["-H"]}
+        "#);
+        for line in text.lines() {
+            assert_documented(line);
+        }
+    }
+
+    #[test]
     fn the_documented_fields_are_those_that_are_written() {
-        let documented = include_str!("../../../docs/json.md");
         let events = [
             started(0),
             event(0, 1, Event::Stage(Stage::Connect)),
@@ -354,14 +455,39 @@ mod tests {
             event(1, 3, Event::Finished(Outcome::Signalled("TERM".into()))),
             event(2, 3, Event::Finished(Outcome::Exited(1))),
         ];
-        for line in show(settings(), &["a", "b", "c"], &events).stdout().lines() {
-            let object: Value = serde_json::from_str(line).unwrap();
-            for field in object.as_object().unwrap().keys() {
-                assert!(documented.contains(&format!("`{field}`")), "{field} is not in docs/json.md");
-            }
-            let event = object["event"].as_str().unwrap();
-            assert!(documented.contains(&format!("### `{event}`")), "{event} is not in docs/json.md");
+        let settings = RenderSettings { json_groups: Some(Ignored::NOTHING), ..settings() };
+        for line in show(settings, &["a", "b", "c"], &events).stdout().lines() {
+            assert_documented(line);
         }
+    }
+
+    #[test]
+    fn equal_answers_are_told_of_before_the_summary() {
+        let events = [
+            output(2, Stream::Stdout, b"on web3\n"),
+            finished_ok(2),
+            output(0, Stream::Stdout, b"on web1\n"),
+            finished_ok(0),
+            event(1, 3, Event::Finished(Outcome::Exited(2))),
+        ];
+        let settings = RenderSettings { json_groups: Some([Varying::Host].into_iter().collect()), ..settings() };
+        let shown = show(settings, &["web1", "web2", "web3", "never"], &events);
+        let groups: Vec<&str> = shown.stdout().lines().filter(|line| line.contains("\"group\"")).collect();
+        insta::assert_snapshot!(groups.join("\n"), @r#"
+        {"v":1,"event":"group","at":1.234,"hosts":["web1","web3"],"indexes":[0,2],"folded":"web[1,3]","stdout_sha256":"3c50660a8551a39b76d521f1a68cf8c2f9af3adb0b12d3b4c22b229300e5fba8","stderr_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","outcome":"ok","exit_code":0}
+        {"v":1,"event":"group","at":1.234,"hosts":["web2"],"indexes":[1],"folded":"web2","stdout_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","stderr_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","outcome":"failed","exit_code":2,"reason":"exit code 2","hint":"the command itself failed: its output says why"}
+        "#);
+        assert!(shown.stdout().contains("on web1") && shown.stdout().lines().last().unwrap().contains("summary"));
+    }
+
+    fn assert_documented(line: &str) {
+        let documented = include_str!("../../../docs/json.md");
+        let object: Value = serde_json::from_str(line).unwrap();
+        for field in object.as_object().unwrap().keys() {
+            assert!(documented.contains(&format!("`{field}`")), "{field} is not in docs/json.md");
+        }
+        let event = object["event"].as_str().unwrap();
+        assert!(documented.contains(&format!("### `{event}`")), "{event} is not in docs/json.md");
     }
 
     proptest! {

@@ -3,13 +3,18 @@
 //! Renderers run on a thread of their own, so they may block on a slow terminal. They have no clock: every event says
 //! when it happened. Must not know SSH, nor how the work is scheduled.
 
+mod answers;
 mod assemble;
 mod blocks;
 mod console;
+mod contents;
+mod difference;
 mod display;
 mod files;
+mod groups;
 mod json;
 mod lines;
+mod normalize;
 mod paint;
 mod progress;
 mod sanitize;
@@ -29,10 +34,16 @@ use crate::event::{HostEvent, Wave};
 use crate::outcome::{ExitStatus, Report};
 
 pub use display::build;
-pub use settings::{Color, Destination, Detail, HostLabel, Layout, Limits, Prefix, ProgressLine, RenderSettings};
+pub use files::file_names;
+pub use json::listed;
+pub use sanitize::{copy_sanitized, sanitized_line};
+pub use settings::{
+    BlockOrder, Color, Destination, Detail, GroupOrder, GroupSettings, HostLabel, Ignored, Layout, Limits, Majority,
+    Others, OutputFolders, Prefix, ProgressLine, RenderSettings, Varying,
+};
 pub use terminal::{destination, progress_line, stderr_columns};
 
-/// Shows what happens, in the order in which it is told.
+/// Shows what happens, in the order in which it is told. One that shows less leaves the defaults, which do nothing.
 pub trait Renderer: Send {
     /// Shows one event. Nothing is sure to be visible before [`Renderer::flush`].
     ///
@@ -46,31 +57,49 @@ pub trait Renderer: Send {
     ///
     /// # Errors
     /// When standard error cannot be written.
-    fn notice(&mut self, text: &str) -> Result<(), RenderError>;
+    fn notice(&mut self, _: &str) -> Result<(), RenderError> {
+        Ok(())
+    }
 
     /// Says that a wave begins, `at` this time since the start of the run.
     ///
     /// # Errors
     /// When standard output or standard error cannot be written.
-    fn wave(&mut self, wave: &Wave, at: Duration) -> Result<(), RenderError>;
+    fn wave(&mut self, _: &Wave, _: Duration) -> Result<(), RenderError> {
+        Ok(())
+    }
 
     /// Names the hosts that have run longest, with their stages, at this time since the start of the run.
     ///
     /// # Errors
     /// When standard error cannot be written.
-    fn slowest(&mut self, occasion: Occasion, now: Duration) -> Result<(), RenderError>;
+    fn slowest(&mut self, _: Occasion, _: Duration) -> Result<(), RenderError> {
+        Ok(())
+    }
+
+    /// Writes out what is held back and takes the progress line away until the next call: another writes there now.
+    ///
+    /// # Errors
+    /// As [`Renderer::flush`].
+    fn make_room(&mut self) -> Result<(), RenderError> {
+        Ok(())
+    }
 
     /// Redraws the progress line; to be called some times a second with the time since the start of the run.
     ///
     /// # Errors
     /// As [`Renderer::flush`].
-    fn tick(&mut self, now: Duration) -> Result<(), RenderError>;
+    fn tick(&mut self, _: Duration) -> Result<(), RenderError> {
+        Ok(())
+    }
 
     /// Writes what is held back for the sake of fewer writes; to be called whenever no event is waiting.
     ///
     /// # Errors
     /// When standard output or standard error cannot be written.
-    fn flush(&mut self) -> Result<(), RenderError>;
+    fn flush(&mut self) -> Result<(), RenderError> {
+        Ok(())
+    }
 
     /// Shows what is still held of hosts that never finished, then the summary.
     ///
@@ -108,6 +137,18 @@ pub enum Completion {
     Interrupted,
     /// It was left at once, without waiting for the commands that were running.
     Abandoned,
+}
+
+impl Completion {
+    /// The name in `--json` and in records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Interrupted => "interrupted",
+            Self::Abandoned => "abandoned",
+        }
+    }
 }
 
 /// Why something could not be shown.

@@ -17,7 +17,7 @@ use crate::outcome::{Outcome, Report, Stop};
 /// How many reasons are shown on a terminal.
 const MAX_REASONS: usize = 12;
 /// How many lines of a terminal a list of hosts may take.
-const MAX_LIST_LINES: usize = 3;
+pub(super) const MAX_LIST_LINES: usize = 3;
 /// How far hints and long lists are set in.
 const DETAIL_INDENT: usize = 6;
 

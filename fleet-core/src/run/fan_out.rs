@@ -18,22 +18,22 @@ const FIRST_LOGINS: usize = 32;
 /// How few may log in at once, whatever goes wrong: one that hangs must not hold up all.
 const FEWEST_LOGINS: usize = 4;
 
-/// The bounds of a run. For `-p auto` with what finds out how many hosts may log in at once.
-pub(super) fn fan_out(prepared: &Prepared) -> (FanoutLimit, Option<Pace>) {
+/// The bounds of a run; `prices` are the file descriptors that a session to each host takes. For `-p auto` with what finds out how many hosts may log in at once.
+pub(super) fn fan_out(prepared: &Prepared, prices: &[u64]) -> (FanoutLimit, Option<Pace>) {
     let hosts = prepared.selected.hosts.len();
     let useful = hosts.min(MOST_HOSTS);
     match prepared.settings.parallel.value {
         Parallel::Exactly(wanted) => {
             let wanted = wanted.get().min(hosts);
-            let allowed = descriptors::sessions_allowed(wanted);
+            let allowed = descriptors::sessions_allowed(wanted, prices);
             if allowed < wanted {
                 say_shortage(prepared, allowed, wanted);
             }
-            let most = descriptors::sessions_allowed(useful.max(wanted)).max(allowed);
+            let most = descriptors::sessions_allowed(useful.max(wanted), prices).max(allowed);
             (FanoutLimit { hosts: allowed, most }, None)
         }
         Parallel::Auto => {
-            let allowed = descriptors::sessions_allowed(useful);
+            let allowed = descriptors::sessions_allowed(useful, prices);
             if allowed < useful && prepared.verbosity > 0 {
                 say_shortage(prepared, allowed, useful);
             }

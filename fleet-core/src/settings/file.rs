@@ -16,6 +16,8 @@ use crate::inventory::{GroupDefinition, nearest};
 
 /// What a duration is, in words.
 pub(super) const DURATION: &str = "a duration such as 5, 90s, 1m30s or 500ms";
+/// What a choice between two is, in words.
+pub(super) const TRUTH: &str = "true or false";
 /// What a limit is, in words.
 pub(super) const LIMIT: &str = "a duration such as 5, 90s, 1m30s or 500ms, or \"none\"";
 
@@ -96,6 +98,10 @@ impl File<'_> {
             Key::HostKey => {
                 let word: Result<_, UnknownWord> = plain(entry.value).unwrap_or_default().parse();
                 layer.host_key = Some(word.map_err(|error| self.refused(entry, error.expected))?);
+            }
+            Key::Record => {
+                let choice = entry.value.get_ref().as_bool();
+                layer.record = Some(choice.ok_or_else(|| self.refused(entry, TRUTH))?);
             }
             Key::Groups => layer.groups = self.groups(entry)?,
         }
@@ -225,6 +231,7 @@ mod tests {
             ssh_options = ["Compression=yes", "ServerAliveInterval=5"]
             identity = "~/.ssh/id"
             host_key = "accept-new"
+            record = false
             [groups]
             web = "web[01-20]"
             all = ["@web", "db1"]
@@ -247,6 +254,7 @@ mod tests {
             ssh_options: vec!["Compression=yes".to_owned(), "ServerAliveInterval=5".to_owned()],
             identity: Some(vec!["/home/me/.ssh/id".into()]),
             host_key: Some(HostKeyPolicy::AcceptNew),
+            record: Some(false),
             groups: vec![group("web", &["web[01-20]"]), group("all", &["@web", "db1"])],
         };
         assert_eq!(parsed(text).unwrap(), expected);
@@ -274,6 +282,7 @@ mod tests {
             ("timeout = '5 parsecs'", "/p/fleet.toml:1: timeout: found '5 parsecs'; expected a duration"),
             ("grace = 'none'", "/p/fleet.toml:1: grace: found 'none'; expected a duration"),
             ("host_key = 'no'", "/p/fleet.toml:1: host_key: found 'no'; expected strict, accept-new or off"),
+            ("record = 'no'", "/p/fleet.toml:1: record: found 'no'; expected true or false"),
             ("user = 3", "/p/fleet.toml:1: user: found 3; expected a user name"),
             ("hosts = ''", "/p/fleet.toml:1: hosts: found ''; expected a path"),
             ("identity = [\n'a',\n3\n]", "/p/fleet.toml:3: identity: found 3; expected a path or a list of paths"),

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 pub use discover::discover;
 pub use duration::{CommandTimeout, CommandTimeoutError, DurationError, Limit, parse_duration};
-pub use environment::{Environment, from_environment};
+pub use environment::{Environment, from_environment, mistyped_variables};
 pub use error::SettingsError;
 pub use key::{Key, LayerSource, Origin};
 pub use parallel::{Parallel, ParallelError};
@@ -55,6 +55,8 @@ pub struct Layer {
     pub identity: Option<Vec<PathBuf>>,
     /// What to do about host keys.
     pub host_key: Option<HostKeyPolicy>,
+    /// Whether runs are recorded.
+    pub record: Option<bool>,
     /// Groups; of several with one name the nearest counts.
     pub groups: Vec<GroupDefinition>,
 }
@@ -93,6 +95,8 @@ pub struct Settings {
     pub identity: Setting<Option<Vec<PathBuf>>>,
     /// What to do about host keys; `None` leaves it to the OpenSSH configuration, else strict.
     pub host_key: Setting<Option<HostKeyPolicy>>,
+    /// Whether runs are recorded.
+    pub record: Setting<bool>,
     /// Groups, each name once.
     pub groups: Vec<GroupDefinition>,
 }

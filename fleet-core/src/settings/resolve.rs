@@ -33,6 +33,7 @@ impl Settings {
             ssh_options: ssh_options(layers)?,
             identity: pick(layers, Key::Identity, |layer| layer.identity.clone().map(Some)).unwrap_or_default(),
             host_key: pick(layers, Key::HostKey, |layer| layer.host_key.map(Some)).unwrap_or_default(),
+            record: pick(layers, Key::Record, |layer| layer.record).unwrap_or_else(|| Setting::default_of(true)),
             groups: groups(layers),
         })
     }
@@ -126,6 +127,7 @@ mod tests {
         let settings = Settings::resolve(&[Layer::default(), variables(), file("fleet.toml")]).unwrap();
         assert_eq!(settings.parallel.value, Parallel::Auto);
         assert_eq!(settings.parallel.origin.to_string(), "default");
+        assert!(settings.record.value);
         assert_eq!(settings.timeout.value, CommandTimeout::None);
         assert_eq!(settings.connect_timeout.value, Some(Duration::from_secs(10)));
         assert_eq!(settings.stall.value, None);

@@ -6,36 +6,35 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rand::Rng;
 use russh::client::{self, Handle};
-use socket2::SockRef;
-use tokio::net::TcpStream;
 
 use super::agent::Agent;
 use super::algorithms;
 use super::auth::{self, Credentials};
-use super::config::{ConfigError, ForwardAgent, HostConfig, IdentityFiles, Notice, Proxy, SshConfig, StrictHostKey};
+use super::config::{ConfigError, ForwardAgent, HostConfig, IdentityFiles, Notice, Origin, SshConfig, StrictHostKey};
 use super::deadline::within;
-use super::dial::{self, ProxyWords};
-use super::error;
 use super::handler::{SessionHandler, SessionNotes};
 use super::handshake::{TryError, shake_hands};
 use super::host_key::HostKeyCheck;
-use super::jump::{JumpHosts, JumpRoute, JumpStream};
+use super::jump::JumpHosts;
 use super::keys::{KeyStore, Questions};
-use super::known_hosts::{HashNames, HostKeyPolicy, KnownHostsError, KnownHostsFiles, KnownName};
+use super::known_hosts::{
+    HashNames, HostKeyPolicy, KnownHosts, KnownHostsError, KnownHostsFiles, KnownName, LineProblem, Location,
+};
 use super::pacing::Try;
-use super::parameters::{bind_address, client_config, liveness, methods};
+use super::parameters::{client_config, descriptors, liveness, methods};
 use super::prompt::{Prompt, Secret};
+use super::refusal;
+use super::route::Jump;
 use super::session::{Session, SessionParts, WireGuard};
 use super::spool::SpoolBudget;
-use super::wire::{ByteStream, Wire};
+use super::wire::Wire;
 use crate::host::Host;
-use crate::outcome::{FailureClass, HostError, Stage};
+use crate::outcome::{FailureClass, HostError, Stage, in_one_line};
 use crate::pace::Gate;
 
 /// Tries where a server drops connections before login, as sshd does when too many log in at once (MaxStartups).
@@ -88,25 +87,15 @@ pub trait ConnectObserver: Send + Sync {
     fn note(&self, text: String) -> impl Future<Output = ()> + Send;
 }
 
-/// An observer for connections nobody watches: those to jump hosts.
-struct Unobserved;
-
-impl ConnectObserver for Unobserved {
-    async fn stage(&self, _: Stage) {}
-    async fn note(&self, text: String) {
-        tracing::info!("{text}");
-    }
-}
-
 /// Opens sessions for a whole run.
 pub struct Connector {
-    settings: ConnectSettings,
+    pub(super) settings: ConnectSettings,
     known_hosts: KnownHostsFiles,
     keys: KeyStore,
     agents: Mutex<HashMap<PathBuf, Arc<Agent>>>,
-    jump_hosts: JumpHosts,
-    spool_budget: Arc<SpoolBudget>,
-    pace: Option<Arc<Gate>>,
+    pub(super) jump_hosts: JumpHosts,
+    pub(super) spool_budget: Arc<SpoolBudget>,
+    pace: OnceLock<Arc<Gate>>,
 }
 
 impl Connector {
@@ -120,32 +109,47 @@ impl Connector {
             agents: Mutex::default(),
             jump_hosts: JumpHosts::default(),
             spool_budget: Arc::default(),
-            pace: None,
+            pace: OnceLock::new(),
         }
     }
 
-    /// The same, but `gate` is told how the connections to hosts go; it keeps nobody waiting here.
-    #[must_use]
-    pub fn paced_by(self, gate: Arc<Gate>) -> Self {
-        Self { pace: Some(gate), ..self }
+    /// From now on `gate` is told how the connections to hosts go; it keeps nobody waiting here. Once only.
+    pub fn pace_by(&self, gate: Arc<Gate>) {
+        let _ = self.pace.set(gate);
     }
 
-    /// Looks at the configuration of all `hosts`, so that what is wrong with it is known before any is contacted.
+    /// Looks at the configuration of all `hosts`, so that what is wrong with it is known before any is contacted. Tells
+    /// how many file descriptors a session to each of them takes.
     ///
     /// # Errors
     /// The first thing wrong.
-    pub fn check_configuration<'a>(&self, hosts: impl IntoIterator<Item = &'a Host>) -> Result<(), ConnectorError> {
-        for host in hosts {
-            for config in self.settings.config.route(&self.with_user(host))? {
-                self.known_hosts.open(&config.user_known_hosts, &config.global_known_hosts)?;
+    pub fn check_configuration<'a>(
+        &self,
+        hosts: impl IntoIterator<Item = &'a Host>,
+    ) -> Result<Vec<u64>, ConnectorError> {
+        let check = |host| {
+            let route = self.settings.config.route(&self.with_user(host))?;
+            for config in &route {
+                self.known_hosts(config)?;
             }
-        }
-        Ok(())
+            Ok(route.last().map_or(0, |config| descriptors(&config.proxy)))
+        };
+        hosts.into_iter().map(check).collect()
     }
 
     /// The lines of the OpenSSH configuration that were met and do nothing here, each keyword once.
     pub fn take_notices(&self) -> Vec<Notice> {
         self.settings.config.take_notices()
+    }
+
+    /// The lines of the known_hosts files that were skipped, each once, with whose file it is.
+    pub fn skipped_host_keys(&self) -> Vec<(Location, LineProblem, Origin)> {
+        let system = &self.settings.config.local().system_folder;
+        let owned = |(at, problem): (Location, LineProblem)| {
+            let origin = if at.file.starts_with(system) { Origin::System } else { Origin::User };
+            (at, problem, origin)
+        };
+        self.known_hosts.skipped_lines().into_iter().map(owned).collect()
     }
 
     /// Opens a session to `host`.
@@ -157,12 +161,17 @@ impl Connector {
             .settings
             .config
             .route(&self.with_user(host))
-            .map_err(|error| HostError::new(Stage::Resolve, FailureClass::Local, chain(&error)))?;
-        self.connect_often(&route, observer, self.pace.as_ref()).await
+            .map_err(|error| HostError::new(Stage::Resolve, FailureClass::Local, in_one_line(&error)))?;
+        self.connect_often(&route, observer, self.pace.get()).await
+    }
+
+    /// Says good-bye to the jump hosts, at the end of a run: sessions that go through them must have ended.
+    pub async fn disconnect(&self) {
+        self.jump_hosts.disconnect().await;
     }
 
     /// Opens a session to the end of `route`, again where the server drops the connection before login.
-    async fn connect_often(
+    pub(super) async fn connect_often(
         &self,
         route: &[HostConfig],
         observer: &impl ConnectObserver,
@@ -195,15 +204,7 @@ impl Connector {
         pace: Option<&Arc<Gate>>,
     ) -> Result<Session, TryError> {
         let (config, before) = route.split_last().expect("a route ends at its host");
-        let jump = match before.last() {
-            Some(jump_host) => {
-                observer.stage(Stage::Connect).await;
-                let shared = self.shared_session(before).await;
-                Some(shared.map_err(|error| at_jump_host(jump_host, error))?)
-            }
-            None => None,
-        };
-        let gate = jump.as_ref().map(|_| self.jump_hosts.gate(&chain_of(before)));
+        let (jump, gate) = self.jump(before, observer).await?.unzip();
         let paced = Try::begin(pace, gate.as_ref()).await;
         let connected = self.connect_through(config, jump, observer, &paced).await;
         paced.end(&connected);
@@ -213,7 +214,7 @@ impl Connector {
     async fn connect_through(
         &self,
         config: &HostConfig,
-        jump: Option<JumpRoute>,
+        jump: Option<Jump<'_>>,
         observer: &impl ConnectObserver,
         paced: &Try,
     ) -> Result<Session, TryError> {
@@ -228,17 +229,19 @@ impl Connector {
             ForwardAgent::Same => config.agent.clone(),
             ForwardAgent::Socket(socket) => socket.clone(),
         };
+        let forwarded_agent = forwarded_agent.map(|socket| self.agent(&socket));
         let forwards_agent = forwarded_agent.is_some();
         let ssh_config = Arc::new(client_config(config, &host_key));
         let handler = SessionHandler { host_key, notes: Arc::clone(&notes), forwarded_agent };
         let connecting = client::connect_stream(ssh_config, wire, handler);
-        let mut handle = shake_hands(connecting, &wire_guard, limit, observer)
-            .await
-            .map_err(|failure| failure.explain(&notes, &wire_guard, dialled.words.as_ref()))?;
+        let mut handle = match shake_hands(connecting, &wire_guard, limit, observer).await {
+            Ok(handle) => handle,
+            Err(failure) => return Err(failure.explain(&notes, &wire_guard, dialled.proxy.as_deref()).await),
+        };
         paced.met();
         tracing::info!(address = %config.host_name, port = config.port, "host key accepted");
         observer.stage(Stage::Authenticate).await;
-        self.log_in_within(limit, self.log_in(config, &mut handle, &notes)).await?;
+        self.log_in_within(limit, &notes, self.log_in(config, &mut handle, &notes)).await?;
         Ok(Session::new(SessionParts {
             handle,
             notes,
@@ -256,6 +259,7 @@ impl Connector {
     async fn log_in_within(
         &self,
         limit: Option<Duration>,
+        notes: &SessionNotes,
         login: impl Future<Output = Result<(), HostError>>,
     ) -> Result<(), HostError> {
         let mut login = std::pin::pin!(login);
@@ -264,6 +268,9 @@ impl Connector {
             let result = within(limit, Stage::Authenticate, &mut login).await;
             match result {
                 Err(error) if error.class == FailureClass::Timeout && (asking || self.keys.is_asking()) => {}
+                Err(error) if error.class == FailureClass::Timeout => {
+                    return Err(notes.awaited_agent().map_or(error.clone(), |agent| refusal::unsigned(error, &agent)));
+                }
                 result => return result,
             }
         }
@@ -290,6 +297,7 @@ impl Connector {
             password: self.settings.password.as_ref(),
             methods: methods(config),
             accepts: &accepts,
+            stage_limit: self.stage_limit(config),
         };
         auth::authenticate(handle, notes, &credentials).await
     }
@@ -300,11 +308,15 @@ impl Connector {
         Arc::clone(agent)
     }
 
+    fn known_hosts(&self, config: &HostConfig) -> Result<KnownHosts, KnownHostsError> {
+        let revoked = config.revoked_host_keys.as_deref().map(|path| self.known_hosts.revoked(path)).transpose()?;
+        Ok(self.known_hosts.open(&config.user_known_hosts, &config.global_known_hosts)?.without(revoked))
+    }
+
     fn host_key_check(&self, config: &HostConfig) -> Result<HostKeyCheck, HostError> {
         let known_hosts = self
-            .known_hosts
-            .open(&config.user_known_hosts, &config.global_known_hosts)
-            .map_err(|error| HostError::new(Stage::KeyExchange, FailureClass::Local, chain(&error)))?;
+            .known_hosts(config)
+            .map_err(|error| HostError::new(Stage::KeyExchange, FailureClass::Local, in_one_line(&error)))?;
         let name = match &config.host_key_alias {
             Some(alias) => KnownName::alias(alias),
             None => KnownName::of_host(&config.host_name, config.port),
@@ -319,7 +331,7 @@ impl Connector {
         Ok(HostKeyCheck { known_hosts, name, policy: self.settings.host_key.unwrap_or(configured), hash_names })
     }
 
-    fn stage_limit(&self, config: &HostConfig) -> Option<Duration> {
+    pub(super) fn stage_limit(&self, config: &HostConfig) -> Option<Duration> {
         match self.settings.stage_timeout {
             StageTimeout::Default(limit) => match config.connect_timeout {
                 Some(Duration::ZERO) => None,
@@ -335,120 +347,4 @@ impl Connector {
             _ => host.clone(),
         }
     }
-}
-
-/// A byte stream to a server and what it depends on.
-struct Dialled {
-    stream: Box<dyn ByteStream>,
-    /// Open as long as this connection goes through it.
-    route: Option<JumpRoute>,
-    /// What the `ProxyCommand` says.
-    words: Option<ProxyWords>,
-}
-
-impl Connector {
-    async fn dial(
-        &self,
-        config: &HostConfig,
-        jump: Option<JumpRoute>,
-        observer: &impl ConnectObserver,
-        paced: &Try,
-    ) -> Result<Dialled, TryError> {
-        let limit = self.stage_limit(config);
-        if let Some(route) = jump {
-            let opening = async { Ok(route.direct_tcpip(&config.host_name, config.port).await) };
-            let channel = within(limit, Stage::Connect, opening).await??;
-            return Ok(Dialled { stream: Box::new(JumpStream::new(channel)), route: Some(route), words: None });
-        }
-        if let Proxy::Command(command) = &config.proxy {
-            observer.stage(Stage::Connect).await;
-            let (stream, words) = dial::proxy_command(command, self.settings.config.local().shell(), paced).await?;
-            return Ok(Dialled { stream: Box::new(stream), route: None, words: Some(words) });
-        }
-        observer.stage(Stage::Resolve).await;
-        let looking_up = dial::resolve(&config.host_name, config.port, config.address_family, paced);
-        let addresses = self.within_means(limit, Stage::Resolve, paced, looking_up).await?;
-        observer.stage(Stage::Connect).await;
-        let bind = bind_address(config)?;
-        let stream: TcpStream = connect_attempts(config, || {
-            self.within_means(limit, Stage::Connect, paced, dial::tcp(&addresses, bind, paced))
-        })
-        .await?;
-        let keep_alive = SockRef::from(&stream).set_keepalive(config.tcp_keep_alive);
-        keep_alive.map_err(|failure| error::from_connect(&failure))?;
-        Ok(Dialled { stream: Box::new(stream), route: None, words: None })
-    }
-
-    /// The one session to the jump host at the end of `route`.
-    fn shared_session<'a>(
-        &'a self,
-        route: &'a [HostConfig],
-    ) -> Pin<Box<dyn Future<Output = Result<JumpRoute, HostError>> + Send + 'a>> {
-        let key = chain_of(route);
-        Box::pin(async move { self.jump_hosts.route(&key, || self.connect_often(route, &Unobserved, None)).await })
-    }
-
-    /// Does `work`, or gives up on `stage` after `limit`. The time in which other sessions hold all our file
-    /// descriptors is not the host's.
-    async fn within_means<T>(
-        &self,
-        limit: Option<Duration>,
-        stage: Stage,
-        paced: &Try,
-        work: impl Future<Output = Result<T, HostError>>,
-    ) -> Result<T, HostError> {
-        let mut work = std::pin::pin!(work);
-        loop {
-            match within(limit, stage, &mut work).await {
-                Err(error) if error.class == FailureClass::Timeout && paced.take_shortage() => {
-                    if Arc::strong_count(&self.spool_budget) == 1 {
-                        let message = "no file descriptor is free on this machine";
-                        let error = HostError::new(stage, FailureClass::Local, message);
-                        return Err(error.with_hint("raise the limit of open files (ulimit -n)"));
-                    }
-                }
-                result => return result,
-            }
-        }
-    }
-}
-
-/// What the jump hosts at the end of the same `route` are known by.
-fn chain_of(route: &[HostConfig]) -> String {
-    let hop = |config: &HostConfig| format!("{}@{}:{}", config.user, config.host_name, config.port);
-    route.iter().map(hop).collect::<Vec<_>>().join(",")
-}
-
-/// `ConnectionAttempts`, one a second as ssh(1) does.
-async fn connect_attempts<T, F: Future<Output = Result<T, HostError>>>(
-    config: &HostConfig,
-    attempt: impl Fn() -> F,
-) -> Result<T, HostError> {
-    for _ in 1..config.connection_attempts {
-        match attempt().await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => tracing::info!(%error, "another attempt in a second"),
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    attempt().await
-}
-
-fn at_jump_host(hop: &HostConfig, error: HostError) -> HostError {
-    let message = match error.message.starts_with("jump host ") {
-        true => error.message,
-        false => format!("jump host {}: {error}", hop.original),
-    };
-    HostError { stage: Stage::Connect, message, ..error }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

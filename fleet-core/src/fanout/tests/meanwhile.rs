@@ -19,24 +19,12 @@ impl Renderer for Told {
         Ok(())
     }
 
-    fn wave(&mut self, _: &Wave, _: Duration) -> Result<(), RenderError> {
-        Ok(())
-    }
-
     fn slowest(&mut self, occasion: Occasion, now: Duration) -> Result<(), RenderError> {
         let occasion = match occasion {
             Occasion::Asked => "asked".to_owned(),
             Occasion::Silence(silent) => format!("silent for {}s", silent.as_secs()),
         };
         self.0.lock().unwrap().push(format!("{}s: {occasion}", now.as_secs()));
-        Ok(())
-    }
-
-    fn tick(&mut self, _: Duration) -> Result<(), RenderError> {
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), RenderError> {
         Ok(())
     }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fleet_core::event::{Event, HostEvent, HostIndex, Stream, Wave};
+use fleet_core::event::{Event, HostEvent, HostIndex, Stream};
 use fleet_core::fanout::{
-    Answer, CanaryReport, Confirm, Fanout, FanoutLimit, Finished, HostContext, Requests, RolloutSettings, Signals, Task,
+    Answer, CanaryReport, Confirm, Fanout, FanoutLimit, Finished, Floor, HostContext, Nobody, Requests,
+    RolloutSettings, Signals, Task,
 };
 use fleet_core::host::Host;
 use fleet_core::outcome::{ExitRule, Outcome, Report, SkipCause, Stage};
-use fleet_core::render::{Ending, Occasion, RenderError, Renderer};
+use fleet_core::render::{Ending, RenderError, Renderer};
 use fleet_core::ssh::{ConnectObserver, Connector, OutputSink};
 use tokio::sync::watch;
 
@@ -95,35 +96,15 @@ impl Renderer for Recorder {
         Ok(())
     }
 
-    fn notice(&mut self, _: &str) -> Result<(), RenderError> {
-        Ok(())
-    }
-
-    fn wave(&mut self, _: &Wave, _: std::time::Duration) -> Result<(), RenderError> {
-        Ok(())
-    }
-
-    fn slowest(&mut self, _: Occasion, _: std::time::Duration) -> Result<(), RenderError> {
-        Ok(())
-    }
-
-    fn tick(&mut self, _: std::time::Duration) -> Result<(), RenderError> {
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), RenderError> {
-        Ok(())
-    }
-
     fn finish(&mut self, _: &Report, _: &Ending) -> Result<(), RenderError> {
         Ok(())
     }
 }
 
 /// Has nobody to ask.
-struct Nobody;
+struct NoQuestion;
 
-impl Confirm for Nobody {
+impl Confirm for NoQuestion {
     fn go_on(&self, _: &CanaryReport) -> Answer {
         Answer::Stop
     }
@@ -133,8 +114,8 @@ impl Confirm for Nobody {
 
 /// Runs `task` on its hosts, at most `limit` at once.
 pub(crate) async fn fan_out(task: RunCommand, limit: usize, recorder: &Recorder, signals: Signals) -> Finished {
-    let (_asking, quiet) = watch::channel(false);
-    let (rollout, confirm) = (RolloutSettings::default(), Arc::new(Nobody));
+    let (floor, witness) = (Floor::default(), Arc::new(Nobody));
+    let (rollout, confirm) = (RolloutSettings::default(), Arc::new(NoQuestion));
     let hosts = task.hosts.len();
     let fanout = Fanout {
         hosts,
@@ -145,7 +126,8 @@ pub(crate) async fn fan_out(task: RunCommand, limit: usize, recorder: &Recorder,
         seed: 1,
         confirm,
         requests: Requests::new().1,
-        quiet,
+        floor,
+        witness,
     };
     in_time("the run", fanout.run(task, Box::new(recorder.clone()), signals)).await
 }
