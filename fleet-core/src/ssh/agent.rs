@@ -1,8 +1,8 @@
 //! The ssh-agent: one list of identities for the whole fleet, and a bounded number of sockets.
 //!
 //! Agents collapse under hundreds of connections at once; here at most `OWN_SOCKETS` and `LENT_SOCKETS` together are
-//! open, and a connection that is refused or hung up on is tried again. Must not know which identity is wanted for
-//! which host (that is `auth`).
+//! open, fewer of our own while the agent pushes back, and a connection that is refused or hung up on is tried again.
+//! Must not know which identity is wanted for which host (that is `auth`).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,9 +18,12 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::descriptors::is_out_of_descriptors;
+use crate::pace::{Bounds, End, Gate};
 
-/// Sockets to the agent at once for our own logins.
+/// Sockets to the agent at once for our own logins, at most.
 const OWN_SOCKETS: usize = 32;
+/// How many of them there may be, as the agent takes it.
+const OWN_BOUNDS: Bounds = Bounds { least: 2, start: 16, most: OWN_SOCKETS };
 /// Sockets at once for servers that the agent is forwarded to. They may hold theirs as long as they like, and must not
 /// keep us from logging in to others.
 const LENT_SOCKETS: usize = 32;
@@ -36,7 +39,7 @@ const LIST_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Agent {
     socket: PathBuf,
-    own: Arc<Semaphore>,
+    own: Arc<Gate>,
     lent: Arc<Semaphore>,
     first_asked: OnceLock<Instant>,
     identities: OnceCell<Result<Arc<[AgentIdentity]>, String>>,
@@ -50,7 +53,7 @@ pub(super) struct AgentSocket {
 
 impl Agent {
     pub(super) fn new(socket: PathBuf) -> Self {
-        let (own, lent) = (Arc::new(Semaphore::new(OWN_SOCKETS)), Arc::new(Semaphore::new(LENT_SOCKETS)));
+        let (own, lent) = (Arc::new(Gate::new(OWN_BOUNDS)), Arc::new(Semaphore::new(LENT_SOCKETS)));
         Self { socket, own, lent, first_asked: OnceLock::new(), identities: OnceCell::new() }
     }
 
@@ -75,10 +78,7 @@ impl Agent {
     async fn list(&self) -> Result<Vec<AgentIdentity>, Error> {
         let mut tries = Tries::default();
         loop {
-            let listed = async {
-                let mut socket = self.connect(&self.own).await?;
-                AgentClient::connect(&mut socket.stream).request_identities().await
-            };
+            let listed = self.ask(async |mut agent| agent.request_identities().await);
             match listed.await {
                 Err(error) if is_pressure(&error) && tries.another().await => {}
                 listed => return listed,
@@ -95,10 +95,8 @@ impl Agent {
     ) -> Result<Vec<u8>, String> {
         let mut tries = Tries::default();
         loop {
-            let signed = async {
-                let mut socket = self.connect(&self.own).await?;
-                AgentClient::connect(&mut socket.stream).sign_request(identity, hash, to_sign.clone()).await
-            };
+            let to_sign = to_sign.clone();
+            let signed = self.ask(async |mut agent| agent.sign_request(identity, hash, to_sign).await);
             match signed.await {
                 Err(error) if is_pressure(&error) && tries.another().await => {}
                 signed => return signed.map_err(|error| describe(&error)),
@@ -106,19 +104,33 @@ impl Agent {
         }
     }
 
+    /// Makes one request of our own, on a socket of its own.
+    async fn ask<T>(&self, request: impl AsyncFnOnce(AgentClient<UnixStream>) -> Result<T, Error>) -> Result<T, Error> {
+        let attempt = self.own.enter().await;
+        let asked = async { request(AgentClient::connect(UnixStream::connect(&self.socket).await?)).await };
+        let answer = asked.await;
+        match &answer {
+            Ok(_) | Err(Error::AgentFailure) => attempt.done(),
+            Err(Error::IO(error)) if is_out_of_descriptors(error) => attempt.end(End::OutOfDescriptors),
+            Err(error) if is_pressure(error) => attempt.end(End::Dropped),
+            Err(_) => attempt.end(End::Unrelated),
+        }
+        answer
+    }
+
     /// A connection for a server that the agent is forwarded to.
     pub(super) async fn lend(&self) -> Result<AgentSocket, String> {
         let mut tries = Tries::default();
         loop {
-            match self.connect(&self.lent).await {
+            match self.connect().await {
                 Err(error) if is_pressure(&error) && tries.another().await => {}
                 connected => return connected.map_err(|error| describe(&error)),
             }
         }
     }
 
-    async fn connect(&self, permits: &Arc<Semaphore>) -> Result<AgentSocket, Error> {
-        let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
+    async fn connect(&self) -> Result<AgentSocket, Error> {
+        let permit = Arc::clone(&self.lent).acquire_owned().await.map_err(io::Error::other)?;
         Ok(AgentSocket { stream: UnixStream::connect(&self.socket).await?, _permit: permit })
     }
 }

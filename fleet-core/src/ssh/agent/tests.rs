@@ -130,6 +130,14 @@ async fn an_agent_that_always_hangs_up_is_given_up() {
     assert_eq!(double.accepted(), 12);
 }
 
+#[tokio::test]
+async fn an_agent_that_hangs_up_is_asked_less_at_once() {
+    let double = Double::start(|_| Manner::HangUp);
+    let identity = identity();
+    join_all((0..20).map(|_| double.agent.sign(&identity, None, Vec::new()))).await;
+    assert!(double.agent.own.limit() < OWN_BOUNDS.start, "{}", double.agent.own.limit());
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_does_not_answer_costs_half_a_stage_and_is_waited_for_once() {
     let double = Double::start(|_| Manner::Silence);
