@@ -61,18 +61,20 @@ fn write_results(
     conditions: &str,
     rows: &[Row],
 ) -> Result<(), BenchError> {
-    fs::create_dir_all(folder).map_err(BenchError::file(folder))?;
     let (name, title) = (&workload.name, &workload.title);
-    let write = |extension, text: &str| {
-        let path = folder.join(format!("{name}.{extension}"));
-        fs::write(&path, text).map_err(BenchError::file(&path))
-    };
-    write("md", &format!("{text}\n![{title}]({name}.svg)\n\n{conditions}"))?;
-    write("svg", &plot(title, rows, workload.hosts))
+    write_file(folder, &format!("{name}.md"), &format!("{text}\n![{title}]({name}.svg)\n\n{conditions}"))?;
+    write_file(folder, &format!("{name}.svg"), &plot(title, rows, workload.hosts))
+}
+
+/// Writes a file of the results.
+pub(crate) fn write_file(folder: &Path, name: &str, text: &str) -> Result<(), BenchError> {
+    fs::create_dir_all(folder).map_err(BenchError::file(folder))?;
+    let path = folder.join(name);
+    fs::write(&path, text).map_err(BenchError::file(&path))
 }
 
 /// The tools to compare, and those that are not installed.
-fn find_tools(programs: &Programs) -> Result<(Vec<InstalledTool>, Vec<Tool>), BenchError> {
+pub(crate) fn find_tools(programs: &Programs) -> Result<(Vec<InstalledTool>, Vec<Tool>), BenchError> {
     if find_program("ssh").is_none() {
         return Err(BenchError::MissingProgram("ssh"));
     }
@@ -165,7 +167,7 @@ impl ToolRun<'_> {
 }
 
 /// What a reader must know to judge the figures.
-fn conditions(tools: &[InstalledTool], missing: &[Tool], psh: &Path) -> String {
+pub(crate) fn conditions(tools: &[InstalledTool], missing: &[Tool], psh: &Path) -> String {
     let versions: Vec<String> = tools.iter().filter_map(InstalledTool::version).collect();
     let missing: Vec<&str> = missing.iter().map(|tool| tool.name()).collect();
     let profile = psh.parent().and_then(Path::file_name).unwrap_or_default();
@@ -180,12 +182,12 @@ fn conditions(tools: &[InstalledTool], missing: &[Tool], psh: &Path) -> String {
 }
 
 /// The mean number of running processes in the last minute, or `?`.
-fn load_average() -> String {
+pub(crate) fn load_average() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().next().unwrap_or("?").to_owned()
 }
 
-fn print(text: &str) -> Result<(), BenchError> {
+pub(crate) fn print(text: &str) -> Result<(), BenchError> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(BenchError::Print)
 }

@@ -19,6 +19,8 @@ pub(crate) struct BenchArgs {
 pub(crate) enum Action {
     /// Start the servers, run every tool in turn, print the tables, remove everything
     Run(RunArgs),
+    /// Count the round trips of each tool to a host that is far away
+    Link(LinkArgs),
     /// Run one program and write what it used to a file
     #[command(hide = true)]
     Measure(MeasureArgs),
@@ -59,6 +61,24 @@ pub(crate) struct RunArgs {
     pub(crate) limit_secs: u64,
 
     /// Write a table and a plot of each workload into this folder
+    #[arg(long)]
+    pub(crate) results: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) programs: ProgramArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LinkArgs {
+    /// Milliseconds from here to the host and back
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..=1000))]
+    pub(crate) rtt_ms: u64,
+
+    /// Runs of each tool; odd, so that the median is one of them
+    #[arg(long, default_value_t = 5, value_parser = odd)]
+    pub(crate) rounds: u16,
+
+    /// Write the table into this folder
     #[arg(long)]
     pub(crate) results: Option<PathBuf>,
 

@@ -3,7 +3,6 @@
 //! Must not know what is measured in it.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -12,7 +11,7 @@ use tempfile::TempDir;
 use crate::account::Account;
 use crate::error::BenchError;
 use crate::processes::Descendants;
-use crate::server::{Servers, generate_key, host_key};
+use crate::server::{Servers, generate_key, host_key, known_hosts, public_key};
 use crate::simulated::Simulated;
 use crate::site::Site;
 use crate::workload::HostKind;
@@ -54,12 +53,11 @@ impl World {
         fs::write(&authorized_keys, format!("{user_key}\n")).map_err(BenchError::file(&authorized_keys))?;
         let servers = Servers::start(path, hosts, &authorized_keys).await?;
         let (addresses, port) = (servers.addresses().to_vec(), servers.port());
-        let known_hosts = path.join("known_hosts");
-        fs::write(&known_hosts, known_hosts_text(&addresses, port, &server_key))
-            .map_err(BenchError::file(&known_hosts))?;
+        let known = path.join("known_hosts");
+        fs::write(&known, known_hosts(&addresses, port, &server_key)).map_err(BenchError::file(&known))?;
         let user = account.name().to_owned();
-        self.real =
-            Some(RealHosts { servers, _account: account, site: Site { addresses, port, user, key, known_hosts } });
+        let site = Site { addresses, port, user, key, known_hosts: known };
+        self.real = Some(RealHosts { servers, _account: account, site });
         Ok(())
     }
 
@@ -72,6 +70,11 @@ impl World {
     /// The folder of everything; every account may read it.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The public key of all real hosts.
+    pub(crate) fn host_key(&self) -> Result<String, BenchError> {
+        public_key(&host_key(self.folder()))
     }
 
     /// The hosts of a kind, if there are any.
@@ -88,21 +91,5 @@ impl World {
         let servers: Vec<i32> = real.chain(self.simulated.as_ref().and_then(Simulated::pid)).collect();
         self.descendants.end_except(&servers);
         self.descendants.settle(&servers).await;
-    }
-}
-
-fn known_hosts_text(addresses: &[Ipv4Addr], port: u16, key: &str) -> String {
-    addresses.iter().map(|address| format!("[{address}]:{port} {key}\n")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_host_is_known_at_its_port() {
-        let addresses = [Ipv4Addr::new(127, 9, 9, 1), Ipv4Addr::new(127, 9, 9, 2)];
-        let lines = "[127.9.9.1]:2200 ssh-ed25519 AAAA\n[127.9.9.2]:2200 ssh-ed25519 AAAA\n";
-        assert_eq!(known_hosts_text(&addresses, 2200, "ssh-ed25519 AAAA"), lines);
     }
 }
