@@ -85,7 +85,8 @@ fn row(name: &str, trips: &[Trip], rtt_ms: u64) -> String {
         return format!("| {name} | - | - | - |\n");
     };
     let (Spread { min, median, max }, in_trips) = (secs, secs.median * 1000.0 / rtt_ms as f64);
-    format!("| {name} | {} | {median:.2} ({min:.2}-{max:.2}) | {in_trips:.1} |\n", round_trips.median)
+    // A stall of this machine can only make it look like more.
+    format!("| {name} | {} | {median:.2} ({min:.2}-{max:.2}) | {in_trips:.1} |\n", round_trips.min)
 }
 
 /// One run; `None` if nothing came.
