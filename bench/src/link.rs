@@ -151,7 +151,10 @@ impl Line {
     fn trip(&self, now: Instant) -> Option<Trip> {
         let moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
         let (&opened, sent) = moments.split_first()?;
-        Some(Trip { round_trips: flights(sent, self.one_way), first_output: now.duration_since(opened) })
+        // What was sent later cannot have been waited for.
+        let answered = sent.iter().take_while(|sent| now.duration_since(**sent) >= self.one_way * 2).count();
+        let round_trips = flights(&sent[..answered], self.one_way);
+        Some(Trip { round_trips, first_output: now.duration_since(opened) })
     }
 }
 
