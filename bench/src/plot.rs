@@ -38,7 +38,8 @@ pub(crate) fn plot(title: &str, rows: &[Row], hosts: usize) -> String {
          font-family=\"sans-serif\" font-size=\"12\" fill=\"#24292f\">\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n\
          <text x=\"10\" y=\"24\" font-size=\"15\" font-weight=\"bold\">{}</text>\n",
-        escaped(title),
+        // Backquotes are Markdown's.
+        escaped(&title.replace('`', "")),
     );
     for (row, y) in rows.iter().zip(rows_from(HEAD_HEIGHT)) {
         text(&mut svg, NAMES_WIDTH - 10.0, y, "end", row.tool);
@@ -128,7 +129,7 @@ mod tests {
     #[test]
     fn tool_without_figures_has_a_dash_and_no_bar() {
         let stopped = Row { tool: "slow", result: RowResult::Stopped { limit_secs: 1 } };
-        let svg = plot("a < b", &[row("psh", 1.0), stopped], 1);
+        let svg = plot("`a` < b", &[row("psh", 1.0), stopped], 1);
         assert_eq!(widths(&svg).len(), PANELS.len());
         assert_eq!(svg.matches(">-</text>").count(), PANELS.len());
         assert!(svg.contains("a &lt; b"));
