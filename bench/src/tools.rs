@@ -254,9 +254,11 @@ impl InstalledTool {
     }
 }
 
-/// Python that says the version of a module, or fails.
+/// Python that says the version of a module's package, or fails.
 fn version_of(module: &str) -> String {
-    format!("import {module}; print({module}.__version__)")
+    // Their modules do not both know it.
+    let package = if module == "pssh" { "parallel-ssh" } else { module };
+    format!("import {module}, importlib.metadata as m; print(m.version('{package}'))")
 }
 
 /// Whether a command succeeds and says this.
