@@ -2,53 +2,84 @@
 //!
 //! Must not know how servers are started or resources are counted.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::cli::RunArgs;
 use crate::error::BenchError;
 use crate::measure::{Measured, Sample, measure};
+use crate::output::Shape;
+use crate::plot::plot;
+use crate::site::{Site, SiteFiles};
 use crate::table::{Row, RowResult, table};
-use crate::tools::{InstalledTool, Job, Tool, find_program, version_line};
-use crate::workload::{Workload, hosts_needed, workloads};
+use crate::tools::{InstalledTool, Job, Programs, Tool, find_program, version_line};
+use crate::workload::{HostKind, Workload, hosts_needed, workloads};
 use crate::world::World;
 
 /// Runs the workloads and prints a table for each, with the conditions before.
 pub(crate) async fn run(args: &RunArgs) -> Result<(), BenchError> {
-    let psh = psh_path(args)?;
-    let (tools, missing) = find_tools(&psh)?;
-    let world = World::start(hosts_needed(args)).await?;
-    print(&conditions(&tools, &missing, &psh))?;
-    for workload in workloads(args, world.addresses(), world.folder())? {
+    let programs = Programs::find(&args.programs)?;
+    let (tools, missing) = find_tools(&programs)?;
+    let world = start_hosts(args, &programs).await?;
+    let conditions = conditions(&tools, &missing, &programs.psh);
+    print(&conditions)?;
+    let addresses = |kind| world.site(kind).map_or(&[][..], |site| &site.addresses);
+    for workload in workloads(args, addresses, world.folder())? {
         let before = load_average();
         let rows = rows(&world, &workload, &tools, args).await?;
-        let title = &workload.title;
-        let table = table(&rows, Tool::Psh.name(), workload.hosts, workload.expected.lines());
-        let rounds = workload.rounds;
-        print(&format!(
-            "\n### {title}\n\n{rounds} rounds, load average {before} before, {} after.\n\n{table}",
-            load_average()
-        ))?;
+        let table = table(&rows, Tool::Psh.name(), &workload);
+        let (title, rounds) = (&workload.title, args.rounds);
+        let after = load_average();
+        let text = format!("### {title}\n\nRounds: {rounds}. Load average: {before} before, {after} after.\n\n{table}");
+        print(&format!("\n{text}"))?;
+        if let Some(folder) = &args.results {
+            write_results(folder, &workload, &text, &conditions, &rows)?;
+        }
     }
     Ok(())
 }
 
-fn psh_path(args: &RunArgs) -> Result<PathBuf, BenchError> {
-    let beside_us = || Ok(std::env::current_exe().map_err(BenchError::Runtime)?.with_file_name("psh"));
-    let path = args.psh.clone().map_or_else(beside_us, Ok)?;
-    // The tools run in a folder of their own.
-    fs::canonicalize(&path).map_err(|_| BenchError::NoPsh(path))
+async fn start_hosts(args: &RunArgs, programs: &Programs) -> Result<World, BenchError> {
+    let mut world = World::new()?;
+    if let real @ 1.. = hosts_needed(args, HostKind::Real) {
+        world.start_real(real).await?;
+    }
+    if let simulated @ 1.. = hosts_needed(args, HostKind::Simulated) {
+        world.start_simulated(simulated, &programs.fleet).await?;
+    }
+    Ok(world)
+}
+
+/// The table and the plot of a workload, each in a file of its own: so that one can be run again without the others.
+fn write_results(
+    folder: &Path,
+    workload: &Workload,
+    text: &str,
+    conditions: &str,
+    rows: &[Row],
+) -> Result<(), BenchError> {
+    let (name, title) = (&workload.name, &workload.title);
+    write_file(folder, &format!("{name}.md"), &format!("{text}\n![{title}]({name}.svg)\n\n{conditions}"))?;
+    write_file(folder, &format!("{name}.svg"), &plot(title, rows, workload.hosts))
+}
+
+/// Writes a file of the results.
+pub(crate) fn write_file(folder: &Path, name: &str, text: &str) -> Result<(), BenchError> {
+    fs::create_dir_all(folder).map_err(BenchError::file(folder))?;
+    let path = folder.join(name);
+    fs::write(&path, text).map_err(BenchError::file(&path))
 }
 
 /// The tools to compare, and those that are not installed.
-fn find_tools(psh: &Path) -> Result<(Vec<InstalledTool>, Vec<Tool>), BenchError> {
+pub(crate) fn find_tools(programs: &Programs) -> Result<(Vec<InstalledTool>, Vec<Tool>), BenchError> {
     if find_program("ssh").is_none() {
         return Err(BenchError::MissingProgram("ssh"));
     }
-    let installed: Vec<InstalledTool> = Tool::ALL.iter().filter_map(|tool| InstalledTool::find(*tool, psh)).collect();
+    let installed: Vec<InstalledTool> =
+        Tool::ALL.iter().filter_map(|tool| InstalledTool::find(*tool, programs)).collect();
     let is_missing = |tool: &Tool| !installed.iter().any(|found| found.tool == *tool);
     let missing = Tool::ALL.into_iter().filter(is_missing).collect();
     Ok((installed, missing))
@@ -61,13 +92,17 @@ async fn rows(
     tools: &[InstalledTool],
     args: &RunArgs,
 ) -> Result<Vec<Row>, BenchError> {
-    let bench = ToolRun { world, workload, parallel: args.parallel, limit: Duration::from_secs(args.limit_secs) };
+    let tools: Vec<&InstalledTool> = tools.iter().filter(|tool| tool.tool.is_for(workload.output)).collect();
+    let site = world.site(workload.kind).expect("hosts are started for every workload");
+    let files = site.write(world.folder(), workload.hosts, workload.key_exchange)?;
+    let limit = Duration::from_secs(args.limit_secs);
+    let bench = ToolRun { world, workload, site, files: &files, limit };
     let mut results: Vec<RowResult> = tools.iter().map(|_| RowResult::Samples(Vec::new())).collect();
-    for round in 0..usize::from(workload.rounds) {
+    for round in 0..usize::from(args.rounds) {
         for turn in 0..tools.len() {
             let index = (round + turn) % tools.len();
             let RowResult::Samples(samples) = &mut results[index] else { continue };
-            match bench.sample(&tools[index]).await? {
+            match bench.sample(tools[index]).await? {
                 Some(sample) => samples.push(sample),
                 None => results[index] = RowResult::Stopped { limit_secs: args.limit_secs },
             }
@@ -80,28 +115,30 @@ async fn rows(
 struct ToolRun<'a> {
     world: &'a World,
     workload: &'a Workload,
-    parallel: u16,
+    site: &'a Site,
+    files: &'a SiteFiles,
     limit: Duration,
 }
 
 impl ToolRun<'_> {
     /// One run; `None` if it took too long and was stopped.
     async fn sample(&self, tool: &InstalledTool) -> Result<Option<Sample>, BenchError> {
-        let Self { world, workload, .. } = self;
-        let job = Job {
-            ssh_config: &world.write_ssh_config(workload.key_exchange)?,
-            host_file: &world.write_host_file(workload.hosts)?,
-            user: world.user(),
-            parallel: self.parallel,
-            command: &workload.command,
-        };
+        let Self { world, workload, site, files, limit } = *self;
         let folder = world.folder();
-        let measured = measure(&tool.command(&job, folder), folder, self.limit).await?;
+        let job = Job {
+            site,
+            files,
+            key_exchange: workload.key_exchange,
+            parallel: workload.parallel,
+            command: &workload.command,
+            folder,
+        };
+        Shape::clear(folder);
+        let measured = measure(&tool.command(&job), folder, limit).await?;
         world.clear().await;
-        let stdout = folder.join("stdout");
-        let opened = File::open(&stdout).map_err(BenchError::file(&stdout))?;
-        let counted = workload.expected.count(BufReader::new(opened));
-        let correct_lines = counted.map_err(BenchError::file(&stdout))?;
+        let lines = tool.tool.shape().lines(folder);
+        let counted = lines.and_then(|lines| workload.expected.count(lines));
+        let correct_lines = counted.map_err(BenchError::file(folder))?;
         let sample = match measured {
             Measured::Ended(usage) => Some(Sample { usage, correct_lines }),
             Measured::TooLong => None,
@@ -119,7 +156,7 @@ impl ToolRun<'_> {
             |sample| format!("CPU {:.2} s, wall {:.2} s", sample.usage.cpu_secs, sample.usage.wall_secs),
         );
         let mut stderr = io::stderr().lock();
-        let _ = writeln!(stderr, "{name}: {ended}, {correct_lines} of {expected} lines");
+        let _ = writeln!(stderr, "{}: {name}: {ended}, {correct_lines} of {expected} lines", self.workload.name);
         if correct_lines < expected {
             let said = fs::read(self.world.folder().join("stderr")).unwrap_or_default();
             for line in String::from_utf8_lossy(&said).lines().take(3) {
@@ -130,8 +167,8 @@ impl ToolRun<'_> {
 }
 
 /// What a reader must know to judge the figures.
-fn conditions(tools: &[InstalledTool], missing: &[Tool], psh: &Path) -> String {
-    let versions: Vec<String> = tools.iter().map(InstalledTool::version).collect();
+pub(crate) fn conditions(tools: &[InstalledTool], missing: &[Tool], psh: &Path) -> String {
+    let versions: Vec<String> = tools.iter().filter_map(InstalledTool::version).collect();
     let missing: Vec<&str> = missing.iter().map(|tool| tool.name()).collect();
     let profile = psh.parent().and_then(Path::file_name).unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
@@ -145,12 +182,12 @@ fn conditions(tools: &[InstalledTool], missing: &[Tool], psh: &Path) -> String {
 }
 
 /// The mean number of running processes in the last minute, or `?`.
-fn load_average() -> String {
+pub(crate) fn load_average() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().next().unwrap_or("?").to_owned()
 }
 
-fn print(text: &str) -> Result<(), BenchError> {
+pub(crate) fn print(text: &str) -> Result<(), BenchError> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(BenchError::Print)
 }

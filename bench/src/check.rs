@@ -12,7 +12,8 @@ pub(crate) const SEQUENCE_LINE_BYTES: usize = 100;
 /// What the hosts print.
 #[derive(Debug, Clone)]
 pub(crate) enum Expected {
-    /// Each host prints one line: `body`, a space, its own address.
+    /// Each host prints one line: `body`, a space, and what sshd sets `SSH_CONNECTION` to, see ssh(1): four words, of
+    /// which the third is its own address. So every line says which host it is from.
     LinePerHost { body: Vec<u8>, addresses: Vec<Ipv4Addr> },
     /// One host prints this many lines of [`sequence_line`].
     Sequence { lines: usize },
@@ -24,6 +25,14 @@ impl Expected {
         match self {
             Self::LinePerHost { addresses, .. } => addresses.len(),
             Self::Sequence { lines } => *lines,
+        }
+    }
+
+    /// How many bytes `lines` correct ones have, without those of their `SSH_CONNECTION`.
+    pub(crate) fn bytes_of(&self, lines: usize) -> usize {
+        match self {
+            Self::LinePerHost { body, .. } => lines * (body.len() + 1),
+            Self::Sequence { .. } => lines * SEQUENCE_LINE_BYTES,
         }
     }
 
@@ -54,11 +63,11 @@ fn count_hosts(body: &[u8], addresses: &[Ipv4Addr], output: impl BufRead) -> io:
     Ok(seen.values().filter(|&&count| count == 1).count())
 }
 
-/// The address that the line of a host ends with, if the line is whole and its prefix does not speak of another host.
+/// The host that a line is from, if the line is whole and its prefix does not speak of another host.
 fn host_of<'line>(body: &[u8], line: &'line [u8]) -> Option<&'line str> {
-    let space = line.iter().rposition(|&byte| byte == b' ')?;
-    let address = &line[space + 1..];
-    let prefix = line[..space].strip_suffix(body)?;
+    let mut words = line.rsplitn(5, |&byte| byte == b' ');
+    let [_server_port, address, _client_port, _client] = [words.next()?, words.next()?, words.next()?, words.next()?];
+    let prefix = words.next()?.strip_suffix(body)?;
     let mut words = prefix.split(|byte| !byte.is_ascii_digit() && *byte != b'.');
     let right_host = prefix.is_empty() || words.any(|word| word == address);
     right_host.then(|| std::str::from_utf8(address).ok()).flatten()
@@ -102,17 +111,19 @@ mod tests {
 
     #[test]
     fn line_of_each_host_counts_once_and_under_its_own_name_only() {
+        let one = "hi 127.0.0.1 999 127.1.0.1 22";
+        let eleven = "hi 127.0.0.1 998 127.1.0.11 22";
         let cases = [
-            ("127.1.0.1: hi 127.1.0.1\n127.1.0.11: hi 127.1.0.11\n", 2),
-            ("127.1.0.11 | hi 127.1.0.11\n127.1.0.1  | hi 127.1.0.1\n", 2),
-            ("hi 127.1.0.1\nhi 127.1.0.11", 2),
-            ("hi 127.1.0.1\n", 1),
-            ("[1] 01:02:03 [SUCCESS] 127.1.0.1\n", 0),
-            ("127.1.0.11: hi 127.1.0.1\n", 0),
-            ("hi 127.1.0.1\nhi 127.1.0.1\n", 0),
-            ("hi 127.1.0.1hi 127.1.0.11\n", 0),
-            ("hi 127.9.9.9\n\n \n", 0),
-            ("hi\n127.1.0.1\n", 0),
+            (format!("127.1.0.1: {one}\n127.1.0.11: {eleven}\n"), 2),
+            (format!("127.1.0.11 | {eleven}\n127.1.0.1  | {one}\n"), 2),
+            (format!("{one}\n{eleven}"), 2),
+            (format!("{one}\n"), 1),
+            ("[1] 01:02:03 [SUCCESS] 127.1.0.1\n".to_owned(), 0),
+            (format!("127.1.0.11: {one}\n"), 0),
+            (format!("{one}\n{one}\n"), 0),
+            (format!("{one}{eleven}\n"), 0),
+            ("hi 127.0.0.1 999 127.9.9.9 22\n\n    \n".to_owned(), 0),
+            ("hi 127.0.0.1 999\n127.1.0.1 22\n".to_owned(), 0),
         ];
         for (output, correct) in cases {
             assert_eq!(greeting().count(output.as_bytes()).unwrap(), correct, "{output:?}");

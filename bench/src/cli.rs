@@ -19,6 +19,8 @@ pub(crate) struct BenchArgs {
 pub(crate) enum Action {
     /// Start the servers, run every tool in turn, print the tables, remove everything
     Run(RunArgs),
+    /// Count the round trips of each tool to a host that is far away
+    Link(LinkArgs),
     /// Run one program and write what it used to a file
     #[command(hide = true)]
     Measure(MeasureArgs),
@@ -26,33 +28,78 @@ pub(crate) enum Action {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Number of hosts of the workload "commands"
-    #[arg(short = 'n', long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    pub(crate) hosts: u16,
+    /// Numbers of hosts of the workload "commands", on real OpenSSH servers
+    #[arg(short = 'n', long, value_delimiter = ',', default_value = "10,100,500", value_parser = host_count())]
+    pub(crate) hosts: Vec<u16>,
 
     /// Hosts worked on at once, by every tool
     #[arg(short, long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) parallel: u16,
 
-    /// Runs of each tool in the workload "commands"; odd, so that the median is one of them
-    #[arg(long, default_value_t = 5, value_parser = odd)]
-    pub(crate) rounds: u16,
+    /// Numbers of hosts of the workload "simulated"
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000", value_parser = host_count())]
+    pub(crate) simulated_hosts: Vec<u16>,
 
-    /// Runs of each tool in the workloads with much output; odd
+    /// Simulated hosts worked on at once, by every tool
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) simulated_parallel: u16,
+
+    /// Runs of each tool in a workload; odd, so that the median is one of them
     #[arg(long, default_value_t = 3, value_parser = odd)]
-    pub(crate) bulk_rounds: u16,
+    pub(crate) rounds: u16,
 
     /// Only this workload; repeatable
     #[arg(long, value_enum)]
     pub(crate) only: Vec<WorkloadName>,
 
+    /// Only with this key exchange, where a workload is run with more than one
+    #[arg(long, value_enum)]
+    pub(crate) key_exchange: Option<KeyExchange>,
+
     /// Seconds after which a run is stopped and its tool left out of the workload
     #[arg(long, default_value_t = 180)]
     pub(crate) limit_secs: u64,
 
+    /// Write a table and a plot of each workload into this folder
+    #[arg(long)]
+    pub(crate) results: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) programs: ProgramArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LinkArgs {
+    /// Milliseconds from here to the host and back
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(10..=1000))]
+    pub(crate) rtt_ms: u64,
+
+    /// Runs of each tool; odd, so that the median is one of them
+    #[arg(long, default_value_t = 5, value_parser = odd)]
+    pub(crate) rounds: u16,
+
+    /// Write the table into this folder
+    #[arg(long)]
+    pub(crate) results: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) programs: ProgramArgs,
+}
+
+/// Where the programs are that are not looked up in PATH.
+#[derive(Debug, Args)]
+pub(crate) struct ProgramArgs {
     /// The psh to measure; by default the one beside this program, of the same profile
     #[arg(long)]
     pub(crate) psh: Option<PathBuf>,
+
+    /// The fleet that simulates hosts; by default the one beside this program
+    #[arg(long)]
+    pub(crate) fleet: Option<PathBuf>,
+
+    /// The folder into which peers/install.sh installed; by default bench-peers in the target folder of this program
+    #[arg(long, env = "FLEET_BENCH_PEERS")]
+    pub(crate) peers: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -70,10 +117,51 @@ pub(crate) struct MeasureArgs {
 pub(crate) enum WorkloadName {
     /// A short command on many hosts
     Commands,
+    /// A short command on very many hosts that are simulated by one process
+    Simulated,
     /// 100 MB of lines from one host
     Bulk,
-    /// A line of 1 MB from each of 50 hosts
+    /// A line of 1 MB from each of 100 hosts
     Wide,
+}
+
+/// Key exchange offered by the clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyExchange {
+    /// Each client's own first choice: a post-quantum hybrid where it and the server have one.
+    Default,
+    /// The same for all.
+    Curve25519,
+}
+
+impl KeyExchange {
+    /// As in the headings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default key exchange",
+            Self::Curve25519 => "curve25519 for all",
+        }
+    }
+
+    /// As in the names of files.
+    pub(crate) fn short_name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Curve25519 => "curve25519",
+        }
+    }
+
+    /// The only one to offer, as it is called on the wire (RFC 8731), if it is not the client's own choice.
+    pub(crate) fn only(self) -> Option<&'static str> {
+        match self {
+            Self::Default => None,
+            Self::Curve25519 => Some("curve25519-sha256"),
+        }
+    }
+}
+
+fn host_count() -> clap::builder::RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=10_000)
 }
 
 fn odd(text: &str) -> Result<u16, String> {

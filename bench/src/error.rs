@@ -19,6 +19,9 @@ pub(crate) enum BenchError {
     #[error("there is no psh at {}; build it with the same profile (cargo build --profile dist -p psh) or name it with --psh", .0.display())]
     NoPsh(PathBuf),
 
+    #[error("no simulated hosts came up (is this a fleet with `sandbox start --simulate`?); its log: {log}")]
+    NoSimulation { log: String },
+
     #[error("{0} is not installed; the benchmark needs OpenSSH's server and client")]
     MissingProgram(&'static str),
 

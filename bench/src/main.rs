@@ -7,9 +7,14 @@ mod bench;
 mod check;
 mod cli;
 mod error;
+mod link;
 mod measure;
+mod output;
+mod plot;
 mod processes;
 mod server;
+mod simulated;
+mod site;
 mod statistics;
 mod table;
 mod tools;
@@ -22,12 +27,13 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Action, BenchArgs, RunArgs};
+use crate::cli::{Action, BenchArgs};
 use crate::error::BenchError;
 
 fn main() -> ExitCode {
     let result = match BenchArgs::parse().action {
-        Action::Run(args) => run(&args),
+        Action::Run(args) => run(bench::run(&args)),
+        Action::Link(args) => run(link::run(&args)),
         Action::Measure(args) => measure::report(&args),
     };
     match result {
@@ -40,11 +46,11 @@ fn main() -> ExitCode {
 }
 
 /// Runs the benchmark until it is done or a signal asks for its end; either way nothing of it is left.
-fn run(args: &RunArgs) -> Result<(), BenchError> {
+fn run(benchmark: impl Future<Output = Result<(), BenchError>>) -> Result<(), BenchError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(BenchError::Runtime)?;
     runtime.block_on(async {
         tokio::select! {
-            result = bench::run(args) => result,
+            result = benchmark => result,
             interrupted = interrupted() => Err(interrupted),
         }
     })

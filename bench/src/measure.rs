@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -13,6 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::MeasureArgs;
 use crate::error::BenchError;
+use crate::processes::{Memory, memory_below};
+
+/// Between two looks at the memory of a program with several processes. A look costs CPU that the program does not get.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What a program and all its descendants used.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -20,8 +25,8 @@ pub(crate) struct Usage {
     /// User and system time.
     pub(crate) cpu_secs: f64,
     pub(crate) wall_secs: f64,
-    /// The largest of the processes, not their sum.
-    pub(crate) max_rss_bytes: u64,
+    /// The most that was held at a time: by a single process as the kernel knows it, by several as seen.
+    pub(crate) peak_memory_bytes: u64,
 }
 
 /// One run of a tool.
@@ -36,19 +41,36 @@ pub(crate) fn report(args: &MeasureArgs) -> Result<(), BenchError> {
     let (program, arguments) = args.command.split_first().expect("clap requires a program");
     let spawn_error = |source| BenchError::Spawn { program: program.display().to_string(), source };
     let start = Instant::now();
+    let mut child = Command::new(program).args(arguments).spawn().map_err(spawn_error)?;
+    let (ended, end) = mpsc::channel();
+    let looker = std::thread::spawn(move || most_memory(&end));
     // The exit status is no part of the result: peers differ in what they return when all is well.
-    Command::new(program).args(arguments).status().map_err(spawn_error)?;
+    let status = child.wait();
     let wall = start.elapsed();
+    drop(ended);
+    let seen = looker.join().unwrap_or_default();
+    status.map_err(BenchError::Runtime)?;
     let used = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(|error| BenchError::Runtime(error.into()))?;
     let micros = [used.user_time(), used.system_time()].map(|time| time.tv_sec() * 1_000_000 + time.tv_usec());
+    // In kibibytes, see getrusage(2).
+    let largest = used.max_rss().unsigned_abs() * 1024;
     let usage = Usage {
         cpu_secs: micros.iter().sum::<i64>() as f64 / 1e6,
         wall_secs: wall.as_secs_f64(),
-        // In kibibytes, see getrusage(2).
-        max_rss_bytes: used.max_rss().unsigned_abs() * 1024,
+        peak_memory_bytes: if seen.processes > 1 { seen.bytes.max(largest) } else { largest },
     };
     let text = serde_json::to_string(&usage).expect("numbers can be written as JSON");
     fs::write(&args.report, text).map_err(BenchError::file(&args.report))
+}
+
+/// The most processes and the most memory that were ever seen below this process, until `end` is dropped.
+fn most_memory(end: &mpsc::Receiver<()>) -> Memory {
+    let mut most = Memory::default();
+    while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+        let now = memory_below(std::process::id());
+        most = Memory { processes: most.processes.max(now.processes), bytes: most.bytes.max(now.bytes) };
+    }
+    most
 }
 
 /// How a measured run ended.

@@ -70,6 +70,31 @@ fn end(choose: impl Fn(&[Process]) -> Vec<i32>) {
     }
 }
 
+/// What some processes hold at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Memory {
+    pub(crate) processes: usize,
+    /// What several of them share, such as a program's code, is counted once in all (`Pss` of proc(5)).
+    pub(crate) bytes: u64,
+}
+
+/// What the processes below `parent` hold now.
+pub(crate) fn memory_below(parent: u32) -> Memory {
+    let parent = i32::try_from(parent).unwrap_or(i32::MAX);
+    let below = below(&[parent], &all());
+    // One that has just ended holds nothing.
+    let rollup = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok();
+    let bytes = below.iter().filter_map(rollup).filter_map(|text| proportional_bytes(&text)).sum();
+    Memory { processes: below.len(), bytes }
+}
+
+/// `Pss:      1234 kB`, see proc(5).
+fn proportional_bytes(rollup: &str) -> Option<u64> {
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kibibytes: u64 = line.strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
 fn own_pid() -> i32 {
     getpid().as_raw_pid()
 }
@@ -128,6 +153,13 @@ mod tests {
         for (stat, process) in cases {
             assert_eq!(parse(stat), process, "{stat:?}");
         }
+    }
+
+    #[test]
+    fn shared_memory_is_counted_in_parts() {
+        let rollup = "00400000-7fff [rollup]\nRss:     9000 kB\nPss:            1500 kB\nPss_Dirty:  1 kB\n";
+        assert_eq!(proportional_bytes(rollup), Some(1500 * 1024));
+        assert_eq!(proportional_bytes("Rss: 1 kB\n"), None);
     }
 
     #[test]

@@ -79,9 +79,19 @@ pub(crate) fn host_key(folder: &Path) -> PathBuf {
 /// Makes an ed25519 key pair at `path` and `path.pub`, and returns the public key without its comment.
 pub(crate) fn generate_key(path: &Path) -> Result<String, BenchError> {
     run_to_end(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path))?;
+    public_key(path)
+}
+
+/// The public half of the key pair at `path`, without its comment.
+pub(crate) fn public_key(path: &Path) -> Result<String, BenchError> {
     let public = path.with_extension("pub");
     let text = fs::read_to_string(&public).map_err(BenchError::file(&public))?;
     Ok(text.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
+}
+
+/// The lines of a `known_hosts` file for hosts with one key.
+pub(crate) fn known_hosts(addresses: &[Ipv4Addr], port: u16, key: &str) -> String {
+    addresses.iter().map(|address| format!("[{address}]:{port} {key}\n")).collect()
 }
 
 fn log(folder: &Path) -> PathBuf {
@@ -177,5 +187,12 @@ mod tests {
         let text = configuration(Path::new("/k"), Path::new("/a"), &addresses, 2200);
         let listen: Vec<&str> = text.lines().filter(|line| line.starts_with("ListenAddress")).collect();
         assert_eq!(listen, ["ListenAddress 127.9.9.1", "ListenAddress 127.9.9.2"]);
+    }
+
+    #[test]
+    fn every_host_is_known_at_its_port() {
+        let addresses = [Ipv4Addr::new(127, 9, 9, 1), Ipv4Addr::new(127, 9, 9, 2)];
+        let lines = "[127.9.9.1]:2200 ssh-ed25519 AAAA\n[127.9.9.2]:2200 ssh-ed25519 AAAA\n";
+        assert_eq!(known_hosts(&addresses, 2200, "ssh-ed25519 AAAA"), lines);
     }
 }

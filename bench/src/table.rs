@@ -2,12 +2,14 @@
 //!
 //! Must not know how it was measured.
 
+use crate::check::Expected;
 use crate::measure::Sample;
 use crate::statistics::Spread;
+use crate::workload::Workload;
 
 const HEADING: &str = "\
-| tool | client CPU, s | x psh | CPU per host, ms | wall, s | x psh | memory, MB | correct lines |
-| --- | --- | --- | --- | --- | --- | --- | --- |
+| tool | client CPU, s | x psh | CPU per host, ms | wall, s | x psh | memory, MB | per host at once, KB | correct bytes |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
 ";
 
 /// All runs of one tool in one workload.
@@ -28,57 +30,66 @@ pub(crate) enum RowResult {
 
 /// Medians and ranges of each tool, and the ratio of its medians to those of the tool named `reference`: unless that one
 /// lost lines, which may have cost it little.
-pub(crate) fn table(rows: &[Row], reference: &str, hosts: usize, expected_lines: usize) -> String {
-    let reference = rows.iter().find(|row| row.tool == reference).and_then(Figures::of);
-    let reference = reference.filter(|figures| figures.correct_lines == expected_lines);
-    let lines = rows.iter().map(|row| match (Figures::of(row), &row.result) {
-        (Some(figures), _) => figures.line(row.tool, reference.as_ref(), hosts, expected_lines),
+pub(crate) fn table(rows: &[Row], reference: &str, workload: &Workload) -> String {
+    let reference = rows.iter().find(|row| row.tool == reference).and_then(|row| Figures::of(&row.result));
+    let reference = reference.filter(|figures| figures.correct_lines == workload.expected.lines());
+    let lines = rows.iter().map(|row| match (Figures::of(&row.result), &row.result) {
+        (Some(figures), _) => line(row.tool, &figures, reference.as_ref(), workload),
         (None, RowResult::Stopped { limit_secs }) => {
-            format!("| {} | - | - | - | stopped after {limit_secs} | - | - | - |\n", row.tool)
+            format!("| {} | - | - | - | stopped after {limit_secs} | - | - | - | - |\n", row.tool)
         }
-        (None, RowResult::Samples(_)) => format!("| {} | - | - | - | - | - | - | - |\n", row.tool),
+        (None, RowResult::Samples(_)) => format!("| {} | - | - | - | - | - | - | - | - |\n", row.tool),
     });
     HEADING.to_owned() + &lines.collect::<String>()
 }
 
-struct Figures {
-    cpu_secs: Spread,
-    wall_secs: Spread,
-    memory_mb: Spread,
+/// The figures of one tool.
+#[derive(Debug, Clone)]
+pub(crate) struct Figures {
+    pub(crate) cpu_secs: Spread,
+    pub(crate) wall_secs: Spread,
+    pub(crate) memory_mb: Spread,
+    /// The fewest of all runs.
     correct_lines: usize,
 }
 
 impl Figures {
-    fn of(row: &Row) -> Option<Self> {
-        let RowResult::Samples(samples) = &row.result else { return None };
+    /// `None` without a run that came to its end.
+    pub(crate) fn of(result: &RowResult) -> Option<Self> {
+        let RowResult::Samples(samples) = result else { return None };
         let spread = |figure: fn(&Sample) -> f64| Spread::of(samples.iter().map(figure));
         Some(Self {
             cpu_secs: spread(|sample| sample.usage.cpu_secs)?,
             wall_secs: spread(|sample| sample.usage.wall_secs)?,
-            memory_mb: spread(|sample| sample.usage.max_rss_bytes as f64 / 1e6)?,
+            memory_mb: spread(|sample| sample.usage.peak_memory_bytes as f64 / 1e6)?,
             correct_lines: samples.iter().map(|sample| sample.correct_lines).min()?,
         })
     }
+}
 
-    fn line(&self, tool: &str, reference: Option<&Self>, hosts: usize, expected_lines: usize) -> String {
-        let ratio = |own: Spread, other: Option<Spread>| match other {
-            Some(other) if other.median > 0.0 => format!("{:.1}", own.median / other.median),
-            _ => "-".to_owned(),
-        };
-        let lines = match self.correct_lines {
-            correct if correct == expected_lines => format!("{correct}"),
-            correct => format!("**{correct} of {expected_lines}**"),
-        };
-        format!(
-            "| {tool} | {cpu} | {cpu_ratio} | {per_host:.1} | {wall} | {wall_ratio} | {memory:.0} | {lines} |\n",
-            cpu = cell(self.cpu_secs),
-            cpu_ratio = ratio(self.cpu_secs, reference.map(|figures| figures.cpu_secs)),
-            per_host = self.cpu_secs.scaled(1000.0 / hosts as f64).median,
-            wall = cell(self.wall_secs),
-            wall_ratio = ratio(self.wall_secs, reference.map(|figures| figures.wall_secs)),
-            memory = self.memory_mb.median,
-        )
-    }
+fn line(tool: &str, figures: &Figures, reference: Option<&Figures>, workload: &Workload) -> String {
+    let ratio = |own: Spread, other: Option<Spread>| match other {
+        Some(other) if other.median > 0.0 => format!("{:.1}", own.median / other.median),
+        _ => "-".to_owned(),
+    };
+    let at_once = workload.hosts.min(usize::from(workload.parallel));
+    format!(
+        "| {tool} | {cpu} | {cpu_ratio} | {per_host:.1} | {wall} | {wall_ratio} | {memory:.0} | {memory_per_host:.0} | {correct} |\n",
+        cpu = cell(figures.cpu_secs),
+        cpu_ratio = ratio(figures.cpu_secs, reference.map(|figures| figures.cpu_secs)),
+        per_host = figures.cpu_secs.scaled(1000.0 / workload.hosts as f64).median,
+        wall = cell(figures.wall_secs),
+        wall_ratio = ratio(figures.wall_secs, reference.map(|figures| figures.wall_secs)),
+        memory = figures.memory_mb.median,
+        memory_per_host = figures.memory_mb.scaled(1000.0 / at_once as f64).median,
+        correct = correct_bytes(&workload.expected, figures.correct_lines),
+    )
+}
+
+/// Those of whole lines; bold where some are missing.
+fn correct_bytes(expected: &Expected, lines: usize) -> String {
+    let (arrived, all) = (expected.bytes_of(lines), expected.bytes_of(expected.lines()));
+    if arrived == all { format!("{all}") } else { format!("**{arrived} of {all}**") }
 }
 
 fn cell(spread: Spread) -> String {
@@ -88,18 +99,32 @@ fn cell(spread: Spread) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::KeyExchange;
     use crate::measure::Usage;
+    use crate::workload::{HostKind, OutputSize};
 
     fn sample(cpu_secs: f64, wall_secs: f64, correct_lines: usize) -> Sample {
-        Sample { usage: Usage { cpu_secs, wall_secs, max_rss_bytes: 12_300_000 }, correct_lines }
+        Sample { usage: Usage { cpu_secs, wall_secs, peak_memory_bytes: 12_300_000 }, correct_lines }
     }
 
     fn row(tool: &'static str, samples: &[Sample]) -> Row {
         Row { tool, result: RowResult::Samples(samples.to_vec()) }
     }
 
+    /// Ten hosts, five at once, and ten lines of 100 bytes.
     fn body(rows: &[Row]) -> Vec<String> {
-        table(rows, "psh", 10, 10).lines().skip(2).map(str::to_owned).collect()
+        let workload = Workload {
+            name: String::new(),
+            title: String::new(),
+            key_exchange: KeyExchange::Default,
+            kind: HostKind::Real,
+            hosts: 10,
+            parallel: 5,
+            command: String::new(),
+            output: OutputSize::Short,
+            expected: Expected::Sequence { lines: 10 },
+        };
+        table(rows, "psh", &workload).lines().skip(2).map(str::to_owned).collect()
     }
 
     #[test]
@@ -109,8 +134,8 @@ mod tests {
         assert_eq!(
             body(&[psh, peer]),
             [
-                "| psh | 0.50 (0.40-0.60) | 1.0 | 50.0 | 2.00 (1.00-3.00) | 1.0 | 12 | 10 |",
-                "| peer | 2.00 (2.00-2.00) | 4.0 | 200.0 | 5.00 (5.00-5.00) | 2.5 | 12 | 10 |",
+                "| psh | 0.50 (0.40-0.60) | 1.0 | 50.0 | 2.00 (1.00-3.00) | 1.0 | 12 | 2460 | 1000 |",
+                "| peer | 2.00 (2.00-2.00) | 4.0 | 200.0 | 5.00 (5.00-5.00) | 2.5 | 12 | 2460 | 1000 |",
             ]
         );
     }
@@ -118,7 +143,7 @@ mod tests {
     #[test]
     fn tool_that_lost_a_line_in_any_run_is_marked_and_gives_no_ratio() {
         let psh = row("psh", &[sample(1.0, 1.0, 10), sample(1.0, 1.0, 9), sample(1.0, 1.0, 10)]);
-        let line = "| psh | 1.00 (1.00-1.00) | - | 100.0 | 1.00 (1.00-1.00) | - | 12 | **9 of 10** |";
+        let line = "| psh | 1.00 (1.00-1.00) | - | 100.0 | 1.00 (1.00-1.00) | - | 12 | 2460 | **900 of 1000** |";
         assert_eq!(body(&[psh]), [line]);
     }
 
@@ -129,8 +154,8 @@ mod tests {
         assert_eq!(
             body(&[psh, peer]),
             [
-                "| psh | - | - | - | stopped after 9 | - | - | - |",
-                "| peer | 2.00 (2.00-2.00) | - | 200.0 | 5.00 (5.00-5.00) | - | 12 | 10 |",
+                "| psh | - | - | - | stopped after 9 | - | - | - | - |",
+                "| peer | 2.00 (2.00-2.00) | - | 200.0 | 5.00 (5.00-5.00) | - | 12 | 2460 | 1000 |",
             ]
         );
     }

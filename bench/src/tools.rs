@@ -5,12 +5,27 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::cli::{KeyExchange, ProgramArgs};
 use crate::error::BenchError;
+use crate::output::Shape;
+use crate::site::{Site, SiteFiles};
+use crate::workload::OutputSize;
 
-/// A tool of the comparison.
+/// The drivers of the Python libraries, written to a file when they are run.
+const PARALLEL_SSH_LIBRARY: &str = include_str!("../peers/parallel_ssh.py");
+const ASYNCSSH: &str = include_str!("../peers/asyncssh_run.py");
+
+/// A tool of the comparison, or a way to use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tool {
     Psh,
+    PshBlocks,
+    PshFiles,
+    PshJson,
+    PshDedup,
+    Bssh,
+    ParallelSshLibrary,
+    Asyncssh,
     ParallelSsh,
     Pdsh,
     Clush,
@@ -20,70 +35,178 @@ pub(crate) enum Tool {
 /// One task for any tool.
 #[derive(Debug)]
 pub(crate) struct Job<'a> {
-    /// For ssh(1) and for psh; names the user, the port, the key and `known_hosts`.
-    pub(crate) ssh_config: &'a Path,
-    /// One host per line.
-    pub(crate) host_file: &'a Path,
-    /// pdsh passes ssh a user of its own choice unless it is told.
-    pub(crate) user: &'a str,
+    pub(crate) site: &'a Site,
+    pub(crate) files: &'a SiteFiles,
+    pub(crate) key_exchange: KeyExchange,
     pub(crate) parallel: u16,
     /// For the remote shell.
     pub(crate) command: &'a str,
+    /// The tool's home and working folder.
+    pub(crate) folder: &'a Path,
 }
 
 impl Tool {
-    pub(crate) const ALL: [Self; 5] = [Self::Psh, Self::ParallelSsh, Self::Pdsh, Self::Clush, Self::Xargs];
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Psh,
+        Self::PshBlocks,
+        Self::PshFiles,
+        Self::PshJson,
+        Self::PshDedup,
+        Self::Bssh,
+        Self::ParallelSshLibrary,
+        Self::Asyncssh,
+        Self::ParallelSsh,
+        Self::Pdsh,
+        Self::Clush,
+        Self::Xargs,
+    ];
 
     /// As in the tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Psh => "psh",
-            Self::ParallelSsh => "parallel-ssh -P",
+            Self::PshBlocks => "psh -i",
+            Self::PshFiles => "psh -o",
+            Self::PshJson => "psh --json",
+            Self::PshDedup => "psh -d",
+            Self::Bssh => "bssh",
+            Self::ParallelSshLibrary => "parallel-ssh (library)",
+            Self::Asyncssh => "asyncssh",
+            Self::ParallelSsh => "pssh -P",
             Self::Pdsh => "pdsh -R ssh",
             Self::Clush => "clush",
             Self::Xargs => "xargs -P ssh",
         }
     }
 
-    /// The file name of its program.
-    fn program(self) -> &'static str {
+    /// Whether the tool is of use for such output: other ways to show it than the usual only for much of it.
+    pub(crate) fn is_for(self, output: OutputSize) -> bool {
+        output == OutputSize::Much || self == Self::Psh || !self.is_psh()
+    }
+
+    /// Where the output is, and how it looks.
+    pub(crate) fn shape(self) -> Shape {
         match self {
-            Self::Psh => "psh",
-            // Debian's name; pssh there is PuTTY's.
-            Self::ParallelSsh => "parallel-ssh",
-            Self::Pdsh => "pdsh",
-            Self::Clush => "clush",
-            Self::Xargs => "xargs",
+            Self::PshFiles => Shape::Files,
+            Self::PshJson => Shape::Json,
+            _ => Shape::Lines,
         }
     }
 
-    /// Streams the output as the tool does by default; parallel-ssh shows none by default, and kills after 60 s.
+    fn is_psh(self) -> bool {
+        self.psh_flag().is_some()
+    }
+
+    /// The flag that chooses the way to show output, for psh.
+    fn psh_flag(self) -> Option<&'static str> {
+        match self {
+            Self::Psh => Some(""),
+            Self::PshBlocks => Some("-i"),
+            Self::PshFiles => Some("-oout"),
+            Self::PshJson => Some("--json"),
+            Self::PshDedup => Some("--dedup"),
+            _ => None,
+        }
+    }
+
+    /// The script that uses the library, for tools that are one.
+    fn driver(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::ParallelSshLibrary => Some(("pssh", PARALLEL_SSH_LIBRARY)),
+            Self::Asyncssh => Some(("asyncssh", ASYNCSSH)),
+            _ => None,
+        }
+    }
+
+    /// Streams the output as the tool does by default; pssh shows none by default, and kills after 60 s.
     fn arguments(self, job: &Job<'_>) -> Vec<String> {
-        let config = job.ssh_config.display();
-        let hosts = job.host_file.display();
-        let (parallel, command) = (job.parallel, job.command);
+        let config = job.files.ssh_config.display();
+        let hosts = job.files.hosts.display();
+        let (user, parallel) = (&job.site.user, job.parallel);
         let words: Vec<String> = match self {
-            Self::Psh => vec![format!("-F{config}"), format!("-h{hosts}"), format!("-p{parallel}"), "--".into()],
+            Self::Psh | Self::PshBlocks | Self::PshFiles | Self::PshJson | Self::PshDedup => {
+                let flag = self.psh_flag().filter(|flag| !flag.is_empty()).map(str::to_owned);
+                let shared = [format!("-F{config}"), format!("-h{hosts}"), format!("-p{parallel}"), "--".into()];
+                flag.into_iter().chain(shared).collect()
+            }
+            Self::Bssh => vec![
+                format!("-H^{hosts}"),
+                format!("-l{user}"),
+                format!("-p{}", job.site.port),
+                format!("-i{}", job.site.key.display()),
+                format!("-F{config}"),
+                format!("--parallel={parallel}"),
+                "--strict-host-key-checking=yes".into(),
+            ],
+            Self::ParallelSshLibrary | Self::Asyncssh => library_arguments(job),
             Self::ParallelSsh => {
                 vec!["-P".into(), "-t0".into(), format!("-p{parallel}"), format!("-x-F {config}"), format!("-h{hosts}")]
             }
-            Self::Pdsh => {
-                vec!["-Rssh".into(), format!("-l{}", job.user), format!("-f{parallel}"), format!("-w^{hosts}")]
-            }
+            Self::Pdsh => vec!["-Rssh".into(), format!("-l{user}"), format!("-f{parallel}"), format!("-w^{hosts}")],
             Self::Clush => {
                 vec!["-n".into(), format!("-f{parallel}"), format!("-o-F {config}"), format!("--hostfile={hosts}")]
             }
-            Self::Xargs => vec![
-                format!("-a{hosts}"),
-                format!("-P{parallel}"),
-                "-I{}".into(),
-                "ssh".into(),
-                "-n".into(),
-                format!("-F{config}"),
-                "{}".into(),
-            ],
+            Self::Xargs => {
+                let ssh = ["-I{}", "ssh", "-n"].map(str::to_owned);
+                let shared = [format!("-a{hosts}"), format!("-P{parallel}")];
+                shared.into_iter().chain(ssh).chain([format!("-F{config}"), "{}".into()]).collect()
+            }
         };
-        words.into_iter().chain([command.to_owned()]).collect()
+        words.into_iter().chain([job.command.to_owned()]).collect()
+    }
+}
+
+fn library_arguments(job: &Job<'_>) -> Vec<String> {
+    let exchange = job.key_exchange.only().map(|name| format!("--kex={name}"));
+    let shared = [
+        format!("--hosts={}", job.files.hosts.display()),
+        format!("--user={}", job.site.user),
+        format!("--port={}", job.site.port),
+        format!("--key={}", job.site.key.display()),
+        format!("--known-hosts={}", job.site.known_hosts.display()),
+        format!("--parallel={}", job.parallel),
+    ];
+    exchange.into_iter().chain(shared).chain(["--command".to_owned()]).collect()
+}
+
+/// Where tools are looked for.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    pub(crate) psh: PathBuf,
+    pub(crate) fleet: PathBuf,
+    peers: PathBuf,
+}
+
+impl Programs {
+    /// Where the arguments say, or beside this program.
+    pub(crate) fn find(args: &ProgramArgs) -> Result<Self, BenchError> {
+        let own = std::env::current_exe().map_err(BenchError::Runtime)?;
+        let beside = |given: &Option<PathBuf>, name| given.clone().unwrap_or_else(|| own.with_file_name(name));
+        let psh = beside(&args.psh, "psh");
+        // The tools run in a folder of their own.
+        let psh = std::fs::canonicalize(&psh).map_err(|_| BenchError::NoPsh(psh))?;
+        let peers = args.peers.clone().unwrap_or_else(|| own.with_file_name("../bench-peers"));
+        let peers = std::path::absolute(peers).map_err(BenchError::Runtime)?;
+        Ok(Self { psh, fleet: beside(&args.fleet, "fleet"), peers })
+    }
+
+    fn path_of(&self, tool: Tool) -> Option<PathBuf> {
+        let there = |path: PathBuf| path.is_file().then_some(path);
+        match tool {
+            Tool::PshDedup => there(self.psh.clone()).filter(|psh| says(Command::new(psh).arg("--help"), "--dedup")),
+            _ if tool.is_psh() => there(self.psh.clone()),
+            Tool::Bssh => there(self.peers.join("bin/bssh")).or_else(|| find_program("bssh")),
+            Tool::ParallelSshLibrary | Tool::Asyncssh => {
+                let (module, _) = tool.driver()?;
+                let imports = |python: &PathBuf| says(Command::new(python).arg("-c").arg(version_of(module)), "");
+                there(self.peers.join("venv/bin/python")).or_else(|| find_program("python3")).filter(imports)
+            }
+            // Debian's name; pssh there is PuTTY's.
+            Tool::ParallelSsh => find_program("parallel-ssh"),
+            Tool::Pdsh => find_program("pdsh"),
+            Tool::Clush => find_program("clush"),
+            _ => find_program("xargs"),
+        }
     }
 }
 
@@ -95,31 +218,52 @@ pub(crate) struct InstalledTool {
 }
 
 impl InstalledTool {
-    /// psh is at `psh`, the others are looked up.
-    pub(crate) fn find(tool: Tool, psh: &Path) -> Option<Self> {
-        let path = match tool {
-            Tool::Psh => Some(psh.to_owned()).filter(|path| path.is_file()),
-            _ => find_program(tool.program()),
-        }?;
-        Some(Self { tool, path })
+    pub(crate) fn find(tool: Tool, programs: &Programs) -> Option<Self> {
+        Some(Self { tool, path: programs.path_of(tool)? })
     }
 
-    /// The command line of `job`, in an environment with nothing of the user's, whose home is `home`.
-    pub(crate) fn command(&self, job: &Job<'_>, home: &Path) -> Command {
+    /// The command line of `job`, in an environment with nothing of the user's.
+    pub(crate) fn command(&self, job: &Job<'_>) -> Command {
         let mut command = Command::new(&self.path);
-        command.args(self.tool.arguments(job));
-        command.env("HOME", home).env("LANG", "C.UTF-8").env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        if let Some((_, script)) = self.tool.driver() {
+            command.args(["-c", script]);
+        }
+        command.args(self.tool.arguments(job)).current_dir(job.folder);
+        command
+            .env("HOME", job.folder)
+            .env("LANG", "C.UTF-8")
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
         if self.tool == Tool::Pdsh {
-            command.env("PDSH_SSH_ARGS_APPEND", format!("-F {}", job.ssh_config.display()));
+            command.env("PDSH_SSH_ARGS_APPEND", format!("-F {}", job.files.ssh_config.display()));
         }
         command
     }
 
-    /// The first line that it says about its version.
-    pub(crate) fn version(&self) -> String {
-        let flag = if self.tool == Tool::Pdsh { "-V" } else { "--version" };
-        version_line(Command::new(&self.path).arg(flag), self.tool.program())
+    /// The first line that it says about its version; none for other ways to use the same tool.
+    pub(crate) fn version(&self) -> Option<String> {
+        let mut command = Command::new(&self.path);
+        match self.tool {
+            Tool::PshBlocks | Tool::PshFiles | Tool::PshJson | Tool::PshDedup => return None,
+            Tool::Pdsh => command.arg("-V"),
+            tool => match tool.driver() {
+                Some((module, _)) => command.arg("-c").arg(version_of(module)),
+                None => command.arg("--version"),
+            },
+        };
+        Some(version_line(&mut command, self.tool.name().split(' ').next().unwrap_or_default()))
     }
+}
+
+/// Python that says the version of a module's package, or fails.
+fn version_of(module: &str) -> String {
+    // Their modules do not both know it.
+    let package = if module == "pssh" { "parallel-ssh" } else { module };
+    format!("import {module}, importlib.metadata as m; print(m.version('{package}'))")
+}
+
+/// Whether a command succeeds and says this.
+fn says(command: &mut Command, text: &str) -> bool {
+    run_to_end(command).is_ok_and(|said| said.contains(text))
 }
 
 /// The first line of a program's version, after the program's name.
@@ -160,20 +304,41 @@ mod tests {
 
     #[test]
     fn every_tool_gets_the_same_job() {
+        let site = Site {
+            addresses: Vec::new(),
+            port: 2200,
+            user: "someone".to_owned(),
+            key: "/b/key".into(),
+            known_hosts: "/b/known".into(),
+        };
+        let files = SiteFiles { ssh_config: "/b/config".into(), hosts: "/b/hosts".into() };
         let job = Job {
-            ssh_config: Path::new("/b/config"),
-            host_file: Path::new("/b/hosts"),
-            user: "someone",
+            site: &site,
+            files: &files,
+            key_exchange: KeyExchange::Curve25519,
             parallel: 7,
             command: "echo hi $USER",
+            folder: Path::new("/b"),
         };
         for tool in Tool::ALL {
-            let words = InstalledTool { tool, path: tool.program().into() }.command(&job, Path::new("/b"));
+            let words = InstalledTool { tool, path: "tool".into() }.command(&job);
             let shown = format!("{:?} {:?}", words.get_args(), words.get_envs());
-            for part in ["-F", "/b/config", "/b/hosts", "7"] {
+            let login: &[&str] = match tool.driver() {
+                Some(_) => &["someone", "2200", "/b/key", "curve25519-sha256"],
+                None => &["-F", "/b/config"],
+            };
+            for part in login.iter().chain(&["/b/hosts", "7"]) {
                 assert!(shown.contains(part), "{part} in {shown}");
             }
             assert_eq!(words.get_args().last(), Some(job.command.as_ref()), "{tool:?}");
         }
+    }
+
+    #[test]
+    fn other_ways_to_show_output_are_measured_only_where_there_is_much() {
+        let short: Vec<Tool> = Tool::ALL.into_iter().filter(|tool| tool.is_for(OutputSize::Short)).collect();
+        assert_eq!(short.iter().filter(|tool| tool.is_psh()).count(), 1);
+        assert_eq!(short.len(), 8);
+        assert!(Tool::ALL.into_iter().all(|tool| tool.is_for(OutputSize::Much)));
     }
 }

@@ -239,8 +239,14 @@ impl Shared {
 
     fn push(&self, work: Work) {
         let mut queue = self.lock();
-        if !queue.gone {
-            queue.work.push_back(work);
+        if queue.gone {
+            return;
+        }
+        let is_first = queue.work.is_empty();
+        queue.work.push_back(work);
+        drop(queue);
+        // Only at an empty queue does the thread wait. Woken under the lock, it would at once wait for that.
+        if is_first {
             self.filled.notify_one();
         }
     }

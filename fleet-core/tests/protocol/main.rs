@@ -9,6 +9,7 @@ mod support;
 mod command;
 mod connect;
 mod jump;
+mod round_trips;
 mod scale;
 mod stop;
 mod traps;

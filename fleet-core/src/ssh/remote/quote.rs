@@ -34,7 +34,7 @@ pub(super) fn login_shell_text(bytes: &[u8]) -> Vec<u8> {
             b'\n' => text.extend_from_slice(br"\n"),
             b' '..=b'~' if !b"'\\!".contains(&byte) => text.push(byte),
             // Always three digits after the 0, so that a digit that follows is not taken for one of them.
-            _ => text.extend_from_slice(format!("\\0{byte:03o}").as_bytes()),
+            _ => text.extend([b'\\', b'0', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]),
         }
     }
     text

@@ -1,5 +1,6 @@
 //! What the tests share: a sandbox and a way to its hosts, commands to run there, and witnesses of what happened.
 
+mod distance;
 mod job;
 mod processes;
 mod relay;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+pub(crate) use distance::Distance;
 pub(crate) use job::{Input, Job, Transcript, Witness, run_to_end};
 pub(crate) use processes::{Marker, temporary_file_bytes};
 use relay::Relay;
