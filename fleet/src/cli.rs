@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use fleet_sandbox::{Fault, Roles};
+use fleet_sandbox::{Fault, Roles, SIMULATED_COMMANDS};
 
 use crate::{demo, sandbox};
 
@@ -63,6 +63,9 @@ pub(crate) struct StartArgs {
     /// Let hosts misbehave: names or roles, a colon and a fault, as in web01,web02:latency=50ms (repeatable)
     #[arg(long = "fault", value_name = "HOSTS:FAULT", value_parser = parse_fault, long_help = fault_help())]
     pub(crate) faults: Vec<HostFault>,
+    /// Answer a few commands without running any, so that thousands of hosts fit on one machine
+    #[arg(long, long_help = simulate_help())]
+    pub(crate) simulate: bool,
     /// Serve in this process until Ctrl-C
     #[arg(long)]
     pub(crate) foreground: bool,
@@ -140,6 +143,13 @@ fn fault_help() -> String {
     format!(
         "Let hosts misbehave: names or roles, a colon and a fault, as in web01,web02:latency=50ms (repeatable)\n\n\
          Faults: {faults}"
+    )
+}
+
+fn simulate_help() -> String {
+    format!(
+        "Answer a few commands without running any, so that thousands of hosts fit on one machine\n\n\
+         Connections, logins, channels, faults and files are as ever. Commands: {SIMULATED_COMMANDS}"
     )
 }
 
