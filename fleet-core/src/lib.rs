@@ -8,6 +8,7 @@ pub mod fanout;
 pub mod host;
 pub mod hostset;
 pub mod inventory;
+mod memory;
 pub mod outcome;
 pub mod render;
 pub mod run;

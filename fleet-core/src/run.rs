@@ -11,6 +11,7 @@ use crate::cli::{Failure, Password, Prepared, Purpose, TerminalPrompt};
 use crate::descriptors;
 use crate::fanout::{Fanout, Finished, Signals, Task};
 use crate::host::Host;
+use crate::memory;
 use crate::outcome::ExitStatus;
 use crate::render::{self, HostLabel, RenderError};
 use crate::select::{IdleExclude, Selected};
@@ -34,6 +35,7 @@ pub fn run<T: Task>(
     if prepared.purpose == Purpose::List {
         return list(&prepared.selected);
     }
+    memory::use_small_pages();
     let threads = std::thread::available_parallelism().map_or(2, NonZeroUsize::get).clamp(2, MOST_THREADS);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
