@@ -1,53 +1,73 @@
 //! Thousands of hosts, on the embedded fleet: what happens at the limits of this machine.
+//!
+//! Where commands are simulated, the connections are as real as ever: the memory and the work measured are psh's own.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::collections::HashMap;
 
-use fleet_tests::{Finished, TestEnv, program};
+use fleet_tests::{Finished, Fleet};
 
-/// An embedded fleet in a process of its own, gone with this value.
-struct Fleet {
-    env: TestEnv,
-    dir: String,
+/// Says on stderr how many KiB the program behind it held at most.
+const PEAK: [&str; 3] = [
+    "python3",
+    "-c",
+    "import resource, subprocess, sys\n\
+     code = subprocess.run(sys.argv[1:]).returncode\n\
+     print('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)\n\
+     sys.exit(code)",
+];
+
+/// What psh may hold, in KiB: its code and the runtime's threads; for each host its name, configuration, key and outcome;
+/// and for each session that is open at once.
+const BASE_KIB: usize = 40 << 10;
+const HOST_KIB: usize = 4;
+const SESSION_KIB: usize = 100;
+
+/// Asserts that all that `hosts` simulated hosts said has come, each line under its host's name and in order, and that
+/// `psh`, with `parallel` sessions at once, needed no more memory than it may.
+fn expect_every_byte(hosts: usize, parallel: usize) {
+    const LINES: usize = 20;
+    let fleet = Fleet::start(&["--simulate", "-n", &hosts.to_string()]);
+    let command = format!("echo $FLEET_HOST; seq 2 {LINES}");
+    let run = fleet.psh_under(&PEAK, &["-g", "*", "-p", &parallel.to_string(), &command]).finish().expect_code(0);
+    let run = run.expect_stderr(&format!("{hosts} ok")).expect_nowhere("instead of");
+
+    let text = run.stdout_text();
+    let mut said: HashMap<&str, Vec<&str>> = HashMap::new();
+    for line in text.lines() {
+        let (name, line) = line.split_once(':').expect("a line under its name");
+        said.entry(name).or_default().push(line.trim_start());
+    }
+    assert_eq!(said.len(), hosts);
+    for (name, lines) in said {
+        let rest = (2..=LINES).map(|number| number.to_string());
+        let expected: Vec<String> = std::iter::once(name.to_owned()).chain(rest).collect();
+        assert_eq!(lines, expected, "{name}");
+    }
+    let peak = peak_kib(&run);
+    let most = BASE_KIB + HOST_KIB * hosts + SESSION_KIB * parallel;
+    assert!(peak < most, "{peak} KiB for {hosts} hosts, {parallel} at once: at most {most}");
 }
 
-impl Fleet {
-    fn start(hosts: usize) -> Self {
-        let env = TestEnv::new();
-        let dir = env.path().join("fleet").display().to_string();
-        env.fleet(["sandbox", "start", "--dir", &dir, "-n", &hosts.to_string()]).finish().expect_code(0);
-        Self { env, dir }
-    }
-
-    /// Runs `psh` on all hosts, with at most 256 open files.
-    fn psh(&self, arguments: &[&str]) -> Finished {
-        let psh = self.env.psh_path();
-        let limited = [["--nofile=256:256", psh.as_str(), "-g", "*"].as_slice(), arguments].concat();
-        let run = self.env.run(&program("prlimit"), limited).env("FLEET_CONFIG", format!("{}/fleet.toml", self.dir));
-        run.patience(Duration::from_secs(300)).finish()
-    }
+fn peak_kib(run: &Finished) -> usize {
+    let text = run.stderr_text();
+    let line = text.lines().find_map(|line| line.strip_prefix("peak ")).expect("the line of PEAK");
+    line.parse().expect("a number")
 }
 
-impl Drop for Fleet {
-    fn drop(&mut self) {
-        let _ = self.env.fleet(["sandbox", "stop", "--dir", &self.dir]).finish();
-    }
+#[test]
+fn a_thousand_hosts_at_once_lose_no_byte_and_need_little_memory() {
+    expect_every_byte(1000, 1000);
+}
+
+#[test]
+fn ten_thousand_hosts_500_at_once_lose_no_byte_and_need_little_memory() {
+    expect_every_byte(10_000, 500);
 }
 
 #[test]
 fn two_thousand_hosts_all_succeed_within_256_open_files_and_the_lower_fan_out_is_said() {
-    let run = Fleet::start(2000).psh(&["-p", "500", "echo $FLEET_INDEX"]).expect_code(0);
+    let fleet = Fleet::start(&["--simulate", "-n", "2000"]);
+    let arguments = ["-g", "*", "-p", "500", "echo $FLEET_INDEX"];
+    let run = fleet.psh_under(&["prlimit", "--nofile=256:256"], &arguments).finish().expect_code(0);
     run.expect_stderr("instead of 500").expect_stderr("2000 ok");
-}
-
-#[test]
-fn every_line_of_two_thousand_hosts_is_under_its_own_name() {
-    let run = Fleet::start(2000).psh(&["-p", "64", "echo $FLEET_HOST"]).expect_code(0);
-    let text = run.stdout_text().into_owned();
-    let names: BTreeSet<&str> = text
-        .lines()
-        .map(|line| line.split_once(':').filter(|(name, said)| *name == said.trim()).expect("a line under its name").0)
-        .collect();
-    assert_eq!(names.len(), 2000);
-    assert!(!run.stderr_text().contains("instead of"), "64 at once fit: {run}");
 }
