@@ -66,14 +66,3 @@ fn ctrl_c_stops_the_commands_for_certain() {
     };
     assert_eq!(run(&simulated), run(&real));
 }
-
-#[test]
-fn a_client_that_is_killed_leaves_no_simulated_command() {
-    let fleet = Fleet::start(&["-n", HOSTS, "--simulate"]);
-    let running = fleet.psh(&["-g", "*", "echo go; sleep 1000"]).start();
-    running.wait_for_stdout("go");
-    running.signal(Signal::KILL);
-    assert_eq!(running.finish().signal, Some(9));
-    // The hosts still answer.
-    let _ = fleet.psh(&["-g", "*", "true"]).finish().expect_code(0);
-}

@@ -1,11 +1,13 @@
 //! Simulated hosts as a client sees them: what they answer, what they refuse, and how their commands end.
 
 use fleet_sandbox::Sandbox;
-use russh::{ChannelMsg, Pty, Sig};
+use russh::client::Msg;
+use russh::{Channel, ChannelMsg, Pty, Sig};
 use russh_sftp::client::SftpSession;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
-use crate::client::{Client, log_in, read, until};
+use crate::client::{Client, DEADLINE, log_in, read, until};
 
 async fn simulated() -> (TempDir, Sandbox, Client) {
     let dir = tempfile::tempdir().unwrap();
@@ -127,5 +129,49 @@ async fn a_home_is_made_for_the_first_who_asks_for_files() {
     sftp.write("file", b"here").await.unwrap_err();
     sftp.create("file").await.unwrap();
     assert!(home.join("file").exists());
+    sandbox.stop().await;
+}
+
+/// The lines of a wrapper that a simulated host reads.
+fn wrapper(program: &str) -> String {
+    let text = program.replace('\'', r"\0047").replace('\n', r"\n");
+    format!("exec env 'FLEET_PROGRAM={text}' /bin/sh -c 'eval \"$(printf %b \"$FLEET_PROGRAM\")\"'")
+}
+
+/// Reads the announcement of a wrapped command, and the number of its process in it.
+async fn announced(channel: &mut Channel<Msg>) -> String {
+    match timeout(DEADLINE, channel.wait()).await.unwrap() {
+        Some(ChannelMsg::ExtendedData { data, .. }) => {
+            let text = std::str::from_utf8(&data).unwrap();
+            text.strip_prefix("\x1efleet 00ff ").unwrap().split(' ').next().unwrap().to_owned()
+        }
+        other => panic!("no announcement: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_wrapped_command_announces_itself_and_can_be_stopped_from_another_channel() {
+    let (_dir, sandbox, client) = simulated().await;
+    let wrapped = "token=00ff grace=5\ncontrol=3\nset -- \"${SHELL:-/bin/sh}\" 'sleep 1000' \"$(keep)\"\nexport A=1\n";
+    let stopper = |pid: &str, work: &str| wrapper(&format!("token=00ff grace=5\npid={pid} keeper=- start=1\n{work}\n"));
+    const GONE: &str = "\x1efleet 00ff gone\n";
+
+    let mut command = client.start(&wrapper(wrapped)).await;
+    let pid = announced(&mut command).await;
+    assert_eq!(client.run(&stopper(&pid, "stop")).await.text(), GONE);
+    assert_eq!(read(command).await.signal.as_deref(), Some("TERM"));
+    // Nothing is left to stop; a keeper says nothing then.
+    assert_eq!(client.run(&stopper(&pid, "stop")).await.text(), GONE);
+    assert_eq!(client.run(&stopper(&pid, "watch\nstop")).await.text(), "");
+
+    let mut command = client.start(&wrapper(wrapped)).await;
+    let pid = announced(&mut command).await;
+    assert_eq!(client.run(&stopper(&pid, "watch\nstop")).await.text(), GONE);
+    assert_eq!(read(command).await.signal.as_deref(), Some("TERM"));
+
+    let mut command = client.start(&wrapper(wrapped)).await;
+    announced(&mut command).await;
+    command.eof().await.unwrap();
+    assert_eq!(read(command).await.signal.as_deref(), Some("TERM"), "the control line has ended");
     sandbox.stop().await;
 }
