@@ -1,7 +1,9 @@
 //! One input, read once, for any number of hosts that take it at their own pace.
 //!
 //! What was read stays in an unlinked temporary file until the run ends: hosts whose turn comes late start at the
-//! first byte, a slow one holds nobody up, and memory stays small. Must not know hosts or SSH.
+//! first byte, a slow one holds nobody up, and memory stays small. Nothing is given back before the end: as long as one
+//! host waits for its turn or connects, every byte is still wanted, and disk space that could be freed after that is not
+//! worth its bookkeeping. Must not know hosts or SSH.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -10,6 +10,7 @@ pub mod hostset;
 pub mod inventory;
 mod memory;
 pub mod outcome;
+pub mod record;
 pub mod render;
 pub mod run;
 pub mod select;

@@ -3,18 +3,23 @@
 //! Every tool's head and tail: limits of the machine, connections, renderer, fan-out, report. Must not know what the
 //! work on a host is.
 
+mod record;
+
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::cli::{Failure, Password, Prepared, Purpose, TerminalPrompt};
+use self::record::{Beginning, Record};
+use crate::cli::{CanaryQuestion, Failure, Password, Prepared, Purpose, TerminalPrompt};
 use crate::descriptors;
-use crate::fanout::{Fanout, Finished, Signals, Task};
+use crate::fanout::{Fanout, Finished, Floor, Signals, Task};
 use crate::host::Host;
 use crate::memory;
 use crate::outcome::ExitStatus;
-use crate::render::{self, HostLabel, RenderError};
-use crate::select::{IdleExclude, Selected};
+use crate::record::{FormerRun, Work};
+use crate::render::{self, Completion, HostLabel, Layout, RenderError, RenderSettings};
+use crate::select::{IdleExclude, Selected, SelectedHost};
 use crate::settings::{Origin, SshConfigFile};
 use crate::ssh::config::{ConfigSource, ConfigSources, LocalContext, Origin as NoticeOrigin, SshConfig};
 use crate::ssh::{ConnectSettings, Connector, Prompt, Secret, StageTimeout};
@@ -22,39 +27,42 @@ use crate::ssh::{ConnectSettings, Connector, Prompt, Secret, StageTimeout};
 /// Threads that encrypt and copy; more do not help, as few hosts at once are busy.
 const MOST_THREADS: usize = 8;
 
-/// Runs a tool: makes the task for the chosen hosts with `make_task`, does it, and says how it ended. With `--list` it
-/// only prints the hosts.
+/// Runs a tool: makes the task for the chosen hosts with `make_task`, does it, and says how it ended; `work` is what
+/// the record says of it. With `--list` it only prints the hosts.
 ///
 /// # Errors
 /// Whatever keeps the run from starting.
 pub fn run<T: Task>(
     prepared: Prepared,
+    work: Work,
     make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure>,
 ) -> Result<ExitStatus, Failure> {
-    say_about_selection(&prepared);
+    say_about_selection(&prepared, &work);
     if prepared.purpose == Purpose::List {
-        return list(&prepared.selected);
+        return list(&prepared);
     }
     memory::use_small_pages();
+    say_about_rollout(&prepared);
     let threads = std::thread::available_parallelism().map_or(2, NonZeroUsize::get).clamp(2, MOST_THREADS);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_all()
         .build()
         .map_err(|error| Failure::ours(&error))?;
-    let status = runtime.block_on(run_on_hosts(prepared, make_task));
+    let status = runtime.block_on(run_on_hosts(prepared, work, make_task));
     // Threads that hang in a name lookup or a write to a dead terminal must not hold the process.
     runtime.shutdown_background();
     status
 }
 
 async fn run_on_hosts<T: Task>(
-    prepared: Prepared,
+    mut prepared: Prepared,
+    work: Work,
     make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure>,
 ) -> Result<ExitStatus, Failure> {
     let mut signals = Signals::of_process().map_err(|error| Failure::ours(&error))?;
-    let (prompt, quiet) = TerminalPrompt::new();
-    let prompt = Arc::new(prompt);
+    let floor = Floor::default();
+    let prompt = Arc::new(TerminalPrompt::new(floor.clone()));
     let password = tokio::select! {
         password = password(&prepared, &prompt) => password?,
         _ = signals.next() => {
@@ -63,23 +71,57 @@ async fn run_on_hosts<T: Task>(
         }
     };
     let connector = Arc::new(connector(&prepared, password, Arc::clone(&prompt))?);
-    tokio::select! {
-        checked = check_configuration(&connector, &prepared) => checked?,
+    let prices = tokio::select! {
+        prices = check_configuration(&connector, &prepared) => prices?,
         _ = signals.next() => return Err(Failure::usage_text("interrupted while reading the OpenSSH configuration")),
-    }
+    };
     say_notices(&prepared, &connector);
     let task = make_task(Arc::clone(&connector), &prepared)?;
-    let labels = prepared.selected.hosts.iter().map(|selected| HostLabel::from(&selected.host)).collect();
-    let limit = fan_out_limit(&prepared);
-    let renderer = render::build(prepared.render.clone(), labels, Box::new(io::stdout()), Box::new(io::stderr()))?;
-    let fanout = Fanout { hosts: prepared.selected.hosts.len(), limit, exit_rule: prepared.exit_rule, quiet };
+    let labels: Vec<_> = prepared.selected.hosts.iter().map(|selected| HostLabel::from(&selected.host)).collect();
+    let confirm = Arc::new(CanaryQuestion { prompt: Arc::clone(&prompt), hosts: labels.clone() });
+    let limit = fan_out_limit(&prepared, prices);
+    let record = begin_record(&mut prepared, work, &mut signals).await?;
+    let settings = RenderSettings { recorded: record.output(), ..prepared.render.clone() };
+    let renderer = match render::build(settings, labels, Box::new(io::stdout()), Box::new(io::stderr())) {
+        Ok(renderer) => renderer,
+        Err(error) => {
+            record.discard();
+            return Err(error.into());
+        }
+    };
+    let fanout = Fanout {
+        hosts: prepared.selected.hosts.len(),
+        limit,
+        exit_rule: prepared.exit_rule,
+        rollout: prepared.rollout.clone(),
+        seed: rand::random(),
+        confirm,
+        floor,
+        witness: record.witness(),
+    };
     let finished = fanout.run(task, renderer, signals).await;
+    if finished.completion != Completion::Abandoned {
+        connector.disconnect().await;
+    }
     prompt.close();
-    Ok(conclude(prepared.program, finished))
+    Ok(conclude(prepared.program, &finished, record))
 }
 
-/// On a thread that may wait: a `Match exec` runs a command of the user's.
-async fn check_configuration(connector: &Arc<Connector>, prepared: &Prepared) -> Result<(), Failure> {
+/// From here on, what happens is on the disk.
+async fn begin_record(prepared: &mut Prepared, work: Work, signals: &mut Signals) -> Result<Record, Failure> {
+    let beginning = Beginning::of(prepared, work);
+    let record = tokio::select! {
+        begun = tokio::task::spawn_blocking(move || beginning.begin()) => begun.map_err(|error| Failure::ours(&error))??,
+        _ = signals.next() => return Err(Failure::usage_text("interrupted while the record of the run was begun")),
+    };
+    if let Some(remark) = record.remark(prepared.verbosity) {
+        say(prepared.program, &remark);
+    }
+    Ok(record)
+}
+
+/// How many file descriptors each host takes. On a thread that may wait: a `Match exec` runs a command of the user's.
+async fn check_configuration(connector: &Arc<Connector>, prepared: &Prepared) -> Result<Vec<u64>, Failure> {
     let connector = Arc::clone(connector);
     let hosts: Vec<Host> = prepared.selected.hosts.iter().map(|selected| selected.host.clone()).collect();
     let checking = tokio::task::spawn_blocking(move || connector.check_configuration(&hosts));
@@ -123,20 +165,23 @@ fn connector(prepared: &Prepared, password: Option<Secret>, prompt: Arc<Terminal
     Ok(Connector::new(connect, prompt))
 }
 
-/// Names what ssh_config holds and we do not do. What the distribution put into the system's file is not the user's
+/// Names what ssh_config holds and we do not do, and what known_hosts holds and nobody understands. What the distribution put into the system's file is not the user's
 /// doing (Debian's has such a line) and named only to those who ask for more.
 fn say_notices(prepared: &Prepared, connector: &Connector) {
-    for notice in connector.take_notices() {
-        if notice.origin != NoticeOrigin::System || prepared.verbosity > 0 {
-            say(prepared.program, &notice.to_string());
+    let notices = connector.take_notices().into_iter().map(|notice| (notice.to_string(), notice.origin));
+    let skipped = connector.skipped_host_keys().into_iter();
+    let skipped = skipped.map(|(at, problem, origin)| (format!("{at}: the line is skipped: {problem}"), origin));
+    for (text, origin) in notices.chain(skipped) {
+        if origin != NoticeOrigin::System || prepared.verbosity > 0 {
+            say(prepared.program, &text);
         }
     }
 }
 
 /// As many hosts at once as was asked for, or as the file descriptors of this process allow; the latter is said.
-fn fan_out_limit(prepared: &Prepared) -> usize {
+fn fan_out_limit(prepared: &Prepared, prices: Vec<u64>) -> usize {
     let wanted = prepared.settings.parallel.value.get().min(prepared.selected.hosts.len());
-    let allowed = descriptors::sessions_allowed(wanted);
+    let allowed = descriptors::sessions_allowed(wanted, prices);
     if allowed < wanted {
         let hosts = if allowed == 1 { "host" } else { "hosts" };
         let text =
@@ -146,7 +191,7 @@ fn fan_out_limit(prepared: &Prepared) -> usize {
     allowed
 }
 
-fn conclude(program: &str, finished: Finished) -> ExitStatus {
+fn conclude(program: &str, finished: &Finished, record: Record) -> ExitStatus {
     let mut status = finished.status;
     for error in &finished.render_errors {
         if matches!(error, RenderError::BrokenPipe { .. }) {
@@ -156,12 +201,27 @@ fn conclude(program: &str, finished: Finished) -> ExitStatus {
         failure.print(program, io::stderr());
         status = status.worse(failure.status());
     }
-    status
+    let (recorded, remark) = record.end(finished, status);
+    if let Some(remark) = remark {
+        say(program, &remark);
+    }
+    status.worse(recorded)
+}
+
+/// Says it when there is nobody beside the canaries.
+fn say_about_rollout(prepared: &Prepared) {
+    let hosts = prepared.selected.hosts.len();
+    if prepared.rollout.canary.is_some_and(|canary| canary.hosts.get() >= hosts) {
+        say(prepared.program, &format!("all {hosts} hosts are canaries: nothing is asked"));
+    }
 }
 
 /// Remarks on the choice of hosts: what was named twice, and what was excluded in vain.
-fn say_about_selection(prepared: &Prepared) {
-    let Selected { duplicates, idle_excludes, .. } = &prepared.selected;
+fn say_about_selection(prepared: &Prepared, work: &Work) {
+    let Selected { hosts, duplicates, idle_excludes } = &prepared.selected;
+    if let Some(run) = &prepared.former {
+        say(prepared.program, &about_former(run, hosts, work));
+    }
     if !duplicates.is_empty() {
         let names: Vec<String> = duplicates.iter().map(|duplicate| duplicate.host.to_string()).collect();
         let folded = crate::hostset::fold(&names);
@@ -173,18 +233,40 @@ fn say_about_selection(prepared: &Prepared) {
     }
 }
 
+/// `run 20261122-0324-7f3a: 3 of 20 hosts`, and what is to be known about them.
+fn about_former(run: &FormerRun, hosts: &[SelectedHost], work: &Work) -> String {
+    let chosen: HashSet<String> = hosts.iter().map(|selected| selected.host.to_string()).collect();
+    let left = run.hosts.iter().filter(|host| host.fate.may_still_run() && chosen.contains(&host.host)).count();
+    let mut text = format!("run {}: {} of {} hosts", run.id, hosts.len(), run.hosts.len());
+    if left > 0 {
+        text += &format!("; on {left} of them its command may still run");
+    }
+    if let Some(broken) = run.broken.first() {
+        text += &format!("; line {} of its record is broken: {}", broken.line, broken.problem);
+    }
+    if work.text == run.header.command {
+        text += &format!("; again: {}", render::sanitized_line(&work.text));
+    }
+    text
+}
+
 /// Our own words before the run starts; afterwards the renderer has the terminal.
 fn say(program: &str, text: &str) {
     let _ = writeln!(io::stderr(), "{program}: {text}");
 }
 
-fn list(selected: &Selected) -> Result<ExitStatus, Failure> {
+fn list(prepared: &Prepared) -> Result<ExitStatus, Failure> {
+    let hosts = &prepared.selected.hosts;
+    let text = match prepared.render.layout {
+        Layout::Json => render::listed(hosts),
+        _ => {
+            hosts.iter().flat_map(|host| format!("{}\t{}\n", host.host, host.origins.join(", ")).into_bytes()).collect()
+        }
+    };
     let mut stdout = io::stdout().lock();
-    let written =
-        selected.hosts.iter().try_for_each(|host| writeln!(stdout, "{}\t{}", host.host, host.origins.join(", ")));
-    match written.and_then(|()| stdout.flush()) {
+    match stdout.write_all(&text).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(ExitStatus::Success),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitStatus::Success),
-        Err(error) => Err(Failure::ours(&error)),
+        Err(source) => Err(RenderError::Write { to: "standard output", source }.into()),
     }
 }

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use rustix::process::Pid;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, empty};
 use tokio::process::{Child, Command};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::channel::{Exit, Output, Stream};
 use crate::host::Host;
@@ -42,6 +43,8 @@ pub(crate) struct Request {
     pub(crate) user: String,
     /// `SSH_CONNECTION`: client address and port, server address and port.
     pub(crate) connection: String,
+    /// Of its session, until it has ended.
+    pub(crate) place: Option<OwnedSemaphorePermit>,
 }
 
 /// All that a command does, to its end.
@@ -72,7 +75,8 @@ impl Request {
     ) -> Option<(RunningCommand, Work)> {
         let own = self.own_variables(home).map(|(name, value)| (name.to_owned(), value));
         let variables = self.environment.into_iter().chain(own).collect();
-        let (process, work) = simulation.start(simulation::Request { line: self.command?, variables, input, output });
+        let request = simulation::Request { line: self.command?, variables, input, output, place: self.place };
+        let (process, work) = simulation.start(request);
         Some((RunningCommand::Simulated(process), Box::pin(work)))
     }
 }
@@ -157,12 +161,20 @@ impl Process {
     }
 
     /// Joins the command to its channel until it has ended or the channel is closed, then ends what is left of its group.
-    pub(crate) async fn run(mut self, input: Arc<Spool>, output: Output, groups: &ProcessGroups) {
+    /// Its session no longer counts when its end is told, as with sshd.
+    pub(crate) async fn run(
+        mut self,
+        input: Arc<Spool>,
+        output: Output,
+        place: Option<OwnedSemaphorePermit>,
+        groups: &ProcessGroups,
+    ) {
         let ended = tokio::select! {
             ended = wait(&mut self.child, self.stdout, self.stderr, &output) => Some(ended),
             () = feed(&input, self.input) => None,
             () = output.closed() => None,
         };
+        drop(place);
         if let Some((exit, held)) = ended {
             tokio::select! {
                 () = output.finish(exit, held) => {}

@@ -31,6 +31,10 @@ pub enum Fault {
     TooManyAuthFailures,
     /// Refuses to open sessions.
     RefuseSession,
+    /// Opens so many sessions at once on a connection, as sshd's MaxSessions does, and refuses more.
+    SessionLimit(usize),
+    /// Opens so many sessions in all on a connection, and refuses more.
+    SessionQuota(usize),
     /// Refuses to run commands.
     RefuseExec,
     /// Ignores requests to send a signal, as sshd does for root.
@@ -78,7 +82,7 @@ pub enum FaultError {
 }
 
 /// The name of each fault, and the form in which it is written.
-const FORMS: [(&str, &str); 23] = [
+const FORMS: [(&str, &str); 25] = [
     ("refuse", "refuse"),
     ("silent", "silent"),
     ("garbage-banner", "garbage-banner"),
@@ -90,6 +94,8 @@ const FORMS: [(&str, &str); 23] = [
     ("auth-refused", "auth-refused"),
     ("too-many-auth-failures", "too-many-auth-failures"),
     ("refuse-session", "refuse-session"),
+    ("session-limit", "session-limit=1"),
+    ("session-quota", "session-quota=1"),
     ("refuse-exec", "refuse-exec"),
     ("no-signal", "no-signal"),
     ("close-stdin-early", "close-stdin-early"),
@@ -161,6 +167,8 @@ fn valued_fault(name: &str, value: &str) -> Option<Fault> {
     Some(match name {
         "slow-banner" => Fault::SlowBanner(parse_duration(value)?),
         "drop-preauth" => Fault::DropPreauth(value.parse().ok()?),
+        "session-limit" => Fault::SessionLimit(value.parse().ok()?),
+        "session-quota" => Fault::SessionQuota(value.parse().ok()?),
         "stall-output" => Fault::StallOutput(value.parse().ok()?),
         "close-output" => Fault::CloseOutput(value.parse().ok()?),
         "latency" => Fault::Latency(parse_duration(value)?),
@@ -196,6 +204,8 @@ impl fmt::Display for Fault {
             Self::AuthRefused => ("auth-refused", None),
             Self::TooManyAuthFailures => ("too-many-auth-failures", None),
             Self::RefuseSession => ("refuse-session", None),
+            Self::SessionLimit(sessions) => ("session-limit", Some(sessions.to_string())),
+            Self::SessionQuota(sessions) => ("session-quota", Some(sessions.to_string())),
             Self::RefuseExec => ("refuse-exec", None),
             Self::NoSignal => ("no-signal", None),
             Self::CloseStdinEarly => ("close-stdin-early", None),

@@ -14,7 +14,7 @@ use russh::keys::PublicKey;
 use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, Disconnect, Error, Pty as Mode, Sig};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::Output;
@@ -45,10 +45,14 @@ pub(crate) struct Connection {
     user: String,
     handle: Option<oneshot::Receiver<Handle>>,
     channels: HashMap<ChannelId, OpenChannel>,
+    /// For sessions that may be open at once.
+    places: Arc<Semaphore>,
 }
 
 /// A channel from its opening to its close.
 struct OpenChannel {
+    /// Of a session, until what was started there has ended.
+    place: Option<OwnedSemaphorePermit>,
     input: Arc<Spool>,
     closed: CancellationToken,
     /// Until something is started that sends.
@@ -69,7 +73,12 @@ impl Connection {
         handle: oneshot::Receiver<Handle>,
     ) -> Self {
         let (user, handle, channels) = (String::new(), Some(handle), HashMap::new());
-        Self { host, fleet, faults, client, cut, user, handle, channels }
+        let limit = faults.find(|fault| match fault {
+            Fault::SessionLimit(sessions) | Fault::SessionQuota(sessions) => Some(*sessions),
+            _ => None,
+        });
+        let places = Arc::new(Semaphore::new(limit.unwrap_or(Semaphore::MAX_PERMITS)));
+        Self { host, fleet, faults, client, cut, user, handle, channels, places }
     }
 
     fn judge(&self, key: &PublicKey) -> Auth {
@@ -80,10 +89,11 @@ impl Connection {
         }
     }
 
-    fn add_channel(&mut self, channel: Channel<Msg>) {
+    fn add_channel(&mut self, channel: Channel<Msg>, place: Option<OwnedSemaphorePermit>) {
         let id = channel.id();
         let (_, sender) = channel.split();
         let channel = OpenChannel {
+            place,
             input: Arc::default(),
             closed: self.cut.child_token(),
             sender: Some(sender),
@@ -113,6 +123,7 @@ impl Connection {
             input: if self.faults.has(Fault::CloseStdinEarly) { Input::Discarded } else { Input::Given },
             user: self.user.clone(),
             connection: connection_variable(self.client, self.host.address),
+            place: channel.place.take(),
         };
         let (running, work) = match &self.host.simulation {
             Some(simulation) => request.simulate(simulation, &self.host.home, input, output)?,
@@ -129,7 +140,8 @@ impl Connection {
         Some(())
     }
 
-    fn start_process(&self, request: Request, input: Arc<Spool>, output: Output) -> Option<(RunningCommand, Work)> {
+    fn start_process(&self, mut request: Request, input: Arc<Spool>, output: Output) -> Option<(RunningCommand, Work)> {
+        let place = request.place.take();
         let mut process = match Process::start(&self.host, request) {
             Ok(process) => process,
             Err(error) => {
@@ -140,7 +152,7 @@ impl Connection {
         self.fleet.groups.insert(process.group());
         let running = RunningCommand::Group { group: process.group(), terminal: process.take_terminal() };
         let fleet = self.fleet.clone();
-        Some((running, Box::pin(async move { process.run(input, output, &fleet.groups).await })))
+        Some((running, Box::pin(async move { process.run(input, output, place, &fleet.groups).await })))
     }
 
     fn start_sftp(&mut self, id: ChannelId, session: &Session) -> Option<()> {
@@ -148,7 +160,12 @@ impl Connection {
         // That of a simulated host is not there yet.
         make_home(&self.host.home).ok()?;
         self.host.counters.execs.add(1);
-        self.fleet.tasks.spawn(sftp::serve(input, output, self.host.home.clone()));
+        let place = self.channels.get_mut(&id)?.place.take();
+        let serving = sftp::serve(input, output, self.host.home.clone());
+        self.fleet.tasks.spawn(async move {
+            serving.await;
+            drop(place);
+        });
         Some(())
     }
 }
@@ -215,8 +232,20 @@ impl Handler for Connection {
             reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
             return Ok(());
         }
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            // The reason that OpenSSH gives.
+            reply.reject(ChannelOpenFailure::ConnectFailed).await;
+            return Ok(());
+        };
+        let is_spent = self.faults.find(|fault| matches!(fault, Fault::SessionQuota(_)).then_some(())).is_some();
+        let place = if is_spent {
+            place.forget();
+            None
+        } else {
+            Some(place)
+        };
         self.host.counters.sessions.add(1);
-        self.add_channel(channel);
+        self.add_channel(channel, place);
         reply.accept().await;
         Ok(())
     }
@@ -236,7 +265,7 @@ impl Handler for Connection {
             return Ok(());
         };
         let id = channel.id();
-        self.add_channel(channel);
+        self.add_channel(channel, None);
         let Some((input, output)) = self.output(id, session, FaultSet::default()) else { return Ok(()) };
         let counters_of = self.host.clone();
         self.fleet.tasks.spawn(async move {

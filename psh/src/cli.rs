@@ -9,12 +9,17 @@ use std::sync::Arc;
 
 use clap::{ArgAction, Parser};
 use fleet_core::broadcast::Broadcast;
-use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, usage_failure};
+use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, typed, usage_failure};
+use fleet_core::record::Work;
 use fleet_core::render::Layout;
-use fleet_core::ssh::remote::sh_quote;
+use fleet_core::ssh::remote::{is_variable_name, sh_quote};
 use fleet_core::ssh::{CommandLimits, Connector, Wrapping};
 
+use crate::recipe::{Places, Recipe};
 use crate::task::{Remarks, RunCommand};
+
+/// The flags whose values `NAME=VALUE` are not written down.
+const SECRET_FLAGS: [&str; 1] = ["--env"];
 
 /// Run a command on many hosts at once over SSH
 #[derive(Parser, Debug)]
@@ -57,6 +62,7 @@ pub(crate) struct CommandSettings {
     variables: Vec<(String, Vec<u8>)>,
     input: Input,
     wrapping: Wrapping,
+    places: Option<Places>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,21 +72,35 @@ enum Input {
 }
 
 /// Reads the arguments of this process.
-pub(crate) fn parse() -> Result<(Prepared, CommandSettings), Failure> {
+pub(crate) fn parse() -> Result<(Prepared, Work, CommandSettings), Failure> {
     let args = PshArgs::try_parse().map_err(|error| usage_failure("psh", &error))?;
     let PshArgs { fleet, send_input, variables, argv, raw, command } = args;
     let stdin = if send_input { StdinUse::Taken("-I") } else { StdinUse::Free };
-    let variables = variables.into_iter().map(variable).collect::<Result<_, _>>()?;
+    let variables = variables.into_iter().map(variable).collect::<Result<Vec<_>, _>>()?;
+    let typed = typed(command.len(), &SECRET_FLAGS);
     let lists_only = fleet.lists_only();
     let prepared = fleet.prepare("psh", stdin)?;
-    let command = if argv { quoted(&command) } else { joined(&command) };
+    let env = variables.iter().map(|(name, _)| name.clone()).collect();
+    let given = Recipe { words: text_of(&command), argv, raw, env, input: send_input, places: None };
+    let recipe = match &prepared.former {
+        Some(run) if command.is_empty() && !lists_only => given.completed_from(run, &prepared.selected.hosts)?,
+        _ => given,
+    };
+    // What is not text is no recipe either.
+    let command = if recipe.words.is_empty() { command } else { recipe.words.iter().map(OsString::from).collect() };
+    let command = if recipe.argv { quoted(&command) } else { joined(&command) };
     if command.is_empty() && !lists_only {
         return Err(Failure::usage_text("there is no command to run")
             .hint("psh -g GROUP 'uptime' runs one; psh -g GROUP --list only shows the hosts"));
     }
     let input = if send_input { Input::Ours } else { Input::None };
-    let wrapping = if raw { Wrapping::Raw } else { Wrapping::Shell };
-    Ok((prepared, CommandSettings { command, variables, input, wrapping }))
+    let wrapping = if recipe.raw { Wrapping::Raw } else { Wrapping::Shell };
+    let work = Work {
+        typed,
+        text: String::from_utf8_lossy(&command).into_owned(),
+        again: serde_json::to_value(&recipe).unwrap_or_default(),
+    };
+    Ok((prepared, work, CommandSettings { command, variables, input, wrapping, places: recipe.places }))
 }
 
 impl CommandSettings {
@@ -98,19 +118,25 @@ impl CommandSettings {
             variables: self.variables,
             input,
             wrapping: self.wrapping,
+            places: self.places,
             remarks: if prepared.verbosity > 0 || prepared.render.layout == Layout::Json {
                 Remarks::Shown
             } else {
                 Remarks::Hidden
             },
             limits: CommandLimits {
-                timeout: settings.timeout.value,
+                timeout: settings.timeout.value.duration(),
                 stall: settings.stall.value,
                 grace: settings.grace.value,
                 channel: None,
             },
         })
     }
+}
+
+/// The words, if all of them are text.
+fn text_of(words: &[OsString]) -> Vec<String> {
+    words.iter().map(|word| word.to_str().map(str::to_owned)).collect::<Option<_>>().unwrap_or_default()
 }
 
 /// ssh(1)'s way: the words with a blank between, for the remote shell to read.
@@ -132,10 +158,7 @@ fn variable(text: OsString) -> Result<(String, Vec<u8>), Failure> {
     };
     let at = bytes.iter().position(|&b| b == b'=').ok_or_else(refused)?;
     let name = std::str::from_utf8(&bytes[..at]).map_err(|_| refused())?;
-    let is_name = !name.is_empty()
-        && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if !is_name {
+    if !is_variable_name(name) {
         return Err(refused());
     }
     Ok((name.to_owned(), bytes[at + 1..].to_vec()))
@@ -167,6 +190,30 @@ mod tests {
         let args = command_of(&["psh", "-H", "a", "--", "-x"]);
         assert_eq!(args.command, words(&["-x"]));
         assert!(PshArgs::try_parse_from(["psh", "-H", "a", "--no-such-flag", "true"]).is_err());
+    }
+
+    #[test]
+    fn values_may_be_attached_to_their_short_flags() {
+        for (attached, apart) in [
+            (&["-p32"][..], &["-p", "32"][..]),
+            (&["-hhosts.txt"], &["-h", "hosts.txt"]),
+            (&["-h-"], &["-h", "-"]),
+            (&["-Hweb1,web2"], &["-H", "web1,web2"]),
+            (&["-gweb"], &["-g", "web"]),
+            (&["-x@back"], &["-x", "@back"]),
+            (&["-lroot"], &["-l", "root"]),
+            (&["-t5"], &["-t", "5"]),
+            (&["-oout/dir"], &["-o", "out/dir"]),
+            (&["-eerr"], &["-e", "err"]),
+            (&["-OPort=22"], &["-O", "Port=22"]),
+            (&["-Fnone"], &["-F", "none"]),
+            (&["-ivp8", "-lme"], &["-i", "-v", "-p", "8", "-l", "me"]),
+            (&["-APIt1m30s"], &["-A", "-P", "-I", "-t", "1m30s"]),
+        ] {
+            let read = |flags: &[&str]| format!("{:?}", command_of(&[&["psh"], flags, &["uptime"]].concat()));
+            assert_eq!(read(attached), read(apart), "{attached:?}");
+            assert_ne!(read(attached), read(&[]), "{attached:?}");
+        }
     }
 
     #[test]

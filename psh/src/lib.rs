@@ -1,6 +1,7 @@
 //! `psh`: runs a command on many hosts at once over SSH, and says what happened on every one.
 
 mod cli;
+mod recipe;
 mod task;
 
 use std::io;
@@ -23,6 +24,6 @@ pub fn main() -> ExitCode {
 }
 
 fn try_main() -> Result<ExitStatus, Failure> {
-    let (prepared, command) = cli::parse()?;
-    run(prepared, |connector, prepared| command.into_task(connector, prepared))
+    let (prepared, work, command) = cli::parse()?;
+    run(prepared, work, |connector, prepared| command.into_task(connector, prepared))
 }

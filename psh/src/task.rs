@@ -8,13 +8,15 @@ use bytes::Bytes;
 use fleet_core::broadcast::Broadcast;
 use fleet_core::event::{Event, Stream};
 use fleet_core::fanout::{HostContext, Task};
-use fleet_core::outcome::{HostError, Outcome, Stage};
+use fleet_core::outcome::{HostError, Outcome, SkipCause, Stage};
 use fleet_core::select::SelectedHost;
 use fleet_core::ssh::remote::{RemoteCommand, StdinMode};
 use fleet_core::ssh::{
     CommandLimits, CommandRun, ConnectObserver, Connector, ExecStdin, OutputSink, StdinFeed, Wrapping, run_command,
 };
 use tracing::Instrument;
+
+use crate::recipe::Places;
 
 /// Runs one command on every host of a run.
 pub(crate) struct RunCommand {
@@ -24,6 +26,7 @@ pub(crate) struct RunCommand {
     pub(crate) variables: Vec<(String, Vec<u8>)>,
     pub(crate) input: Option<Broadcast>,
     pub(crate) wrapping: Wrapping,
+    pub(crate) places: Option<Places>,
     pub(crate) limits: CommandLimits,
     pub(crate) remarks: Remarks,
 }
@@ -48,7 +51,7 @@ impl RunCommand {
         let reporter = Reporter { host: &host, remarks: self.remarks };
         let connected = tokio::select! {
             connected = self.connector.connect(&target.host, &reporter) => connected,
-            () = host.cancel().cancelled() => return Outcome::Skipped,
+            () = host.cancel().cancelled() => return Outcome::Skipped(SkipCause::Interrupted),
         };
         let session = match connected {
             Ok(session) => session,
@@ -72,7 +75,11 @@ impl RunCommand {
     /// The command with the variables that tell it where it runs: ours, and pssh's for scripts that know those.
     fn command_for(&self, target: &SelectedHost, index: usize) -> RemoteCommand {
         let name = target.host.name();
-        let (index, count) = (index.to_string(), self.hosts.len().to_string());
+        let (index, count) = match &self.places {
+            Some(places) => (places.indices[index], places.count),
+            None => (index, self.hosts.len()),
+        };
+        let (index, count) = (index.to_string(), count.to_string());
         let group = target.group.as_deref().unwrap_or_default();
         let ours = [
             ("FLEET_HOST", name),
@@ -100,15 +107,21 @@ struct Reporter<'a> {
     remarks: Remarks,
 }
 
+impl Reporter<'_> {
+    async fn remark(&self, text: String) {
+        if self.remarks == Remarks::Shown {
+            self.host.emit(Event::Note(text)).await;
+        }
+    }
+}
+
 impl ConnectObserver for Reporter<'_> {
     async fn stage(&self, stage: Stage) {
         self.host.emit(Event::Stage(stage)).await;
     }
 
     async fn note(&self, text: String) {
-        if self.remarks == Remarks::Shown {
-            self.host.emit(Event::Note(text)).await;
-        }
+        self.remark(text).await;
     }
 }
 
@@ -119,6 +132,10 @@ impl OutputSink for Reporter<'_> {
 
     async fn output(&self, stream: Stream, bytes: Bytes) {
         self.host.emit(Event::Output { stream, bytes }).await;
+    }
+
+    async fn note(&self, text: String) {
+        self.remark(text).await;
     }
 }
 

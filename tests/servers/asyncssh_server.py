@@ -5,6 +5,7 @@ Prints its port on one line, and serves until its stdin ends.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -14,6 +15,14 @@ import asyncssh
 
 class Server(asyncssh.SSHServer):
     """Accepts the keys of the authorized_keys file for any user name."""
+
+
+async def copy(reader, writer):
+    """Copies one output of the command to its end, and says no end of file: the channel has one for both outputs, and
+    asyncssh breaks the whole connection off when anything is written behind it, as its own redirection may do."""
+    while data := await reader.read(1 << 16):
+        writer.write(data)
+        await writer.drain()
 
 
 async def run_command(process):
@@ -26,15 +35,16 @@ async def run_command(process):
         env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/", "SSH_CONNECTION": connection},
         start_new_session=True)
     try:
-        await process.redirect(child.stdin, child.stdout, child.stderr)
+        await process.redirect_stdin(child.stdin)
+        await asyncio.gather(copy(child.stdout, process.stdout), copy(child.stderr, process.stderr))
         code = await child.wait()
-        await process.stdout.drain()
         if code < 0:
             process.exit_with_signal(signal.Signals(-code).name.removeprefix("SIG"))
         else:
             process.exit(code)
-    except (asyncssh.BreakReceived, asyncssh.SignalReceived, asyncssh.TerminalSizeChanged):
-        os.killpg(child.pid, signal.SIGTERM)
+    except (asyncssh.BreakReceived, asyncssh.SignalReceived, asyncssh.TerminalSizeChanged, OSError):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM)
         await child.wait()
 
 

@@ -30,6 +30,12 @@ impl Fleet {
         Self { env, dir }
     }
 
+    /// The world in which it runs.
+    #[must_use]
+    pub fn env(&self) -> &TestEnv {
+        &self.env
+    }
+
     /// `psh` with these arguments, on the hosts of the fleet.
     #[must_use]
     pub fn psh(&self, arguments: &[&str]) -> Run {

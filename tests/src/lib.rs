@@ -7,6 +7,7 @@
 //! Must not know how the tools work inside: it sees command lines, bytes, exit codes and processes.
 
 pub mod accounts;
+mod agent;
 mod asyncssh;
 mod captured;
 mod dropbear;
@@ -20,6 +21,7 @@ mod server;
 mod sshd;
 mod tools;
 
+pub use agent::{Agent, AgentDouble, Manner};
 pub use asyncssh::Asyncssh;
 pub use dropbear::Dropbear;
 pub use env::TestEnv;

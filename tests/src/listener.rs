@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+/// What can only be looked at is looked at this often.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 /// How a connection is received.
 #[derive(Clone, Copy, Debug)]
 pub enum Welcome {
@@ -88,6 +91,23 @@ impl Listener {
             assert!(!left.is_zero(), "{} of {count} connections were made within {limit:?}", connections.len());
             connections =
                 self.accepted.changed.wait_timeout(connections, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits until the server process of connection `number` has ended.
+    pub(crate) fn wait_for_end(&self, number: usize, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        loop {
+            let mut connections = self.lock();
+            let Some(Connection::Process(child)) = connections.get_mut(number) else {
+                panic!("connection {number} has no server process");
+            };
+            if child.try_wait().expect("the server is our child").is_some() {
+                return;
+            }
+            drop(connections);
+            assert!(Instant::now() < deadline, "the server of connection {number} still runs after {limit:?}");
+            std::thread::sleep(LOOK_AGAIN);
         }
     }
 

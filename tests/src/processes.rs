@@ -56,6 +56,19 @@ pub fn wait_for_command(line: &str) {
     wait_until(line, "one with nothing else", |found| found.iter().any(|process| process.command == line));
 }
 
+/// Waits until a stop signal has stopped the process of this id.
+///
+/// # Panics
+/// When it has not within 30 s.
+pub fn wait_for_stop(pid: i32) {
+    let deadline = Instant::now() + PATIENCE;
+    // Behind the name in parentheses is the state, T for stopped (proc_pid_stat(5)).
+    while !fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default().contains(") T ") {
+        assert!(Instant::now() < deadline, "process {pid} is not stopped");
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
 /// Asserts that no remote process holds `marker` in its command line, now or within 30 s.
 ///
 /// # Panics

@@ -147,7 +147,9 @@ impl Run {
     }
 
     fn start_on_terminal(mut self) -> Running {
-        self.command.env("TERM", "xterm-256color");
+        if !self.command.get_envs().any(|(name, _)| name == "TERM") {
+            self.command.env("TERM", "xterm-256color");
+        }
         let line = format!("{:?}", self.command);
         let (terminal, far_end) = pty_process::blocking::open().expect("a pseudo-terminal");
         terminal.resize(pty_process::Size::new(24, 100)).expect("the size of a pseudo-terminal can be set");
@@ -219,14 +221,34 @@ impl Running {
     /// # Panics
     /// When the program is not on a terminal, or the deadline passes before it turns the echo off.
     pub fn type_secret(&mut self, secret: &str) {
+        self.wait_for_silence();
+        self.write(format!("{secret}\n").as_bytes());
+    }
+
+    /// Whether its terminal shows what is typed.
+    ///
+    /// # Panics
+    /// When the program is not on a terminal.
+    #[must_use]
+    pub fn echoes(&self) -> bool {
         let terminal = self.terminal.as_ref().expect("the run is on a terminal");
-        let echoes = || tcgetattr(terminal).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ECHO));
-        while echoes() {
-            assert!(Instant::now() < self.deadline, "the terminal shows what is typed: {}", self.report());
-            // There is no event for a change of the modes.
+        tcgetattr(terminal).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ECHO))
+    }
+
+    /// Waits until its terminal hides what is typed.
+    ///
+    /// # Panics
+    /// When the deadline passes before.
+    pub fn wait_for_silence(&self) {
+        self.wait_until("the terminal hides what is typed", |run| !run.echoes());
+    }
+
+    /// For what there is no event of.
+    fn wait_until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        while !condition(self) {
+            assert!(Instant::now() < self.deadline, "not so: {what}: {}", self.report());
             std::thread::sleep(Duration::from_millis(5));
         }
-        self.write(format!("{secret}\n").as_bytes());
     }
 
     /// Ends its stdin.

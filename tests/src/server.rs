@@ -74,6 +74,14 @@ impl Server {
         self.listener.wait_for(count, PATIENCE);
     }
 
+    /// Waits until the server process of connection `number` (0 is the first) has ended.
+    ///
+    /// # Panics
+    /// When it has not after 20 s, or there is no server process for it.
+    pub fn wait_for_end(&self, number: usize) {
+        self.listener.wait_for_end(number, PATIENCE);
+    }
+
     /// Kills the server processes of connection `number` (0 is the first): the host "dies"; its commands run on.
     ///
     /// # Panics

@@ -25,6 +25,11 @@ const SEAMS: &[Seam] = &[
         because: "the progress line is drawn in one place",
     },
     Seam {
+        names: &["imara_diff"],
+        allowed: &["fleet-core/src/render/difference.rs"],
+        because: "outputs are compared in one place",
+    },
+    Seam {
         names: &["clap"],
         allowed: &["fleet-core/src/cli.rs", "fleet-core/src/cli/", "psh/src/cli.rs", "fleet/src/cli.rs", "bench/src/"],
         because: "only cli knows arguments",
@@ -84,6 +89,9 @@ const SEAMS: &[Seam] = &[
     },
 ];
 
+/// Where the engine's modules are.
+const ENGINE: &str = "fleet-core/src/";
+
 /// The crates whose sources are read; the harness and its tests stand outside.
 const CRATES: [&str; 5] = ["psh", "fleet", "fleet-core", "fleet-sandbox", "bench"];
 
@@ -119,6 +127,46 @@ fn names_are_found_in_code_and_not_in_comments_or_longer_words() {
         ("fn russh_error() {}", false),
     ] {
         assert_eq!(names(line, "russh"), found, "{line}");
+    }
+}
+
+#[test]
+fn a_module_of_the_engine_uses_only_modules_above_it() {
+    let order = module_order(&architecture());
+    let sources = sources();
+    let engine: Vec<_> = sources.iter().filter(|source| module_path(source).is_some()).collect();
+    let broken: Vec<String> = engine.iter().flat_map(|source| upward_uses(source, &order)).collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    let without_files: Vec<_> = order
+        .iter()
+        .filter(|module| !engine.iter().any(|source| module_path(source).is_some_and(|path| path[0] == **module)))
+        .collect();
+    assert!(without_files.is_empty(), "in the table of ARCHITECTURE.md and not in fleet-core: {without_files:?}");
+}
+
+#[test]
+fn uses_of_lower_modules_are_found_however_they_are_written() {
+    let order = ["host", "event", "ssh", "run"].map(str::to_owned);
+    for (path, line, found) in [
+        ("event.rs", "use crate::host::Host;", 0),
+        ("event.rs", "use crate::event::Stream;", 0),
+        ("event.rs", "use crate::ssh::Session;", 1),
+        ("event.rs", "use crate::{host, ssh, run::{self, run}};", 2),
+        ("event.rs", "use crate::{", 1),
+        ("event.rs", "let session: crate::ssh::Session = open();", 1),
+        ("event.rs", "use super::ssh::Session;", 1),
+        ("event.rs", "use crate::unlisted::Thing;", 1),
+        ("event.rs", "// as crate::ssh does", 0),
+        ("ssh/config/parse.rs", "use super::super::super::run::run;", 1),
+        ("ssh/config/parse.rs", "use super::super::wire;", 0),
+        ("ssh/mod.rs", "use super::run;", 1),
+        ("ssh/mod.rs", "use super::host;", 0),
+        ("unlisted.rs", "use crate::host::Host;", 1),
+    ] {
+        let path = format!("{ENGINE}{path}");
+        let source = Source { path, code: vec![line.to_owned()], starts_with_docs: true };
+        let uses = upward_uses(&source, &order);
+        assert_eq!(uses.len(), found, "{}: {line}: {uses:?}", source.path);
     }
 }
 
@@ -166,8 +214,91 @@ fn names(line: &str, name: &str) -> bool {
     })
 }
 
+/// The modules of the engine as the table of ARCHITECTURE.md lists them: each may use those before it.
+fn module_order(architecture: &str) -> Vec<String> {
+    let section = architecture.split("## fleet-core, bottom up").nth(1).expect("the section on the engine's modules");
+    let table = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let modules: Vec<String> =
+        table.filter_map(|row| Some(row.strip_prefix("| `")?.split_once('`')?.0.to_owned())).collect();
+    assert!(modules.len() > 2, "no table of modules was found");
+    modules
+}
+
+/// Where a file of the engine stands among its modules, from the outermost; none for other crates and the crate's root.
+fn module_path(source: &Source) -> Option<Vec<&str>> {
+    let path = source.path.strip_prefix(ENGINE)?.strip_suffix(".rs")?;
+    let path = path.strip_suffix("/mod").unwrap_or(path);
+    (path != "lib").then(|| path.split('/').collect())
+}
+
+/// What a file of the engine uses of modules that stand below its own in `order`, or nowhere.
+fn upward_uses(source: &Source, order: &[String]) -> Vec<String> {
+    let Some(path) = module_path(source) else { return Vec::new() };
+    let place = |module: &str| order.iter().position(|listed| listed == module);
+    let Some(own) = place(path[0]) else {
+        return vec![format!("{}: the module {} is not in the table of ARCHITECTURE.md", source.path, path[0])];
+    };
+    let root_from_here = "super::".repeat(path.len());
+    let mut found = Vec::new();
+    for (index, line) in source.code.iter().enumerate() {
+        let code = line.split("//").next().unwrap_or("");
+        for used in modules_behind(code, "crate::").chain(modules_behind(code, &root_from_here)) {
+            if place(used).is_none_or(|used| used > own) {
+                let line = index + 1;
+                found.push(format!("{}:{line}: {} uses {used}, which is not above it", source.path, path[0]));
+            }
+        }
+    }
+    found
+}
+
+/// The modules named directly behind `root`: one, or the list in braces. A list that goes on in the next line is given
+/// as what it begins with, which is no module.
+fn modules_behind<'a>(code: &'a str, root: &str) -> impl Iterator<Item = &'a str> {
+    let whole_path = |at: &usize| !code[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+    let starts: Vec<_> = code.match_indices(root).map(|(at, _)| at).filter(whole_path).collect();
+    let root_len = root.len();
+    starts.into_iter().flat_map(move |at| list_items(&code[at + root_len..]))
+}
+
+/// The first words of `a::b`, or of each item of `{a::b, c::{d, e}}`.
+fn list_items(code: &str) -> Vec<&str> {
+    let word = |item: &str| {
+        item.trim_start().find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(item.trim_start().len())
+    };
+    let Some(list) = code.strip_prefix('{') else { return vec![&code[..word(code)]] };
+    let mut depth = 1;
+    let mut items = Vec::new();
+    let mut start = 0;
+    for (at, c) in list.char_indices() {
+        depth = match c {
+            '{' => depth + 1,
+            '}' => depth - 1,
+            _ => depth,
+        };
+        if depth == 0 || (depth == 1 && c == ',') {
+            let item = list[start..at].trim_start();
+            items.push(&item[..word(item)]);
+            start = at + 1;
+        }
+        if depth == 0 {
+            return items;
+        }
+    }
+    vec![code]
+}
+
+fn architecture() -> String {
+    let path = root().join("ARCHITECTURE.md");
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a folder of the workspace")
+}
+
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a folder of the workspace");
+    let root = root();
     let mut paths = Vec::new();
     for name in CRATES {
         collect(&root.join(name).join("src"), &mut paths);

@@ -405,5 +405,7 @@ fn two_processes_and_ssh_lose_no_line_and_write_none_twice() {
     let count = |prefix: &str| text.lines().filter(|line| line.starts_with(prefix)).count();
     assert_eq!([count("shared"), count("own1-"), count("own2-"), count("ssh")], [250, 250, 250, 5]);
     assert_eq!(text.lines().collect::<BTreeSet<_>>().len(), 755);
-    assert!(open(&file).problems().is_empty());
+    let read = KnownHostsFiles::default();
+    read.open(&[file], &[]).unwrap();
+    assert_eq!(read.skipped_lines(), []);
 }

@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use fleet_tests::{Server, Sshd, TestEnv, accounts, program, run_to_end};
+use fleet_tests::{Agent, Server, Sshd, TestEnv, accounts, program, run_to_end};
 
 const PASSWORD: &str = "open sesame!";
 
@@ -16,37 +16,6 @@ fn with_passphrase() -> (TestEnv, Server) {
     let mut keygen = Command::new(program("ssh-keygen"));
     run_to_end(keygen.args(["-q", "-p", "-P", "", "-N", PASSWORD, "-f"]).arg(env.user_key()));
     (env, server)
-}
-
-/// An ssh-agent of the test. Ends when dropped.
-struct Agent {
-    child: Child,
-    socket: String,
-}
-
-impl Agent {
-    fn with_key(env: &TestEnv, key: &Path) -> Self {
-        let socket = env.path().join("agent").display().to_string();
-        let mut child = Command::new(program("ssh-agent"))
-            .args(["-D", "-a", &socket])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("ssh-agent");
-        // Its first line comes when the socket is there.
-        let mut first = [0];
-        std::io::Read::read_exact(child.stdout.as_mut().expect("stdout is piped"), &mut first)
-            .expect("ssh-agent starts");
-        let mut add = Command::new(program("ssh-add"));
-        run_to_end(add.arg("-q").arg(key).env("SSH_AUTH_SOCK", &socket));
-        Self { child, socket }
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 fn sign(env: &TestEnv, authority: &Path, options: &[&str], public_key: &Path) {
@@ -107,24 +76,99 @@ fn a_key_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn a_key_with_a_passphrase_is_used_through_the_agent() {
+fn a_key_that_may_not_be_read_is_named_with_the_reason() {
     let env = TestEnv::new();
-    let _server = Sshd::new(&env).hosts("web", 3).start();
-    let agent = Agent::with_key(&env, &env.user_key());
-    fs::remove_file(env.user_key()).unwrap();
-    let run = env.psh(["-H", "web[01-03]", "echo fine"]).env("SSH_AUTH_SOCK", &agent.socket).finish().expect_code(0);
-    assert_eq!(run.stdout_text().matches("fine").count(), 3, "{run}");
+    let _server = Sshd::new(&env).start();
+    fs::set_permissions(env.user_key(), fs::Permissions::from_mode(0o000)).unwrap();
+    let key = env.user_key().display().to_string();
+    let arguments = ["--identity", &key, "-H", "server", "true"];
+    // Root reads everything.
+    let run = if accounts::is_root() {
+        fs::set_permissions(env.ssh_folder(), fs::Permissions::from_mode(0o755)).unwrap();
+        let account = ["--reuid", accounts::plain(), "--regid", accounts::plain(), "--clear-groups"];
+        env.run(&program("setpriv"), account).arg(env.psh_path()).args(arguments)
+    } else {
+        env.psh(arguments)
+    };
+    run.finish()
+        .expect_code(4)
+        .expect_stderr(&format!("nothing to offer: key {key}: permission denied"))
+        .expect_stderr("put the key file right");
 }
 
 #[test]
-fn many_hosts_share_one_agent() {
+fn what_cannot_be_offered_is_said_with_the_reason() {
     let env = TestEnv::new();
-    let _server = Sshd::new(&env).hosts("web", 100).start();
-    let agent = Agent::with_key(&env, &env.user_key());
+    let _server = Sshd::new(&env).start();
+    let agent = Agent::start(&env, "agent");
+    let other = env.generate_key(&env.path().join("other"), "").display().to_string();
+    let (public, folder) = (format!("{other}.pub"), env.path().display().to_string());
+    let gone = env.path().join("gone").display().to_string();
+    let key = env.user_key().display().to_string();
+    let all = "the server accepts publickey";
+    let cases: [(&[&str], &str, &[&str]); 8] = [
+        (&["--identity", &public], "", &[&public, "whose private half the agent does not hold", "without .pub", all]),
+        (&["--identity", &folder], "", &[&folder, "is a directory", "put the key file right", all]),
+        (&["--identity", &gone], "", &[&gone, "no such file", "put the key file right", all]),
+        (&["--identity", &other], "", &[&other, "tried key", "check the user (-l)", all]),
+        (&["--identity", &other], &agent.socket(), &["it holds no keys", "load the key into the agent", all]),
+        (&["--identity", &other], &gone, &[&gone, "no such socket", "SSH_AUTH_SOCK=", all]),
+        (&["-O", &format!("CertificateFile={public}")], "", &[&public, "not a certificate"]),
+        (&["-O", "PubkeyAcceptedAlgorithms=-ssh-ed25519"], "", &[&key, "not among PubkeyAcceptedAlgorithms", all]),
+    ];
+    for (options, socket, expected) in cases {
+        let run = env.psh(options).args(["-l", "no-such-user", "-H", "server", "true"]).env("SSH_AUTH_SOCK", socket);
+        let run = expected.iter().fold(run.finish().expect_code(4), |run, text| run.expect_stderr(text));
+        assert!(!run.stderr_text().contains("no method could be tried"), "{run}");
+    }
     fs::remove_file(env.user_key()).unwrap();
-    let run = env.psh(["-p", "100", "-H", "web[001-100]", "echo fine"]).env("SSH_AUTH_SOCK", &agent.socket);
-    let run = run.finish().expect_code(0);
-    assert_eq!(run.stdout_text().matches("fine").count(), 100, "{run}");
+    fs::remove_file(env.user_key().with_extension("pub")).unwrap();
+    env.psh(["-H", "server", "true"])
+        .finish()
+        .expect_code(4)
+        .expect_stderr("nothing to offer: no agent, no default key file in ~/.ssh; the server accepts publickey")
+        .expect_stderr("name a key file (--identity)");
+}
+
+#[test]
+fn only_the_preferred_methods_are_used() {
+    let env = TestEnv::new();
+    let server = Sshd::new(&env).option("PasswordAuthentication", "yes").start();
+    let run = |preferred: &str| {
+        let option = format!("PreferredAuthentications={preferred}");
+        env.psh(["-O", &option, "-H", "server", "echo fine"]).finish()
+    };
+    run("password")
+        .expect_code(4)
+        .expect_stderr("no password given")
+        .expect_stderr("publickey: the configuration does not allow it")
+        .expect_stderr("the server accepts publickey, password")
+        .expect_stderr("-A");
+    assert!(!server.log().contains("publickey"), "{}", server.log());
+    run("gssapi-with-mic").expect_code(4).expect_stderr("publickey: the configuration does not allow it");
+    run("password,publickey").expect_code(0).expect_stdout("fine");
+    assert!(server.log().contains("Accepted publickey"), "{}", server.log());
+}
+
+#[test]
+fn a_certificate_file_is_offered_with_its_key() {
+    let env = TestEnv::new();
+    let authority = env.generate_key(&env.path().join("user_ca"), "");
+    let _server = Sshd::new(&env)
+        .option("TrustedUserCAKeys", &format!("{}.pub", authority.display()))
+        .option("AuthorizedKeysFile", "none")
+        .start();
+    sign(&env, &authority, &["-n", accounts::plain()], &env.user_key().with_extension("pub"));
+    let elsewhere = env.path().join("elsewhere.pub");
+    fs::rename(env.ssh_folder().join("id_ed25519-cert.pub"), &elsewhere).unwrap();
+    env.psh(["-H", "server", "true"]).finish().expect_code(4);
+    let option = format!("CertificateFile={}", elsewhere.display());
+    env.psh(["-O", &option, "-H", "server", "echo fine"]).finish().expect_code(0).expect_stdout("fine");
+    let other = env.generate_key(&env.path().join("other"), "").display().to_string();
+    env.psh(["--identity", &other, "-O", &option, "-H", "server", "true"])
+        .finish()
+        .expect_code(4)
+        .expect_stderr(&format!("certificate of {}: its private key is neither", elsewhere.display()));
 }
 
 #[test]
@@ -269,7 +313,7 @@ fn a_changed_host_key_is_refused_whatever_is_asked_and_the_line_is_named() {
     let other = fs::read_to_string(env.user_key().with_extension("pub")).unwrap();
     env.trust(&format!("# a comment\n\n[{}]:{} {other}", server.address(), server.port()));
     let place = format!("{}:3", env.known_hosts().display());
-    for policy in ["strict", "accept-new"] {
+    for policy in ["strict", "accept-new", "off"] {
         env.psh(["--host-key", policy, "-H", "server", "echo fine"])
             .finish()
             .expect_code(4)

@@ -66,6 +66,29 @@ fn a_broken_fleet_toml_is_named() {
 }
 
 #[test]
+fn a_mistyped_variable_is_remarked_on_once_and_changes_nothing() {
+    let env = TestEnv::new();
+    let _server = Sshd::new(&env).start();
+    let run = env.psh(["-H", "server", "echo fine"]).env("FLEET_PARALEL", "1").env("FLEET_URL", "x").finish();
+    let run = run.expect_code(0).expect_stdout("fine");
+    assert_eq!(
+        run.stderr_text().matches("FLEET_PARALEL sets nothing: did you mean FLEET_PARALLEL?").count(),
+        1,
+        "{run}"
+    );
+    assert!(!run.stderr_text().contains("FLEET_URL"), "{run}");
+}
+
+#[test]
+fn the_variables_of_a_remote_command_are_no_mistakes_of_a_tool_that_it_runs() {
+    let env = TestEnv::new();
+    let _server = Sshd::new(&env).start();
+    let inner = format!("{} -H h --list", env.psh_path());
+    let run = env.psh(["-H", "server", "--env", "FLEET_ROLE=web", &inner]).finish().expect_code(0);
+    run.expect_stdout("-H").expect_nowhere("sets nothing");
+}
+
+#[test]
 fn a_host_that_cannot_be_reached_says_why_and_the_others_go_on() {
     let env = TestEnv::new();
     let _server = Sshd::new(&env).named("good").start();
@@ -93,6 +116,24 @@ fn a_known_hosts_file_that_cannot_be_read_is_an_error() {
     let place = env.known_hosts().display().to_string();
     run.expect_stderr(&place).expect_nowhere("fine");
     drop(server);
+}
+
+#[test]
+fn a_command_that_is_too_long_for_a_server_is_not_sent_and_another_way_is_named() {
+    let env = TestEnv::new();
+    let _server = Sshd::new(&env).start();
+    let long = "x".repeat(90_000);
+    for (arguments, words) in [
+        (&["echo", &long, &long][..], "when quoted for the remote shell, and at most 131071 can be sent"),
+        (
+            &["--raw", "echo", &long, &long, &long],
+            "the command is too long: 270007 bytes, and at most 261888 can be sent",
+        ),
+    ] {
+        let run = env.psh(["-H", "server"]).args(arguments).finish().expect_code(1).expect_stderr(words);
+        run.expect_stderr("hint: send a long script as input instead: -I 'sh -s' < SCRIPT").expect_nowhere("xxx");
+    }
+    env.psh(["-H", "server", "-I", "sh -s"]).stdin(format!("echo {long}")).finish().expect_code(0).expect_stdout(&long);
 }
 
 #[test]

@@ -52,7 +52,11 @@ fn world(user: &str) -> (TestEnv, Server) {
 /// Starts all commands, does the same to each `psh`, and asserts that each has ended and left nothing.
 fn stop_all(user: &str, options: &[&str], commands: &[&'static str], stop: impl Fn(&Running)) {
     let (env, _server) = world(user);
-    let sleeping: Vec<_> = commands.iter().map(|command| Sleeping::start(&env, options, command)).collect();
+    stop_all_in(&env, options, commands, stop);
+}
+
+fn stop_all_in(env: &TestEnv, options: &[&str], commands: &[&'static str], stop: impl Fn(&Running)) {
+    let sleeping: Vec<_> = commands.iter().map(|command| Sleeping::start(env, options, command)).collect();
     sleeping.iter().for_each(|one| stop(&one.run));
     sleeping.into_iter().for_each(Sleeping::expect_stopped);
 }
@@ -94,6 +98,26 @@ fn the_timeout_stops_what_root_runs() {
 #[test]
 fn a_stall_stops_what_a_user_runs() {
     stop_all(accounts::plain(), &["--stall", "3s"], &STUBBORN, |_| ());
+}
+
+#[test]
+fn ctrl_c_stops_what_runs_where_a_connection_has_one_session_only() {
+    accounts::require_root("logging in as root");
+    for user in [accounts::plain(), "root"] {
+        let env = TestEnv::new();
+        let _server = Sshd::new(&env).user(user).option("MaxSessions", "1").start();
+        stop_all_in(&env, &[], &STUBBORN, |run| run.signal(Signal::INT));
+    }
+}
+
+#[test]
+fn a_command_with_our_input_and_no_second_session_is_remarked_on_and_stopped() {
+    let env = TestEnv::new();
+    let _server = Sshd::new(&env).user(accounts::plain()).option("MaxSessions", "1").start();
+    stop_all_in(&env, &["-I", "-v"], &STUBBORN, |run| {
+        run.wait_for_stderr("nobody watches over the command: if we die, it may run on (no session: ");
+        run.signal(Signal::INT);
+    });
 }
 
 #[test]

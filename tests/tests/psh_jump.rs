@@ -41,6 +41,19 @@ fn a_chain_of_jumps_is_connected_to_once_each() {
 }
 
 #[test]
+fn jump_hosts_hear_a_good_bye() {
+    let env = TestEnv::new();
+    let servers = ["outer", "inner", "web"].map(|name| Sshd::new(&env).named(name).start());
+    env.configure("Host web\n  ProxyJump outer,inner\n");
+    let _ = env.psh(["-H", "web", "true"]).finish().expect_code(0);
+    for (server, name) in servers.iter().zip(["outer", "inner", "web"]) {
+        server.wait_for_end(0);
+        let log = server.log();
+        assert!(log.contains("Received disconnect from"), "{name}: {log}");
+    }
+}
+
+#[test]
 fn more_targets_than_one_connection_has_sessions_for_get_through() {
     let env = TestEnv::new();
     let jump = Sshd::new(&env).named("jump").option("MaxSessions", "1").start();
@@ -92,13 +105,17 @@ fn a_target_that_the_jump_cannot_reach_is_reported_alone() {
         .finish()
         .expect_code(4)
         .expect_stdout("fine")
-        .expect_stderr("web-closed (1): connect: ");
+        .expect_stderr("web-closed (1): connect: through jump host jump: it could not connect\n")
+        .expect_stderr("on the jump host, check");
 }
 
 #[test]
 fn a_jump_that_refuses_to_forward_is_named() {
     let (env, jump, targets) = behind_a_jump(|jump| jump.option("AllowTcpForwarding", "no"));
-    env.psh(["-H", "web[01-05]", "true"]).finish().expect_code(4).expect_stderr("web[01-05]").expect_stderr("jump");
+    env.psh(["-H", "web[01-05]", "true"])
+        .finish()
+        .expect_code(4)
+        .expect_stderr("web[01-05] (5): connect: through jump host jump: it does not allow the connection\n");
     assert_eq!((jump.connections(), targets.connections()), (1, 0));
 }
 
@@ -151,6 +168,24 @@ fn a_proxy_command_carries_the_connection_and_ends_with_it() {
 fn a_proxy_command_that_fails_says_so() {
     let env = TestEnv::new();
     let _server = Sshd::new(&env).start();
-    env.configure("Host server\n  ProxyCommand echo no route to %n >&2; exit 1\n");
-    env.psh(["-H", "server", "true"]).finish().expect_code(4).expect_stderr("server");
+    for (command, reason) in [
+        (
+            "sh -c 'echo nc: connect refused >&2; exit 1'",
+            "connect: ProxyCommand exited with status 1: nc: connect refused",
+        ),
+        ("sh -c 'echo >&2; exit 3'", "connect: ProxyCommand exited with status 3"),
+        ("/none/nc %h %p", "connect: ProxyCommand exited with status 127: "),
+        ("sh -c 'kill -9 $$'", "connect: ProxyCommand was ended by signal 9"),
+        ("true", "connect: ProxyCommand exited with status 0"),
+        (
+            "sh -c 'echo 220 mail; read line; echo oops >&2; exit 2'",
+            "banner: not an SSH server (it says \"220 mail\") (ProxyCommand exited with status 2: oops)",
+        ),
+        ("sh -c 'echo waiting >&2; exec sleep 1000'", "banner: timed out after 2s (ProxyCommand: waiting)"),
+    ] {
+        env.psh(["--connect-timeout", "2s", "-O", &format!("ProxyCommand={command}"), "-H", "server", "true"])
+            .finish()
+            .expect_code(4)
+            .expect_stderr(&format!("server (1): {reason}"));
+    }
 }

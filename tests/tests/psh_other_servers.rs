@@ -1,7 +1,5 @@
 //! The basic journeys of `psh` on servers that are not OpenSSH: Dropbear, and asyncssh's.
 
-use std::sync::{Mutex, PoisonError};
-
 use std::fs;
 
 use fleet_tests::{Asyncssh, Dropbear, Signal, TestEnv, processes};
@@ -19,6 +17,8 @@ fn both_outputs_and_the_code_arrive(env: &TestEnv) {
     let run = env.psh(["-H", "server", "--no-prefix", "echo out; echo err >&2; exit 9"]).finish().expect_code(5);
     assert_eq!(run.stdout_text(), "out\n", "{run}");
     run.expect_stderr("err").expect_stderr("exit code 9");
+    let late = "echo out; exec >&-; sleep 0.2; echo late >&2";
+    env.psh(["-H", "server", late]).finish().expect_code(0).expect_stdout("out").expect_stderr("late");
     env.psh(["-H", "server", "kill -KILL $$"]).finish().expect_code(3);
 }
 
@@ -73,12 +73,8 @@ fn full_name(env: &TestEnv) -> String {
     format!("{}@{}:{}", value("user "), value("hostname "), value("port "))
 }
 
-/// One server program of another kind at a time.
-static ALONE: Mutex<()> = Mutex::new(());
-
 #[test]
 fn the_basic_journeys_work_on_dropbear() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let env = TestEnv::new();
     let _server = Dropbear::new(&env).start();
     basic_journeys(&env);
@@ -86,7 +82,6 @@ fn the_basic_journeys_work_on_dropbear() {
 
 #[test]
 fn the_basic_journeys_work_on_asyncssh() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let env = TestEnv::new();
     let _server = Asyncssh::start(&env, "server");
     basic_journeys(&env);
@@ -94,7 +89,6 @@ fn the_basic_journeys_work_on_asyncssh() {
 
 #[test]
 fn servers_of_all_kinds_work_in_one_run() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let env = TestEnv::new();
     let _dropbear = Dropbear::new(&env).named("dropbear").start();
     let _asyncssh = Asyncssh::start(&env, "asyncssh");

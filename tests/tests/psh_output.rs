@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
-use fleet_tests::{Server, Signal, Sshd, TestEnv, accounts, program, run_to_end};
+use fleet_tests::{Finished, Running, Server, Signal, Sshd, TestEnv, accounts, program, run_to_end};
 use serde_json::{Value, json};
 
 fn world(hosts: usize) -> (TestEnv, Server) {
@@ -184,8 +184,79 @@ fn colours_are_for_terminals_that_want_them() {
     assert!(!run.finish().stdout_text().contains('\x1b'), "a pipe gets no colours");
     let run = env.psh(["-H", "web01", "echo x"]).on_terminal().finish();
     assert!(run.stdout_text().contains("\x1b["), "{run}");
-    let run = env.psh(["-H", "web01", "echo x"]).env("NO_COLOR", "1").on_terminal().finish();
-    assert!(!run.stdout_text().contains("\x1b[3"), "{run}");
+    for value in ["1", "0", "yes"] {
+        let run = env.psh(["-H", "web01", "echo x; exit 3"]).env("NO_COLOR", value).on_terminal().finish();
+        let sequences = run.stdout_text().into_owned();
+        let mut ends =
+            sequences.split("\x1b[").skip(1).filter_map(|rest| rest.find(char::is_alphabetic).map(|at| &rest[at..]));
+        assert!(!ends.any(|end| end.starts_with('m')), "NO_COLOR={value}: {run}");
+    }
+    let run = env.psh(["-H", "web01", "echo x"]).env("NO_COLOR", "").on_terminal().finish();
+    assert!(run.stdout_text().contains("\x1b[3"), "an empty NO_COLOR is none: {run}");
+}
+
+#[test]
+fn a_dumb_terminal_gets_no_escape_sequence_at_all() {
+    let (env, _server) = world(1);
+    let command = "printf 'x\\n\\33[1m'; echo y >&2; exit 3";
+    let run = env.psh(["-H", "web01", command]).env("TERM", "dumb").on_terminal().finish().expect_code(5);
+    run.expect_nowhere("\x1b");
+}
+
+/// Runs psh in a shell on a terminal, with a host that ends at once and one that waits for `release`.
+fn on_a_shell_with_a_waiting_host(env: &TestEnv, redirection: &str, until: impl FnOnce(&Running)) -> Finished {
+    let gate = env.shared().join("gate");
+    run_to_end(std::process::Command::new(program("mkfifo")).args(["-m", "666"]).arg(&gate));
+    let command = format!("echo out; [ $FLEET_HOST = web01 ] || read x < {}", gate.display());
+    let script = format!("{} -H 'web[01-02]' '{command}' {redirection}", env.psh_path());
+    let run = env.run(&program("sh"), ["-c", &script]).on_terminal().start();
+    until(&run);
+    fs::write(&gate, "\n").expect("the gate of this test");
+    let run = run.finish().expect_code(0);
+    fs::remove_file(&gate).expect("the gate of this test");
+    run
+}
+
+#[test]
+fn the_progress_line_is_on_a_terminal_that_nothing_else_writes_to() {
+    let (env, _server) = world(2);
+    let progress = "1/2 done, 1 running";
+    for redirection in ["", "> out.txt", "> /dev/null"] {
+        let wait = |run: &Running| run.wait_for_stdout(progress);
+        let run = on_a_shell_with_a_waiting_host(&env, redirection, wait);
+        let lines = screen(&run.stdout);
+        let expected = match redirection {
+            "" => &["web01: out", "web02: out", "2 hosts: 2 ok"][..],
+            _ => &["2 hosts: 2 ok"],
+        };
+        assert_eq!(lines.len(), expected.len(), "{redirection}: {lines:?}");
+        for (line, expected) in lines.iter().zip(expected) {
+            assert!(line.starts_with(expected), "{redirection}: {lines:?}");
+        }
+    }
+    // The reader of a pipe may write to the same terminal.
+    let wait = |run: &Running| run.wait_for_stdout("web01: out");
+    let run = on_a_shell_with_a_waiting_host(&env, "| cat", wait);
+    run.expect_nowhere(" running");
+}
+
+/// The lines that a terminal shows in the end, without colours, sorted but for the last.
+fn screen(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let shown = |line: &str| {
+        // What is cleared (`\x1b[2K`) is not seen any more.
+        let left = line.rsplit("\x1b[2K").next().unwrap_or_default();
+        let mut plain = String::new();
+        let mut parts = left.split("\x1b[");
+        plain.push_str(parts.next().unwrap_or_default());
+        plain.extend(parts.filter_map(|part| Some(part.split_once('m')?.1)));
+        plain.trim().to_owned()
+    };
+    let mut lines: Vec<String> = text.lines().map(shown).collect();
+    if let Some((_, before)) = lines.split_last_mut() {
+        before.sort();
+    }
+    lines
 }
 
 #[test]
@@ -229,6 +300,26 @@ fn long_lines_of_many_hosts_take_time_in_proportion() {
         let xs = run.stdout.iter().filter(|&&byte| byte == b'x').count();
         assert_eq!(xs, 10_000_000, "{layout}");
     }
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_our_failure() {
+    let (env, _server) = world(1);
+    for arguments in ["-H web01 echo x", "-H web01 -i echo x", "-H web01 --json echo x", "-H web01 --list"] {
+        let script = format!("{} {arguments} > /dev/full", env.psh_path());
+        let run = env.run(&program("sh"), ["-c", &script]).finish().expect_code(1);
+        run.expect_stderr("cannot write to standard output").expect_stderr("No space left on device");
+    }
+    let script = format!("{} -H web01 'echo x >&2' 2> /dev/full", env.psh_path());
+    let _ = env.run(&program("sh"), ["-c", &script]).finish().expect_code(1);
+}
+
+#[test]
+fn a_closed_standard_error_costs_neither_output_nor_exit_code() {
+    let (env, _server) = world(2);
+    let script = format!("{} -H 'web[01-02]' 'echo out; echo err >&2; exit 3' 2>&-", env.psh_path());
+    let run = env.run(&program("sh"), ["-c", &script]).finish().expect_code(5);
+    assert_eq!(run.sorted_lines(), ["web01: out", "web02: out"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Which hosts `psh` runs on, and how it says so.
 
 use fleet_tests::{Finished, Sshd, TestEnv};
+use serde_json::json;
 
 /// The hosts that ran `echo ran`, in alphabetical order.
 fn ran(run: &Finished) -> String {
@@ -88,6 +89,25 @@ fn list_shows_the_hosts_and_where_they_came_from_and_contacts_none() {
     for name in ["web01", "web04", "other", "hosts"] {
         assert!(run.stdout_text().contains(name), "{name} is missing: {run}");
     }
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn list_with_json_is_an_object_for_each_host() {
+    let (env, server) = web();
+    let run = env.psh(["--list", "--json", "-g", "back", "-h", "hosts", "-H", "me@other:2222"]).finish().expect_code(0);
+    let objects: Vec<serde_json::Value> =
+        run.stdout_text().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let names: Vec<_> = objects.iter().map(|object| object["host"].as_str().unwrap_or_default()).collect();
+    assert_eq!(names, ["me@other:2222", "web03", "web04"], "{run}");
+    let (other, web03) = (&objects[0], &objects[1]);
+    assert_eq!(
+        (&other["name"], &other["user"], &other["port"]),
+        (&json!("other"), &json!("me"), &json!(2222)),
+        "{run}"
+    );
+    assert_eq!(other["origins"], json!(["-H"]), "{run}");
+    assert_eq!((&web03["group"], &web03["index"]), (&json!("back"), &json!(1)), "{run}");
     assert_eq!(server.connections(), 0);
 }
 

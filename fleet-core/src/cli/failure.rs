@@ -6,7 +6,7 @@ use std::error::Error;
 use std::io::{self, Write};
 
 use crate::inventory::InventoryError;
-use crate::outcome::ExitStatus;
+use crate::outcome::{self, ExitStatus};
 use crate::render::RenderError;
 use crate::select::SelectError;
 use crate::settings::SettingsError;
@@ -76,12 +76,7 @@ impl Failure {
     }
 
     fn of(error: &(dyn Error + 'static), status: ExitStatus) -> Self {
-        let mut causes = Vec::new();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            causes.push(error.to_string());
-            cause = error.source();
-        }
+        let causes = outcome::causes(error).map(ToString::to_string).collect();
         Self { message: error.to_string(), causes, hint: None, status }
     }
 

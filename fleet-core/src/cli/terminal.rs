@@ -1,22 +1,28 @@
-//! The person at the terminal: passwords and passphrases.
+//! The person at the terminal: passwords, passphrases, yes or no.
 //!
-//! Must not know what the answers are for.
+//! Whatever ends or stops the process while a question is open, the terminal shows again what is typed. Must not know
+//! what the answers are for.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::thread;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use tokio::sync::watch;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 
+use crate::fanout::{Floor, is_ignored};
 use crate::ssh::{Prompt, Secret};
 
-/// Asks at the controlling terminal, one question at a time; output is held back while one is open.
+/// Asks at the controlling terminal, one question at a time; the run's output is held back while one is open.
 #[derive(Debug)]
 pub struct TerminalPrompt {
-    asking: watch::Sender<bool>,
+    floor: Floor,
     one_at_a_time: Mutex<()>,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+    watches_signals: Once,
 }
 
 /// What the open question has changed.
@@ -24,73 +30,180 @@ pub struct TerminalPrompt {
 enum State {
     #[default]
     Quiet,
-    /// The terminal and its settings as they were before.
-    Asking(Arc<File>, Box<Termios>),
+    Asking(Question),
     /// Nothing is asked any more.
     Closed,
 }
 
+/// An open question.
+#[derive(Debug)]
+struct Question {
+    text: String,
+    echo: Echo,
+    terminal: Arc<File>,
+    /// The terminal's settings as they were before.
+    before: Box<Termios>,
+}
+
 impl TerminalPrompt {
-    /// A prompt, and what tells whether a question is open.
+    /// A prompt that takes `floor` for its questions.
     #[must_use]
-    pub fn new() -> (Self, watch::Receiver<bool>) {
-        let (asking, quiet) = watch::channel(false);
-        (Self { asking, one_at_a_time: Mutex::default(), state: Mutex::default() }, quiet)
+    pub fn new(floor: Floor) -> Self {
+        Self { floor, one_at_a_time: Mutex::default(), state: Arc::default(), watches_signals: Once::new() }
+    }
+
+    /// Shows `question` and reads the line that is typed. Blocks.
+    ///
+    /// # Errors
+    /// When there is no terminal, or nothing is answered.
+    pub fn line(&self, question: &str) -> io::Result<String> {
+        self.question(question, Echo::Shown)
+    }
+
+    /// Takes back the question that is open, if one is: its answer is not waited for, nor is another asked.
+    pub fn withdraw(&self) {
+        self.close();
+        self.floor.give_back();
     }
 
     /// Gives the terminal its settings back and asks nothing any more. For the end of the process, when a question may
     /// still be open.
     pub fn close(&self) {
-        self.restore(State::Closed);
+        lock(&self.state).close();
     }
 
-    fn restore(&self, next: State) {
-        let mut state = lock(&self.state);
-        if let State::Asking(terminal, before) = &*state {
-            let _ = tcsetattr(terminal, OptionalActions::Flush, before);
-        }
-        if !matches!(*state, State::Closed) {
-            *state = next;
-        }
+    fn question(&self, text: &str, echo: Echo) -> io::Result<String> {
+        let _one_at_a_time = lock(&self.one_at_a_time);
+        let answer = self.ask(text, echo);
+        lock(&self.state).answered();
+        self.floor.give_back();
+        answer
     }
 
-    fn ask(&self, question: &str) -> io::Result<Secret> {
-        let terminal = Arc::new(OpenOptions::new().read(true).write(true).open("/dev/tty")?);
-        let before = tcgetattr(&terminal)?;
-        let mut silent = before.clone();
-        silent.local_modes -= LocalModes::ECHO;
-        silent.local_modes |= LocalModes::ECHONL;
-        {
-            let mut state = lock(&self.state);
-            if matches!(*state, State::Closed) {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            // Before the question: whoever answers at once must not see the answer.
-            tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
-            *state = State::Asking(Arc::clone(&terminal), Box::new(before));
-        }
-        // The cursor may stand in the progress line, which is drawn anew afterwards.
-        (&*terminal).write_all(format!("\r\x1b[K{question}").as_bytes())?;
+    fn ask(&self, text: &str, echo: Echo) -> io::Result<String> {
+        let terminal = Arc::new(open()?);
+        self.watches_signals.call_once(|| watch_signals(Arc::clone(&self.state), self.floor.clone()));
+        self.floor.take();
+        let before = Box::new(tcgetattr(&terminal)?);
+        let question = Question { text: text.to_owned(), echo, terminal: Arc::clone(&terminal), before };
+        lock(&self.state).open(question)?;
         let mut answer = String::new();
         if BufReader::new(&*terminal).read_line(&mut answer)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok(Secret::new(answer.trim_end_matches(['\n', '\r']).to_owned()))
+        Ok(answer.trim_end_matches(['\n', '\r']).to_owned())
     }
+}
+
+/// Whether the terminal shows what is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Echo {
+    Shown,
+    Hidden,
+}
+
+/// Whether there is a terminal to ask at.
+pub(super) fn is_there() -> bool {
+    open().is_ok()
+}
+
+fn open() -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open("/dev/tty")
 }
 
 impl Prompt for TerminalPrompt {
     fn secret(&self, question: &str) -> Result<Secret, String> {
-        let _one_at_a_time = lock(&self.one_at_a_time);
-        self.asking.send_replace(true);
-        let answer = self.ask(question);
-        self.restore(State::Quiet);
-        self.asking.send_replace(false);
+        let answer = self.question(question, Echo::Hidden).map(Secret::new);
         answer.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => "there was no answer".to_owned(),
             io::ErrorKind::InvalidData => "the answer is not UTF-8".to_owned(),
             _ => "there is no terminal to ask at".to_owned(),
         })
+    }
+}
+
+impl State {
+    fn open(&mut self, question: Question) -> io::Result<()> {
+        if matches!(self, Self::Closed) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        question.show()?;
+        *self = Self::Asking(question);
+        Ok(())
+    }
+
+    fn answered(&mut self) {
+        if let Self::Asking(question) = self {
+            question.restore();
+            *self = Self::Quiet;
+        }
+    }
+
+    fn close(&mut self) {
+        if let Self::Asking(question) = self {
+            question.abandon();
+        }
+        *self = Self::Closed;
+    }
+}
+
+impl Question {
+    /// Sets the echo, then asks: whoever answers a secret at once must not see the answer.
+    fn show(&self) -> io::Result<()> {
+        let mut modes = (*self.before).clone();
+        match self.echo {
+            Echo::Hidden => {
+                modes.local_modes -= LocalModes::ECHO;
+                modes.local_modes |= LocalModes::ECHONL;
+            }
+            Echo::Shown => modes.local_modes |= LocalModes::ECHO,
+        }
+        tcsetattr(&self.terminal, OptionalActions::Flush, &modes)?;
+        (&*self.terminal).write_all(self.text.as_bytes())
+    }
+
+    fn restore(&self) {
+        let _ = tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
+    }
+
+    /// Leaves the line of the question, as it gets no answer there.
+    fn abandon(&self) {
+        self.restore();
+        let _ = (&*self.terminal).write_all(b"\n");
+    }
+}
+
+/// Looks after the terminal for the rest of the process, as the signals no longer do what they would by themselves.
+/// Those that end a run are also seen by `fanout::Signals`.
+fn watch_signals(state: Arc<Mutex<State>>, floor: Floor) {
+    let watched = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP].into_iter().filter(|signal| !is_ignored(*signal));
+    // Without a handler the signals do as ever: nothing that would be worth ending a run for.
+    let Ok(mut signals) = Signals::new(watched) else { return };
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            match signal {
+                SIGTSTP => suspend(&mut lock(&state)),
+                SIGQUIT => {
+                    lock(&state).close();
+                    let _ = emulate_default_handler(SIGQUIT);
+                }
+                _ => {
+                    lock(&state).close();
+                    floor.give_back();
+                }
+            }
+        }
+    });
+}
+
+/// Stops the process; returns when it goes on, with the question asked anew.
+fn suspend(state: &mut State) {
+    if let State::Asking(question) = state {
+        question.abandon();
+    }
+    let _ = emulate_default_handler(SIGTSTP);
+    if let State::Asking(question) = state {
+        let _ = question.show();
     }
 }
 

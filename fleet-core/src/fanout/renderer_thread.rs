@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::event::HostEvent;
+use super::floor::Room;
+use crate::event::{HostEvent, Wave};
 use crate::outcome::Report;
 use crate::render::{Ending, RenderError, Renderer};
 
@@ -66,7 +67,15 @@ enum Work {
     Event(HostEvent),
     Tick(Duration),
     Notice(String),
-    Finish { report: Report, ending: Ending, done: oneshot::Sender<()> },
+    Wave(Wave, Duration),
+    Written(oneshot::Sender<()>),
+    /// Take the progress line away, then let go of the room.
+    MakeRoom(Room),
+    Finish {
+        report: Report,
+        ending: Ending,
+        done: oneshot::Sender<()>,
+    },
 }
 
 impl RendererThread {
@@ -86,6 +95,23 @@ impl RendererThread {
     /// Says something about the run as a whole.
     pub(super) fn notice(&self, text: String) {
         self.shared.push(Work::Notice(text));
+    }
+
+    /// Says that a wave begins, this long after the start.
+    pub(super) fn wave(&self, wave: Wave, at: Duration) {
+        self.shared.push(Work::Wave(wave, at));
+    }
+
+    /// Is told once everything handed over before is written; of its end if that cannot be.
+    pub(super) fn written(&self) -> oneshot::Receiver<()> {
+        let (sender, written) = oneshot::channel();
+        self.shared.push(Work::Written(sender));
+        written
+    }
+
+    /// Takes the progress line away, then drops `room`.
+    pub(super) fn make_room(&self, room: Room) {
+        self.shared.push(Work::MakeRoom(room));
     }
 
     /// Lets the progress line show the time `elapsed` since the start.
@@ -152,6 +178,17 @@ impl Shared {
                 Work::Event(event) => renderer.event(&event),
                 Work::Tick(elapsed) => renderer.tick(elapsed),
                 Work::Notice(text) => renderer.notice(&text),
+                Work::Wave(wave, at) => renderer.wave(&wave, at),
+                Work::Written(told) => {
+                    let flushed = renderer.flush();
+                    let _ = told.send(());
+                    flushed
+                }
+                Work::MakeRoom(room) => {
+                    self.note(renderer.make_room());
+                    drop(room);
+                    continue;
+                }
                 Work::Finish { report, ending, done } => {
                     // Whoever closed the pipe wants to hear no more.
                     if !self.lock().errors.iter().any(|error| matches!(error, RenderError::BrokenPipe { .. })) {

@@ -32,13 +32,12 @@ impl Signals {
     /// When the operating system lets us install no handler.
     pub fn of_process() -> io::Result<Self> {
         let (sender, signals) = Self::scripted();
-        let ignored = ignored_signals();
         for (kind, meaning) in [
             (SignalKind::interrupt(), Signal::Interrupt),
             (SignalKind::terminate(), Signal::Terminate),
             (SignalKind::hangup(), Signal::Terminate),
         ] {
-            if ignored & (1 << (kind.as_raw_value() - 1)) != 0 {
+            if is_ignored(kind.as_raw_value()) {
                 continue;
             }
             let mut incoming = signal(kind)?;
@@ -68,6 +67,11 @@ impl Signals {
             None => std::future::pending().await,
         }
     }
+}
+
+/// Whether the process was started to ignore the signal of this number.
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    ignored_signals() & (1 << (signal - 1)) != 0
 }
 
 /// The mask of ignored signals, signal 1 in the lowest bit; on systems that do not show it, none.

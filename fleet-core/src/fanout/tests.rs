@@ -4,11 +4,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::*;
-use crate::event::Stream;
-use crate::outcome::{LastOutput, Stop, StopCause};
+use crate::event::{Stream, Wave};
+use crate::outcome::{LastOutput, SkipCause, Stage, Stop, StopCause};
+use crate::settings::Share;
+
+const SKIPPED: Outcome = Outcome::Skipped(SkipCause::Interrupted);
 
 /// What a renderer was shown, readable from outside.
 #[derive(Clone, Default)]
@@ -27,52 +30,41 @@ impl Shown {
     }
 }
 
+/// How many events were shown before a wave, and its hosts.
+type ShownWave = (usize, std::ops::Range<HostIndex>);
+
+/// A renderer that remembers what it is shown, and then does as it is told.
 struct Recorder {
     shown: Shown,
-    fails_with: Option<fn() -> RenderError>,
+    waves: Arc<Mutex<Vec<ShownWave>>>,
+    ticks: Arc<AtomicUsize>,
+    answer: fn(&Event) -> Result<(), RenderError>,
+    rooms_made: Arc<AtomicUsize>,
 }
 
 impl Renderer for Recorder {
     fn event(&mut self, event: &HostEvent) -> Result<(), RenderError> {
         self.shown.0.lock().unwrap().push(event.clone());
-        match (&event.event, self.fails_with) {
-            (Event::Output { .. }, Some(error)) => Err(error()),
-            _ => Ok(()),
-        }
+        (self.answer)(&event.event)
     }
 
     fn notice(&mut self, _: &str) -> Result<(), RenderError> {
         Ok(())
     }
 
-    fn tick(&mut self, _: Duration) -> Result<(), RenderError> {
+    fn make_room(&mut self) -> Result<(), RenderError> {
+        self.rooms_made.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), RenderError> {
-        Ok(())
-    }
-
-    fn finish(&mut self, _: &Report, _: &Ending) -> Result<(), RenderError> {
-        Ok(())
-    }
-}
-
-/// A renderer whose terminal is paused for ever.
-struct Stuck;
-
-impl Renderer for Stuck {
-    fn event(&mut self, _: &HostEvent) -> Result<(), RenderError> {
-        loop {
-            std::thread::park();
-        }
-    }
-
-    fn notice(&mut self, _: &str) -> Result<(), RenderError> {
+    fn wave(&mut self, wave: &Wave, _: Duration) -> Result<(), RenderError> {
+        let before = self.shown.0.lock().unwrap().len();
+        self.waves.lock().unwrap().push((before, wave.hosts.clone()));
         Ok(())
     }
 
     fn tick(&mut self, _: Duration) -> Result<(), RenderError> {
+        self.ticks.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
@@ -98,18 +90,61 @@ where
     }
 }
 
-fn fanout(hosts: usize, limit: usize) -> (Fanout, watch::Sender<bool>) {
-    let (asking, quiet) = watch::channel(false);
-    (Fanout { hosts, limit, exit_rule: ExitRule::WorstClass, quiet }, asking)
+/// Answers questions as it is told to.
+struct Answers(Answer);
+
+impl Confirm for Answers {
+    fn go_on(&self, _: &CanaryReport) -> Answer {
+        self.0
+    }
+
+    fn withdraw(&self) {}
+}
+
+fn fanout(hosts: usize, limit: usize) -> (Fanout, Floor) {
+    let (floor, witness) = (Floor::default(), Arc::new(Nobody));
+    let rollout = RolloutSettings::default();
+    let confirm = Arc::new(Answers(Answer::Stop));
+    let floors = floor.clone();
+    (Fanout { hosts, limit, exit_rule: ExitRule::WorstClass, rollout, seed: 1, confirm, floor, witness }, floors)
 }
 
 fn recorder() -> (Box<Recorder>, Shown) {
     let shown = Shown::default();
-    (Box::new(Recorder { shown: shown.clone(), fails_with: None }), shown)
+    (recorder_for(shown.clone(), |_| Ok(())), shown)
+}
+
+/// A renderer that answers every event in this way.
+fn recorder_that(answer: fn(&Event) -> Result<(), RenderError>) -> Box<Recorder> {
+    recorder_for(Shown::default(), answer)
+}
+
+fn recorder_for(shown: Shown, answer: fn(&Event) -> Result<(), RenderError>) -> Box<Recorder> {
+    let (waves, ticks, rooms_made) = (Arc::default(), Arc::default(), Arc::default());
+    Box::new(Recorder { shown, waves, ticks, answer, rooms_made })
+}
+
+fn panics_at_output(event: &Event) -> Result<(), RenderError> {
+    assert!(!matches!(event, Event::Output { .. }), "on purpose");
+    Ok(())
+}
+
+/// A renderer whose terminal is paused for ever.
+fn stuck() -> Box<Recorder> {
+    recorder_that(|_| {
+        loop {
+            std::thread::park();
+        }
+    })
 }
 
 fn stopped() -> Outcome {
     Outcome::Stopped { cause: StopCause::Cancelled, stop: Stop::Confirmed, output: LastOutput::Complete }
+}
+
+/// A run over this many hosts, all at once, that goes on as `rollout` says; asked, it is answered with "go on".
+fn rollout(hosts: usize, rollout: RolloutSettings) -> Fanout {
+    Fanout { rollout, confirm: Arc::new(Answers(Answer::GoOn)), ..fanout(hosts, hosts).0 }
 }
 
 #[tokio::test]
@@ -129,7 +164,7 @@ async fn no_more_than_the_limit_run_at_once_and_every_host_ends_once() {
         }
     });
     let (renderer, shown) = recorder();
-    let (fanout, _asking) = fanout(1000, 7);
+    let (fanout, _floor) = fanout(1000, 7);
     let finished = fanout.run(task, renderer, Signals::scripted().1).await;
     assert_eq!(most.load(Ordering::SeqCst), 7);
     assert_eq!(finished.completion, Completion::Complete);
@@ -150,7 +185,7 @@ async fn all_output_of_a_host_is_shown_before_its_end() {
         Outcome::Exited(0)
     });
     let (renderer, shown) = recorder();
-    let (fanout, _asking) = fanout(3, 3);
+    let (fanout, _floor) = fanout(3, 3);
     fanout.run(task, renderer, Signals::scripted().1).await;
     for host in 0..3 {
         let events = shown.0.lock().unwrap();
@@ -174,13 +209,13 @@ async fn the_first_signal_cancels_the_running_and_skips_the_rest() {
     });
     let (sender, signals) = Signals::scripted();
     let (renderer, shown) = recorder();
-    let (fanout, _asking) = fanout(3, 1);
+    let (fanout, _floor) = fanout(3, 1);
     let run = tokio::spawn(fanout.run(task, renderer, signals));
     started.notified().await;
     sender.send(Signal::Interrupt).await.unwrap();
     let finished = run.await.unwrap();
     assert_eq!(finished.completion, Completion::Interrupted);
-    assert_eq!(finished.report.outcomes(), [stopped(), Outcome::Skipped, Outcome::Skipped]);
+    assert_eq!(finished.report.outcomes(), [stopped(), SKIPPED, SKIPPED]);
     assert_eq!(finished.status, ExitStatus::Killed);
     assert_eq!(shown.finished().len(), 3);
 }
@@ -199,7 +234,7 @@ async fn the_second_signal_leaves_tasks_that_do_not_end() {
     });
     let (sender, signals) = Signals::scripted();
     let (renderer, _) = recorder();
-    let (fanout, _asking) = fanout(2, 1);
+    let (fanout, _floor) = fanout(2, 1);
     let run = tokio::spawn(fanout.run(task, renderer, signals));
     started.notified().await;
     sender.send(Signal::Interrupt).await.unwrap();
@@ -207,7 +242,7 @@ async fn the_second_signal_leaves_tasks_that_do_not_end() {
     let finished = run.await.unwrap();
     assert_eq!(finished.completion, Completion::Abandoned);
     assert!(matches!(finished.report.outcomes()[0], Outcome::Stopped { stop: Stop::Unconfirmed(_), .. }));
-    assert_eq!(finished.report.outcomes()[1], Outcome::Skipped);
+    assert_eq!(finished.report.outcomes()[1], SKIPPED);
 }
 
 #[tokio::test]
@@ -218,8 +253,8 @@ async fn signals_are_seen_while_the_terminal_is_paused() {
         }
     });
     let (sender, signals) = Signals::scripted();
-    let (fanout, _asking) = fanout(4, 4);
-    let run = tokio::spawn(fanout.run(task, Box::new(Stuck), signals));
+    let (fanout, _floor) = fanout(4, 4);
+    let run = tokio::spawn(fanout.run(task, stuck(), signals));
     sender.send(Signal::Interrupt).await.unwrap();
     sender.send(Signal::Terminate).await.unwrap();
     assert_eq!(run.await.unwrap().completion, Completion::Abandoned);
@@ -232,9 +267,11 @@ async fn a_closed_pipe_cancels_the_run() {
         host.cancel().cancelled().await;
         stopped()
     });
-    let (mut renderer, _) = recorder();
-    renderer.fails_with = Some(|| RenderError::BrokenPipe { to: "standard output" });
-    let (fanout, _asking) = fanout(2, 2);
+    let renderer = recorder_that(|event| match event {
+        Event::Output { .. } => Err(RenderError::BrokenPipe { to: "standard output" }),
+        _ => Ok(()),
+    });
+    let (fanout, _floor) = fanout(2, 2);
     let finished = fanout.run(task, renderer, Signals::scripted().1).await;
     assert_eq!(finished.completion, Completion::Interrupted);
     assert!(matches!(finished.render_errors[0], RenderError::BrokenPipe { .. }));
@@ -247,9 +284,8 @@ async fn a_renderer_that_panics_ends_the_run() {
         host.cancel().cancelled().await;
         stopped()
     });
-    let (mut renderer, _) = recorder();
-    renderer.fails_with = Some(|| panic!("on purpose"));
-    let (fanout, _asking) = fanout(2, 2);
+    let renderer = recorder_that(panics_at_output);
+    let (fanout, _floor) = fanout(2, 2);
     let finished = fanout.run(task, renderer, Signals::scripted().1).await;
     assert_eq!(finished.completion, Completion::Interrupted);
     assert_eq!(finished.render_errors.len(), 1);
@@ -280,7 +316,7 @@ async fn a_host_that_floods_keeps_no_other_from_its_turn() {
         }
     });
     let (renderer, _) = recorder();
-    let (fanout, _asking) = fanout(6, 2);
+    let (fanout, _floor) = fanout(6, 2);
     assert_eq!(fanout.run(task, renderer, Signals::scripted().1).await.status, ExitStatus::Success);
 }
 
@@ -298,17 +334,17 @@ async fn one_signal_ends_a_run_whose_output_nobody_takes() {
         }
     });
     let (sender, signals) = Signals::scripted();
-    let (fanout, _asking) = fanout(4, 4);
+    let (fanout, _floor) = fanout(4, 4);
     sender.send(Signal::Terminate).await.unwrap();
-    let finished = fanout.run(task, Box::new(Stuck), signals).await;
+    let finished = fanout.run(task, stuck(), signals).await;
     assert_eq!(finished.report.outcomes(), vec![stopped(); 4]);
 }
 
 #[tokio::test]
 async fn a_signal_ends_a_run_that_only_waits_for_its_terminal() {
     let (sender, signals) = Signals::scripted();
-    let (fanout, _asking) = fanout(1, 1);
-    let run = tokio::spawn(fanout.run(Scripted(|_| async { Outcome::Exited(0) }), Box::new(Stuck), signals));
+    let (fanout, _floor) = fanout(1, 1);
+    let run = tokio::spawn(fanout.run(Scripted(|_| async { Outcome::Exited(0) }), stuck(), signals));
     while !run.is_finished() {
         let _ = sender.try_send(Signal::Interrupt);
         tokio::task::yield_now().await;
@@ -322,13 +358,15 @@ async fn a_file_that_cannot_be_written_stops_nobody() {
         host.emit(Event::Output { stream: Stream::Stdout, bytes: Bytes::from_static(b"y\n") }).await;
         Outcome::Exited(0)
     });
-    let (mut renderer, _) = recorder();
-    renderer.fails_with = Some(|| RenderError::File {
-        host: "web01".into(),
-        path: "out/web01".into(),
-        source: std::io::ErrorKind::StorageFull.into(),
+    let renderer = recorder_that(|event| match event {
+        Event::Output { .. } => Err(RenderError::File {
+            host: "web01".into(),
+            path: "out/web01".into(),
+            source: std::io::ErrorKind::StorageFull.into(),
+        }),
+        _ => Ok(()),
     });
-    let (fanout, _asking) = fanout(1, 1);
+    let (fanout, _floor) = fanout(1, 1);
     let finished = fanout.run(task, renderer, Signals::scripted().1).await;
     assert_eq!(finished.completion, Completion::Complete);
     assert_eq!(finished.render_errors.len(), 1);
@@ -341,23 +379,23 @@ async fn a_task_that_panics_is_our_failure_on_that_host_only() {
         Outcome::Exited(0)
     });
     let (renderer, _) = recorder();
-    let (fanout, _asking) = fanout(3, 3);
+    let (fanout, _floor) = fanout(3, 3);
     let finished = fanout.run(task, renderer, Signals::scripted().1).await;
     assert_eq!(finished.report.outcomes()[0], Outcome::Exited(0));
     assert!(matches!(finished.report.outcomes()[1], Outcome::Failed(_)));
     assert_eq!(finished.status, ExitStatus::OurFailure);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_signal_ends_the_run_although_a_question_is_open() {
     let task = Scripted(|host: HostContext| async move {
         host.cancel().cancelled().await;
-        Outcome::Skipped
+        SKIPPED
     });
     let (sender, signals) = Signals::scripted();
     let (renderer, _) = recorder();
-    let (fanout, asking) = fanout(2, 2);
-    asking.send_replace(true);
+    let (fanout, floor) = fanout(2, 2);
+    floor.take();
     let run = tokio::spawn(fanout.run(task, renderer, signals));
     sender.send(Signal::Interrupt).await.unwrap();
     assert_eq!(run.await.unwrap().completion, Completion::Interrupted);
@@ -376,11 +414,228 @@ async fn output_waits_while_a_question_is_on_the_terminal() {
         }
     });
     let (renderer, shown) = recorder();
-    let (fanout, asking) = fanout(1, 1);
-    asking.send_replace(true);
+    let (fanout, floor) = fanout(1, 1);
+    floor.take();
     let run = tokio::spawn(fanout.run(task, renderer, Signals::scripted().1));
     reached.notified().await;
     assert!(shown.0.lock().unwrap().iter().all(|shown| shown.event == Event::Started));
-    asking.send_replace(false);
+    floor.give_back();
     assert_eq!(run.await.unwrap().status, ExitStatus::Success);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waves_are_told_before_their_hosts_and_kept_apart_by_the_delay() {
+    let begun = Arc::new(Mutex::new(Vec::new()));
+    let (times, start) = (Arc::clone(&begun), Instant::now());
+    let task = Scripted(move |host: HostContext| {
+        times.lock().unwrap().push((host.index(), start.elapsed().as_secs()));
+        async move {
+            tokio::time::sleep(Duration::from_secs(1 + host.index() as u64)).await;
+            Outcome::Exited(0)
+        }
+    });
+    let batch = Some(Share::Count(2));
+    let delay = Duration::from_secs(10);
+    let fanout = rollout(5, RolloutSettings { batch, delay, ..RolloutSettings::default() });
+    let (renderer, shown) = recorder();
+    let waves = Arc::clone(&renderer.waves);
+    fanout.run(task, renderer, Signals::scripted().1).await;
+    assert_eq!(*begun.lock().unwrap(), [(0, 0), (1, 0), (2, 12), (3, 12), (4, 26)]);
+    assert_eq!(*waves.lock().unwrap(), [(0, 0..2), (4, 2..4), (8, 4..5)], "events before it, hosts");
+    assert_eq!(shown.finished().len(), 5);
+}
+
+#[tokio::test]
+async fn the_canaries_are_shown_before_the_question_and_the_rest_waits_for_the_answer() {
+    for answer in [Answer::GoOn, Answer::Stop] {
+        let (renderer, shown) = recorder();
+        let canary = Some(Canary { hosts: 2.try_into().unwrap(), consent: Consent::Asked });
+        let fanout = rollout(5, RolloutSettings { canary, ..RolloutSettings::default() });
+        let confirm = Arc::new(Witness { shown: shown.clone(), answer, finished: Mutex::default() });
+        let fanout = Fanout { confirm: Arc::clone(&confirm) as Arc<dyn Confirm>, ..fanout };
+        let finished = fanout.run(Scripted(|_| async { Outcome::Exited(0) }), renderer, Signals::scripted().1).await;
+        assert_eq!(*confirm.finished.lock().unwrap(), [2], "at the only question");
+        let refused = Outcome::Skipped(SkipCause::CanaryRefused);
+        let rest = if answer == Answer::GoOn { Outcome::Exited(0) } else { refused };
+        assert_eq!(finished.report.outcomes()[2..], [rest.clone(), rest.clone(), rest]);
+    }
+}
+
+/// Remembers how many hosts were shown to have ended at each question.
+struct Witness {
+    shown: Shown,
+    answer: Answer,
+    finished: Mutex<Vec<usize>>,
+}
+
+impl Confirm for Witness {
+    fn go_on(&self, _: &CanaryReport) -> Answer {
+        self.finished.lock().unwrap().push(self.shown.finished().len());
+        self.answer
+    }
+
+    fn withdraw(&self) {}
+}
+
+/// Is never answered, but can be withdrawn.
+#[derive(Default)]
+struct Unanswered {
+    asked: Notify,
+    withdrawn: (Mutex<bool>, std::sync::Condvar),
+}
+
+impl Confirm for Unanswered {
+    fn go_on(&self, _: &CanaryReport) -> Answer {
+        self.asked.notify_one();
+        let (withdrawn, changed) = &self.withdrawn;
+        // A test that fails must come to its end, too.
+        let limit = Duration::from_secs(20);
+        drop(changed.wait_timeout_while(withdrawn.lock().unwrap(), limit, |withdrawn| !*withdrawn).unwrap());
+        Answer::GoOn
+    }
+
+    fn withdraw(&self) {
+        *self.withdrawn.0.lock().unwrap() = true;
+        self.withdrawn.1.notify_all();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_drawn_behind_the_question_after_the_canaries_and_a_signal_withdraws_it() {
+    let confirm = Arc::new(Unanswered::default());
+    let canary = Some(Canary { hosts: 1.try_into().unwrap(), consent: Consent::Asked });
+    let fanout = rollout(2, RolloutSettings { canary, ..RolloutSettings::default() });
+    let fanout = Fanout { confirm: Arc::clone(&confirm) as Arc<dyn Confirm>, ..fanout };
+    let (sender, signals) = Signals::scripted();
+    let (renderer, _) = recorder();
+    let ticks = Arc::clone(&renderer.ticks);
+    let run = tokio::spawn(fanout.run(Scripted(|_| async { Outcome::Exited(0) }), renderer, signals));
+    confirm.asked.notified().await;
+    let before = ticks.load(Ordering::SeqCst);
+    tokio::time::advance(TICK * 9).await;
+    tokio::task::yield_now().await;
+    sender.send(Signal::Interrupt).await.unwrap();
+    let finished = run.await.unwrap();
+    assert_eq!(finished.report.outcomes(), [Outcome::Exited(0), SKIPPED]);
+    assert!(*confirm.withdrawn.0.lock().unwrap());
+    assert_eq!(ticks.load(Ordering::SeqCst), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_waits_for_its_retry_leaves_its_place_to_others() {
+    let starts = Arc::new(Mutex::new(Vec::new()));
+    let order = Arc::clone(&starts);
+    let task = Scripted(move |host: HostContext| {
+        order.lock().unwrap().push((host.index(), host.attempt()));
+        async move {
+            match host.attempt() {
+                1 if host.index() == 0 => Outcome::Failed(HostError::timeout(Stage::Banner, Duration::from_secs(1))),
+                _ => Outcome::Exited(0),
+            }
+        }
+    });
+    let retry = RetrySettings { connections: 3, commands: 0 };
+    let fanout = rollout(3, RolloutSettings { retry, ..RolloutSettings::default() });
+    let (renderer, shown) = recorder();
+    let finished = Fanout { limit: 1, ..fanout }.run(task, renderer, Signals::scripted().1).await;
+    assert_eq!(*starts.lock().unwrap(), [(0, 1), (1, 1), (2, 1), (0, 2)]);
+    assert_eq!(finished.status, ExitStatus::Success);
+    assert_eq!(finished.report.attempts(0), 2);
+    let events = shown.0.lock().unwrap();
+    let mine: Vec<_> = events.iter().filter(|event| event.index == 0).map(|event| &event.event).collect();
+    assert!(matches!(mine[..], [Event::Started, Event::Retry(_), Event::Finished(_)]), "{mine:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_straggler_is_told_to_stop_and_no_other_host_is() {
+    let task = Scripted(|host: HostContext| async move {
+        // The last host connects slowly, and its command is at work while the one before is stopped.
+        let (connects_millis, takes_millis) =
+            [(0, 1000), (0, 2000), (0, 3000), (0, 1_000_000), (2500, 3500)][host.index()];
+        tokio::time::sleep(Duration::from_millis(connects_millis)).await;
+        host.emit(Event::Stage(Stage::Command)).await;
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(takes_millis)) => Outcome::Exited(0),
+            () = host.cancel().cancelled() => stopped(),
+        }
+    });
+    let straggler_percent = Some(200);
+    let fanout = rollout(5, RolloutSettings { straggler_percent, ..RolloutSettings::default() });
+    let finished = fanout.run(task, recorder().0, Signals::scripted().1).await;
+    let reasons: Vec<_> = finished.report.outcomes().iter().map(Outcome::reason).collect();
+    let late = Some("timed out after 4s (200% of the median 2s), stopped".to_owned());
+    assert_eq!(reasons, [None, None, None, late, None]);
+}
+
+#[tokio::test]
+async fn a_quorum_is_a_success_only_when_every_host_had_its_turn() {
+    let quorum = Some(Share::Percent(50));
+    for (max_fail, status) in [(None, ExitStatus::Success), (Some(Share::Count(0)), ExitStatus::Killed)] {
+        let task = Scripted(|host: HostContext| async move { Outcome::Exited(u32::from(host.index() == 2)) });
+        let fanout = rollout(4, RolloutSettings { quorum, max_fail, ..RolloutSettings::default() });
+        let finished = Fanout { limit: 1, ..fanout }.run(task, recorder().0, Signals::scripted().1).await;
+        assert_eq!(finished.status, status, "{:?}", finished.report);
+    }
+}
+
+#[tokio::test]
+async fn kill_cancels_the_hosts_that_run_when_a_rule_is_broken() {
+    let task = Scripted(|host: HostContext| async move {
+        if host.index() == 1 {
+            return Outcome::Exited(1);
+        }
+        host.cancel().cancelled().await;
+        stopped()
+    });
+    let (max_fail, at_early_end) = (Some(Share::Count(0)), AtEarlyEnd::Stop);
+    let fanout = rollout(3, RolloutSettings { max_fail, at_early_end, ..RolloutSettings::default() });
+    let finished = fanout.run(task, recorder().0, Signals::scripted().1).await;
+    assert_eq!(finished.report.outcomes(), [stopped(), Outcome::Exited(1), stopped()]);
+    assert_eq!(finished.completion, Completion::Interrupted);
+}
+
+#[tokio::test]
+async fn a_question_waits_until_the_renderer_has_made_room() {
+    let (renderer, _) = recorder();
+    let (fanout, floor) = fanout(1, 1);
+    let rooms_made = Arc::clone(&renderer.rooms_made);
+    let task = Scripted(move |_| {
+        let (floor, rooms_made) = (floor.clone(), Arc::clone(&rooms_made));
+        async move {
+            for expected in 1..=100 {
+                let floor = floor.clone();
+                let rooms_made = Arc::clone(&rooms_made);
+                let asking = tokio::task::spawn_blocking(move || {
+                    floor.take();
+                    let seen = rooms_made.load(Ordering::SeqCst);
+                    floor.give_back();
+                    seen
+                });
+                assert_eq!(asking.await.unwrap(), expected);
+            }
+            Outcome::Exited(0)
+        }
+    });
+    assert_eq!(fanout.run(task, renderer, Signals::scripted().1).await.status, ExitStatus::Success);
+}
+
+#[tokio::test]
+async fn a_question_with_no_run_or_no_renderer_is_asked_at_once() {
+    let renderer = recorder_that(panics_at_output);
+    let (fanout, floor) = fanout(1, 1);
+    floor.take();
+    floor.give_back();
+    let asked = floor.clone();
+    let task = Scripted(move |host: HostContext| {
+        let floor = asked.clone();
+        async move {
+            host.emit(Event::Output { stream: Stream::Stdout, bytes: Bytes::from_static(b"y\n") }).await;
+            host.cancel().cancelled().await;
+            tokio::task::spawn_blocking(move || floor.take()).await.unwrap();
+            stopped()
+        }
+    });
+    assert_eq!(fanout.run(task, renderer, Signals::scripted().1).await.completion, Completion::Interrupted);
+    floor.give_back();
+    floor.take();
 }

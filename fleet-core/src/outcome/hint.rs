@@ -44,7 +44,9 @@ impl FailureClass {
             Self::HostKey => {
                 "compare the key with one you trust; for hosts never seen before, --host-key accept-new stores it"
             }
-            Self::Auth => "check the user (-l) and the key (--identity, ssh-add -l)",
+            Self::Auth => {
+                "check the user (-l), and that the authorized_keys of this user on the host hold one of these keys (--identity, ssh-add -l)"
+            }
             Self::Channel => "the login worked: check MaxSessions, ForceCommand and the user's shell on the server",
             Self::Lost => {
                 "the host may have restarted, or the network failed: the command may have run, or may still run"
@@ -69,6 +71,9 @@ impl Outcome {
                 "look for what is left on the host, with ps -ef, before running it again"
             }
             Self::Stopped { cause: StopCause::Timeout(_), .. } => "raise --timeout if the command needs longer",
+            Self::Stopped { cause: StopCause::Straggler { .. }, .. } => {
+                "far behind the others: look at the load of the host, or raise the percentage of --timeout"
+            }
             Self::Stopped { cause: StopCause::Stall(_), .. } => "raise --stall if the command may be silent for longer",
             Self::Stopped { cause: StopCause::Cancelled, .. } => {
                 "what the command did until then stays: check, then run it again"
@@ -76,7 +81,7 @@ impl Outcome {
             Self::Failed(error) => {
                 return Some(error.hint.clone().unwrap_or_else(|| error.class.hint(error.stage).into()));
             }
-            Self::Skipped => "run it again for these hosts",
+            Self::Skipped(_) => "resume with psh --resume",
         };
         Some(hint.to_owned())
     }

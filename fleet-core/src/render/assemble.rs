@@ -134,11 +134,24 @@ pub(super) struct HeldBytes {
     streams: Vec<Vec<u8>>,
     /// The sum over all streams.
     pub(super) total_bytes: usize,
+    /// How many bytes were ever copied to here: work that has to be linear in the bytes received.
+    #[cfg(test)]
+    pub(super) copied_bytes: usize,
+    /// How many streams were looked at for the one that holds most.
+    #[cfg(test)]
+    pub(super) searched_streams: std::cell::Cell<usize>,
 }
 
 impl HeldBytes {
     pub(super) fn new(hosts: usize) -> Self {
-        Self { streams: vec![Vec::new(); hosts * 2], total_bytes: 0 }
+        Self {
+            streams: vec![Vec::new(); hosts * 2],
+            total_bytes: 0,
+            #[cfg(test)]
+            copied_bytes: 0,
+            #[cfg(test)]
+            searched_streams: std::cell::Cell::new(0),
+        }
     }
 
     pub(super) fn get(&self, key: StreamKey) -> &[u8] {
@@ -147,6 +160,10 @@ impl HeldBytes {
 
     pub(super) fn append(&mut self, key: StreamKey, bytes: &[u8]) {
         self.total_bytes += bytes.len();
+        #[cfg(test)]
+        {
+            self.copied_bytes += bytes.len();
+        }
         self.streams[slot(key)].extend_from_slice(bytes);
     }
 
@@ -160,6 +177,8 @@ impl HeldBytes {
     /// The stream that holds most. The search looks at every stream, which is paid for by the many bytes it frees: at
     /// least the limit divided by the number of streams.
     pub(super) fn largest(&self) -> StreamKey {
+        #[cfg(test)]
+        self.searched_streams.set(self.searched_streams.get() + self.streams.len());
         let largest = self.streams.iter().enumerate().max_by_key(|(_, held)| held.len()).map_or(0, |(slot, _)| slot);
         (largest / 2, if largest % 2 == 0 { Stream::Stdout } else { Stream::Stderr })
     }
@@ -246,6 +265,37 @@ mod tests {
             let bytes = b"x\n".repeat(100_000);
             assert_eq!(pieces(&mut assembler, &[(OUT, &bytes)]).len(), count);
             assert!(assembler.scanned_bytes <= 2 * bytes.len());
+        }
+    }
+
+    /// Bytes scanned and copied, and streams searched, while `lines` of `line_bytes` come from each of `hosts` in turn,
+    /// in chunks of 1,000 bytes.
+    fn work(grouping: Grouping, hosts: usize, line_bytes: usize, lines: usize) -> [usize; 3] {
+        let mut assembler = Assembler::new(grouping, hosts, 64 << 10, 256 << 10);
+        let line = [vec![b'x'; line_bytes - 1], vec![b'\n']].concat();
+        let sent = line.repeat(lines);
+        for chunk in sent.chunks(1000) {
+            for host in 0..hosts {
+                assembler.push((host, Stream::Stdout), chunk, &mut |_, _| Ok(())).unwrap();
+            }
+        }
+        [assembler.scanned_bytes, assembler.held.copied_bytes, assembler.held.searched_streams.get()]
+    }
+
+    #[test]
+    fn the_work_is_proportional_to_the_bytes_whatever_the_lines_and_the_limits() {
+        for grouping in [Grouping::Single, Grouping::Several] {
+            // Short lines; ones within every limit; ones over that of a line; ones that many hosts together cannot hold.
+            for (hosts, line_bytes, lines) in [(1, 10, 10_000), (50, 4_000, 10), (1, 100_000, 4), (50, 100_000, 2)] {
+                let sent = hosts * line_bytes * lines;
+                let once = work(grouping, hosts, line_bytes, lines);
+                let twice = work(grouping, hosts, line_bytes, 2 * lines);
+                let what = format!("{grouping:?}: {hosts} hosts, {line_bytes} bytes a line: {once:?}, then {twice:?}");
+                for (once, twice) in once.into_iter().zip(twice) {
+                    assert!(once <= 2 * sent, "more than two for each byte: {what}");
+                    assert!(twice <= 2 * once + sent / 100, "more than twice for twice the bytes: {what}");
+                }
+            }
         }
     }
 

@@ -128,6 +128,15 @@ impl Console {
         if mid_line && self.destination(stream).is_terminal() { self.write(stream, b"\n") } else { Ok(()) }
     }
 
+    /// Writes out what is collected and leaves an empty line: no progress line, no unfinished one.
+    pub(super) fn make_room(&mut self) -> Result<(), RenderError> {
+        let terminal = if self.stderr.destination.is_terminal() { Stream::Stderr } else { Stream::Stdout };
+        self.start_line(terminal)?;
+        self.drain(terminal)?;
+        (self.stdout.mid_line, self.stderr.mid_line) = (false, false);
+        self.clear_status()
+    }
+
     fn drain(&mut self, stream: Stream) -> Result<(), RenderError> {
         if self.sink(stream).buffer.is_empty() {
             return Ok(());

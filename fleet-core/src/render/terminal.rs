@@ -17,8 +17,8 @@ pub fn destination(fd: &impl AsFd) -> Destination {
     if fd.as_fd().is_terminal() { Destination::Terminal { columns: stderr_columns } } else { Destination::Stream }
 }
 
-/// Whether a progress line beside `stdout` is safe: not if that is a pipe, whose reader (`tee`, `grep`) may well write
-/// to the terminal that the progress line is on.
+/// Whether a progress line beside `stdout` is safe: not if that is a pipe, whose reader (`tee`, `grep`, `less`) may well
+/// write to the terminal that the progress line is on, without taking it away first.
 pub fn progress_line(stdout: &impl AsFd) -> ProgressLine {
     match fstat(stdout) {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::Fifo => ProgressLine::Shown,

@@ -1,7 +1,7 @@
 //! What `FLEET_*` variables set.
 //!
 //! Must not read the process's environment: it is given. Variables that are none of ours, and those we set ourselves
-//! for remote commands, are ignored.
+//! for remote commands, set nothing; one that looks like a mistyped name of ours is remarked on.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -9,6 +9,17 @@ use std::path::{Path, PathBuf};
 
 use super::value::locate;
 use super::{Key, Layer, LayerSource, SettingsError, SshConfigFile, parse_duration};
+use crate::inventory::nearest;
+
+/// What the names of our variables begin with.
+const PREFIX: &str = "FLEET_";
+
+/// Variables of ours that hold no setting, without their prefix: how settings are found and what is logged, and what
+/// remote commands are told, as a tool may itself be such a command.
+const OTHER_NAMES: [&str; 8] = ["CONFIG", "LOG", "HOST", "INDEX", "COUNT", "GROUP", "JOB", "ROLE"];
+
+/// What the names of variables begin with, without their prefix, of which remote commands may be told several.
+const OTHER_FAMILIES: [&str; 2] = ["HOSTS_", "ROLE_"];
 
 /// The environment of a process, as `std::env::vars_os` gives it.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +60,9 @@ pub fn from_environment(environment: &Environment) -> Result<Layer, SettingsErro
         parallel: parse(environment, Key::Parallel, |text| {
             text.parse().map_err(|_| refused(Key::Parallel, text, "a whole number"))
         })?,
-        timeout: limit(environment, Key::Timeout)?,
+        timeout: parse(environment, Key::Timeout, |text| {
+            text.parse().map_err(|_| refused(Key::Timeout, text, super::file::TIMEOUT))
+        })?,
         connect_timeout: limit(environment, Key::ConnectTimeout)?,
         stall: limit(environment, Key::Stall)?,
         grace: parse(environment, Key::Grace, |text| {
@@ -62,8 +75,34 @@ pub fn from_environment(environment: &Environment) -> Result<Layer, SettingsErro
         host_key: parse(environment, Key::HostKey, |text| {
             text.parse().map_err(|error: super::UnknownWord| refused(Key::HostKey, text, error.expected))
         })?,
+        record: parse(environment, Key::Record, |text| {
+            text.parse().map_err(|_| refused(Key::Record, text, super::file::TRUTH))
+        })?,
         ..Layer::default()
     })
+}
+
+/// Remarks on variables that look like settings of ours and are none: mistyped, or of a key that has no variable.
+/// Other programs have `FLEET_` variables too, so what is not similar to one of ours passes in silence.
+#[must_use]
+pub fn mistyped_variables(environment: &Environment) -> Vec<String> {
+    environment.0.keys().filter_map(|name| remark(name.to_str()?)).collect()
+}
+
+fn remark(variable: &str) -> Option<String> {
+    let name = variable.strip_prefix(PREFIX)?;
+    let settings = || Key::ALL.into_iter().filter_map(|key| key.variable()?.strip_prefix(PREFIX));
+    let ours = settings().chain(OTHER_NAMES).any(|known| known == name);
+    if ours || OTHER_FAMILIES.iter().any(|family| name.starts_with(family)) {
+        return None;
+    }
+    if let Some(key) = Key::ALL.into_iter().find(|key| key.name().to_uppercase() == name) {
+        let (flag, key) = (key.flag(), key.name());
+        return Some(format!("{variable} sets nothing: use {flag}, or {key} in fleet.toml"));
+    }
+    // Without the prefix, which would make all names similar.
+    let meant = nearest(name, settings()).into_iter().next()?;
+    Some(format!("{variable} sets nothing: did you mean {PREFIX}{meant}?"))
 }
 
 fn variable(environment: &Environment, key: Key) -> Option<&OsStr> {
@@ -113,7 +152,7 @@ mod tests {
     use std::os::unix::ffi::OsStringExt as _;
     use std::time::Duration;
 
-    use super::super::{HostKeyPolicy, Limit};
+    use super::super::{CommandTimeout, HostKeyPolicy, Limit};
     use super::*;
 
     #[test]
@@ -121,26 +160,28 @@ mod tests {
         let environment = Environment::from_iter([
             ("FLEET_HOSTS", "a.txt::~/b.txt:/c"),
             ("FLEET_PARALLEL", "7"),
-            ("FLEET_TIMEOUT", "none"),
+            ("FLEET_TIMEOUT", "300%"),
             ("FLEET_CONNECT_TIMEOUT", "3"),
             ("FLEET_STALL", "1m"),
             ("FLEET_GRACE", "500ms"),
             ("FLEET_USER", "me"),
             ("FLEET_SSH_CONFIG", "none"),
             ("FLEET_HOST_KEY", "accept-new"),
+            ("FLEET_RECORD", "false"),
             ("HOME", "/home/me"),
         ]);
         let expected = Layer {
             source: LayerSource::Environment,
             hosts: Some(vec!["a.txt".into(), "/home/me/b.txt".into(), "/c".into()]),
             parallel: Some(7),
-            timeout: Some(Limit::None),
+            timeout: Some(CommandTimeout::OfMedian(300)),
             connect_timeout: Some(Limit::After(Duration::from_secs(3))),
             stall: Some(Limit::After(Duration::from_secs(60))),
             grace: Some(Duration::from_millis(500)),
             user: Some("me".to_owned()),
             ssh_config: Some(SshConfigFile::None),
             host_key: Some(HostKeyPolicy::AcceptNew),
+            record: Some(false),
             ..Layer::default()
         };
         assert_eq!(from_environment(&environment).unwrap(), expected);
@@ -157,6 +198,34 @@ mod tests {
         ]);
         let expected = Layer { source: LayerSource::Environment, ..Layer::default() };
         assert_eq!(from_environment(&environment).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_variable_that_looks_mistyped_is_remarked_on() {
+        for (name, remark) in [
+            ("FLEET_PARALEL", Some("FLEET_PARALEL sets nothing: did you mean FLEET_PARALLEL?")),
+            ("FLEET_CONECT_TIMEOUT", Some("FLEET_CONECT_TIMEOUT sets nothing: did you mean FLEET_CONNECT_TIMEOUT?")),
+            ("FLEET_HOSTKEY", Some("FLEET_HOSTKEY sets nothing: did you mean FLEET_HOST_KEY?")),
+            ("FLEET_timeout", Some("FLEET_timeout sets nothing: did you mean FLEET_TIMEOUT?")),
+            ("FLEET_IDENTITY", Some("FLEET_IDENTITY sets nothing: use --identity, or identity in fleet.toml")),
+            ("FLEET_SERVER_ENABLE", None),
+            ("FLEET_URL", None),
+            ("FLEETPARALLEL", None),
+            ("PARALEL", None),
+        ] {
+            let environment = Environment::from_iter([(name, "x")]);
+            assert_eq!(mistyped_variables(&environment), Vec::from_iter(remark), "{name}");
+        }
+    }
+
+    #[test]
+    fn variables_that_are_ours_are_not_remarked_on() {
+        let settings = Key::ALL.into_iter().filter_map(Key::variable);
+        let set_for_commands =
+            ["FLEET_HOST", "FLEET_INDEX", "FLEET_COUNT", "FLEET_GROUP", "FLEET_JOB", "FLEET_ROLE", "FLEET_ROLE_INDEX"];
+        let others = ["FLEET_CONFIG", "FLEET_LOG", "FLEET_HOSTS_SERVER"];
+        let environment: Environment = settings.chain(set_for_commands).chain(others).map(|name| (name, "x")).collect();
+        assert_eq!(mistyped_variables(&environment), Vec::<String>::new());
     }
 
     #[test]

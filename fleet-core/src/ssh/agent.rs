@@ -1,39 +1,57 @@
-//! The ssh-agent: one list of identities for the whole fleet, and a bounded number of sockets for signatures.
+//! The ssh-agent: one list of identities for the whole fleet, and a bounded number of sockets.
 //!
-//! Agents collapse under hundreds of connections at once; here at most `SOCKETS` are open, and a refused connection
-//! is tried again. Must not know which identity is wanted for which host (that is `auth`).
+//! Agents collapse under hundreds of connections at once; here at most `OWN_SOCKETS` and `LENT_SOCKETS` together are
+//! open, and a connection that is refused or hung up on is tried again. Must not know which identity is wanted for
+//! which host (that is `auth`).
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use russh::keys::HashAlg;
+use rand::Rng;
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
+use russh::keys::{Error, HashAlg};
 use tokio::net::UnixStream;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout_at};
 
-/// Sockets to the agent at once.
-const SOCKETS: usize = 64;
+use crate::descriptors::is_out_of_descriptors;
+
+/// Sockets to the agent at once for our own logins.
+const OWN_SOCKETS: usize = 32;
+/// Sockets at once for servers that the agent is forwarded to. They may hold theirs as long as they like, and must not
+/// keep us from logging in to others.
+const LENT_SOCKETS: usize = 32;
 /// Tries for one request, with growing pauses.
 const TRIES: u32 = 6;
-/// The pause after the first refused try.
+/// The pause after the first failed try; doubled for each further one, and varied by half so that hosts spread out.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// How long an agent may take to list its keys. A signature may wait for a person and has the stage's deadline.
+/// How long an agent may take to list its keys, from the first host that asks. A signature may wait for a person and
+/// has the stage's deadline.
 const LIST_LIMIT: Duration = Duration::from_secs(10);
 
 /// One agent, shared by all hosts that use it.
 #[derive(Debug)]
 pub(super) struct Agent {
     socket: PathBuf,
-    permits: Semaphore,
+    own: Arc<Semaphore>,
+    lent: Arc<Semaphore>,
+    first_asked: OnceLock<Instant>,
     identities: OnceCell<Result<Arc<[AgentIdentity]>, String>>,
+}
+
+/// A connection to the agent, and the permission to hold it open.
+pub(super) struct AgentSocket {
+    pub(super) stream: UnixStream,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Agent {
     pub(super) fn new(socket: PathBuf) -> Self {
-        Self { socket, permits: Semaphore::new(SOCKETS), identities: OnceCell::new() }
+        let (own, lent) = (Arc::new(Semaphore::new(OWN_SOCKETS)), Arc::new(Semaphore::new(LENT_SOCKETS)));
+        Self { socket, own, lent, first_asked: OnceLock::new(), identities: OnceCell::new() }
     }
 
     /// The socket's path.
@@ -41,18 +59,31 @@ impl Agent {
         &self.socket
     }
 
-    /// What the agent holds, asked once; the error is a lower-case fragment.
-    pub(super) async fn identities(&self) -> Result<Arc<[AgentIdentity]>, String> {
-        let list = async {
-            let mut client = self.connect().await?;
-            let listed = tokio::time::timeout(LIST_LIMIT, client.request_identities()).await;
-            match listed {
-                Ok(Ok(identities)) => Ok(identities.into()),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err("the agent does not answer".to_owned()),
+    /// What the agent holds, asked once; the error is a lower-case fragment. Takes at most half of `stage_limit`: an
+    /// agent that hangs must leave time for the key files.
+    pub(super) async fn identities(&self, stage_limit: Option<Duration>) -> Result<Arc<[AgentIdentity]>, String> {
+        let first_asked = *self.first_asked.get_or_init(Instant::now);
+        let patience = stage_limit.map_or(LIST_LIMIT, |limit| limit / 2);
+        let until = (Instant::now() + patience).min(first_asked + LIST_LIMIT);
+        let listing = self.identities.get_or_init(|| async {
+            let listed = self.list().await.map_err(|error| describe(&error))?;
+            Ok(listed.into())
+        });
+        timeout_at(until, listing).await.map_or_else(|_| Err("it does not answer".to_owned()), Clone::clone)
+    }
+
+    async fn list(&self) -> Result<Vec<AgentIdentity>, Error> {
+        let mut tries = Tries::default();
+        loop {
+            let listed = async {
+                let mut socket = self.connect(&self.own).await?;
+                AgentClient::connect(&mut socket.stream).request_identities().await
+            };
+            match listed.await {
+                Err(error) if is_pressure(&error) && tries.another().await => {}
+                listed => return listed,
             }
-        };
-        self.identities.get_or_init(|| list).await.clone()
+        }
     }
 
     /// `to_sign` with the agent's signature behind it, as russh wants it.
@@ -62,28 +93,79 @@ impl Agent {
         hash: Option<HashAlg>,
         to_sign: Vec<u8>,
     ) -> Result<Vec<u8>, String> {
-        let _permit = self.permits.acquire().await.map_err(|error| error.to_string())?;
-        let mut client = self.connect().await?;
-        client.sign_request(identity, hash, to_sign).await.map_err(|error| error.to_string())
-    }
-
-    async fn connect(&self) -> Result<AgentClient<UnixStream>, String> {
-        let mut pause = FIRST_PAUSE;
-        for _ in 1..TRIES {
-            match UnixStream::connect(&self.socket).await {
-                Ok(stream) => return Ok(AgentClient::connect(stream)),
-                Err(error) if !is_pressure(&error) => return Err(super::error::describe_io(&error)),
-                Err(_) => tokio::time::sleep(pause).await,
+        let mut tries = Tries::default();
+        loop {
+            let signed = async {
+                let mut socket = self.connect(&self.own).await?;
+                AgentClient::connect(&mut socket.stream).sign_request(identity, hash, to_sign.clone()).await
+            };
+            match signed.await {
+                Err(error) if is_pressure(&error) && tries.another().await => {}
+                signed => return signed.map_err(|error| describe(&error)),
             }
-            pause *= 2;
         }
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| super::error::describe_io(&error))?;
-        Ok(AgentClient::connect(stream))
+    }
+
+    /// A connection for a server that the agent is forwarded to.
+    pub(super) async fn lend(&self) -> Result<AgentSocket, String> {
+        let mut tries = Tries::default();
+        loop {
+            match self.connect(&self.lent).await {
+                Err(error) if is_pressure(&error) && tries.another().await => {}
+                connected => return connected.map_err(|error| describe(&error)),
+            }
+        }
+    }
+
+    async fn connect(&self, permits: &Arc<Semaphore>) -> Result<AgentSocket, Error> {
+        let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
+        Ok(AgentSocket { stream: UnixStream::connect(&self.socket).await?, _permit: permit })
     }
 }
 
-/// Whether the agent (or we) may have room for the connection a little later.
-fn is_pressure(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionRefused)
-        || super::error::is_out_of_descriptors(error)
+/// The tries of one request.
+#[derive(Default)]
+struct Tries {
+    failed: u32,
 }
+
+impl Tries {
+    /// Waits until the next try is due; whether there is one.
+    async fn another(&mut self) -> bool {
+        self.failed += 1;
+        if self.failed == TRIES {
+            return false;
+        }
+        let pause = FIRST_PAUSE * 2_u32.pow(self.failed - 1);
+        let varied = pause.mul_f64(rand::rng().random_range(0.5..1.5));
+        sleep(varied).await;
+        true
+    }
+}
+
+/// Whether the agent (or we) may have room for the connection a little later. Overloaded agents accept and hang up.
+fn is_pressure(error: &Error) -> bool {
+    let Error::IO(error) = error else { return false };
+    error.kind() == io::ErrorKind::WouldBlock
+        || error.kind() == io::ErrorKind::ConnectionRefused
+        || is_hang_up(error)
+        || is_out_of_descriptors(error)
+}
+
+fn is_hang_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | BrokenPipe | ConnectionReset)
+}
+
+fn describe(error: &Error) -> String {
+    match error {
+        Error::IO(error) if is_hang_up(error) => format!("it hung up {TRIES} times"),
+        Error::IO(error) if error.kind() == io::ErrorKind::NotFound => "no such socket".to_owned(),
+        Error::IO(error) => super::error::describe_io(error),
+        Error::AgentFailure => "it refused".to_owned(),
+        other => format!("it said what cannot be understood: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -52,6 +52,30 @@ pub(super) fn preferred(config: &HostConfig, host_keys: Vec<Algorithm>, certific
     }
 }
 
+/// The names that `Ciphers` may have.
+pub(super) fn known_ciphers() -> Vec<String> {
+    CIPHERS.iter().map(|name| name.as_ref().to_owned()).collect()
+}
+
+/// The names that `MACs` may have.
+pub(super) fn known_macs() -> Vec<String> {
+    MACS.iter().map(|name| name.as_ref().to_owned()).collect()
+}
+
+/// The names that `KexAlgorithms` may have.
+pub(super) fn known_kex() -> Vec<String> {
+    KEX.iter().map(|name| name.as_ref().to_owned()).collect()
+}
+
+/// The names that `HostKeyAlgorithms` and `PubkeyAcceptedAlgorithms` may have.
+pub(super) fn known_keys() -> Vec<String> {
+    let keys = Preferred::DEFAULT.key.iter();
+    let mut names: Vec<String> = keys.flat_map(|key| [key.as_str().to_owned(), key.to_certificate_type()]).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
 /// Whether a user key of the algorithm named so may be offered (`PubkeyAcceptedAlgorithms`).
 pub(super) fn accepts(list: Option<&AlgorithmList>) -> impl Fn(&str) -> bool + Send + Sync + use<> {
     let known: Vec<Algorithm> = Preferred::DEFAULT.key.iter().filter(|key| !is_sha1(key)).cloned().collect();

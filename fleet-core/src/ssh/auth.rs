@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse, Prompt};
 use russh::keys::agent::AgentIdentity;
@@ -15,7 +16,8 @@ use super::handler::{SessionHandler, SessionNotes};
 use super::identities::{Holder, Identities, Identity};
 use super::keys::{self, KeyStore, Questions};
 use super::prompt::Secret;
-use crate::outcome::{FailureClass, HostError, Stage};
+use super::refusal::{Attempts, Unused};
+use crate::outcome::HostError;
 
 /// Rounds of questions a keyboard-interactive server may ask before we give up on it.
 const QUESTION_ROUNDS: u32 = 16;
@@ -38,6 +40,8 @@ pub(super) struct Credentials<'a> {
     pub(super) methods: Vec<Method>,
     /// Whether a key of this algorithm may be offered (`PubkeyAcceptedAlgorithms`).
     pub(super) accepts: &'a (dyn Fn(&str) -> bool + Send + Sync),
+    /// How long the login may take in all.
+    pub(super) stage_limit: Option<Duration>,
 }
 
 /// A way to log in.
@@ -77,8 +81,7 @@ struct Login<'a> {
     credentials: &'a Credentials<'a>,
     /// What the server is willing to go on with; `None` until it has said so.
     remaining: Option<MethodSet>,
-    /// What was tried and with what result, in words.
-    tried: Vec<String>,
+    attempts: Attempts,
     /// How often the server accepted something and asked for more.
     partial_successes: usize,
 }
@@ -92,7 +95,8 @@ pub(super) async fn authenticate(
     notes: &SessionNotes,
     credentials: &Credentials<'_>,
 ) -> Result<(), HostError> {
-    let mut login = Login { handle, notes, credentials, remaining: None, tried: Vec::new(), partial_successes: 0 };
+    let mut login =
+        Login { handle, notes, credentials, remaining: None, attempts: Attempts::default(), partial_successes: 0 };
     if login.all_methods().await? || (login.remaining.is_none() && login.none().await?) {
         return Ok(());
     }
@@ -127,14 +131,14 @@ impl Login<'_> {
     async fn publickey(&mut self) -> Result<bool, HostError> {
         let before = self.partial_successes;
         let identities = Identities::gather(self.credentials).await;
-        self.tried.extend(identities.problems);
+        identities.unused.into_iter().for_each(|reason| self.attempts.unused(reason));
         for identity in identities.usable {
             if !self.allows(Method::PublicKey) || self.partial_successes > before {
                 break;
             }
-            if identity.algorithms().iter().any(|name| (self.credentials.accepts)(name))
-                && self.offer(&identity).await?
-            {
+            if !identity.algorithms().iter().any(|name| (self.credentials.accepts)(name)) {
+                self.attempts.unused(Unused::Algorithm(identity.label()));
+            } else if self.offer(&identity).await? {
                 return Ok(true);
             }
         }
@@ -145,7 +149,7 @@ impl Login<'_> {
         let user = self.credentials.user;
         let hash = self.hash_for(&identity.public).await;
         let Credentials { keys, questions, .. } = *self.credentials;
-        let mut signer = Signer { holder: &identity.holder, keys, questions };
+        let mut signer = Signer { holder: &identity.holder, keys, questions, notes: self.notes };
         let result = match &identity.certificate {
             Some(certificate) => {
                 self.handle.authenticate_certificate_with(user, certificate.clone(), hash, &mut signer).await
@@ -155,11 +159,11 @@ impl Login<'_> {
         match result {
             Ok(result) => self.settle(result, identity.label()),
             Err(SignError::Gone) => {
-                self.tried.push(identity.label());
+                self.attempts.tried(identity.label());
                 Err(self.hung_up())
             }
             Err(SignError::Signer(reason)) => {
-                self.tried.push(format!("{} ({reason})", identity.label()));
+                self.attempts.tried(format!("{} ({reason})", identity.label()));
                 Ok(false)
             }
         }
@@ -177,7 +181,10 @@ impl Login<'_> {
     }
 
     async fn keyboard_interactive(&mut self) -> Result<bool, HostError> {
-        let Some(password) = self.credentials.password else { return Ok(false) };
+        let Some(password) = self.credentials.password else {
+            self.attempts.unused(Unused::NoPassword);
+            return Ok(false);
+        };
         let user = self.credentials.user.to_owned();
         let mut response = self.handle.authenticate_keyboard_interactive_start(user, None).await;
         for _ in 0..QUESTION_ROUNDS {
@@ -197,12 +204,15 @@ impl Login<'_> {
                 Err(_) => return Err(self.hung_up()),
             }
         }
-        self.tried.push("keyboard-interactive (endless questions)".to_owned());
+        self.attempts.tried("keyboard-interactive (endless questions)".to_owned());
         Ok(false)
     }
 
     async fn password(&mut self) -> Result<bool, HostError> {
-        let Some(password) = self.credentials.password else { return Ok(false) };
+        let Some(password) = self.credentials.password else {
+            self.attempts.unused(Unused::NoPassword);
+            return Ok(false);
+        };
         let result = self.handle.authenticate_password(self.credentials.user, password.expose()).await;
         let result = result.map_err(|_| self.hung_up())?;
         self.settle(result, "password".to_owned())
@@ -230,12 +240,16 @@ impl Login<'_> {
             AuthResult::Failure { remaining_methods, .. }
                 if remaining_methods.is_empty() && (self.handle.is_closed() || self.notes.disconnect().is_some()) =>
             {
-                self.tried.push(label);
+                self.attempts.tried(label);
                 Err(self.hung_up())
             }
             AuthResult::Failure { remaining_methods, partial_success } => {
                 self.partial_successes += usize::from(partial_success);
-                self.tried.push(if partial_success { format!("{label} (accepted, more is asked for)") } else { label });
+                self.attempts.tried(if partial_success {
+                    format!("{label} (accepted, more is asked for)")
+                } else {
+                    label
+                });
                 self.remaining = Some(remaining_methods);
                 Ok(false)
             }
@@ -248,35 +262,17 @@ impl Login<'_> {
 
     fn hung_up(&self) -> HostError {
         let said = self.notes.disconnect().unwrap_or_else(|| "connection closed by the server".to_owned());
-        let hint = if said.contains("Too many authentication failures") {
-            "the server takes only so many tries (MaxAuthTries): name the right key with --identity, or set IdentitiesOnly yes"
-        } else {
-            "the login was neither accepted nor refused: the log of the server says why"
-        };
-        let message = format!("{} (tried {})", said.trim(), self.tried());
-        HostError::new(Stage::Authenticate, FailureClass::Auth, message).with_hint(hint)
+        self.attempts.hung_up(said.trim())
     }
 
-    fn tried(&self) -> String {
-        if self.tried.is_empty() { "nothing".to_owned() } else { self.tried.join(", ") }
-    }
-
-    fn refused(&self) -> HostError {
-        let tried = self.tried();
-        let accepts = self.remaining.as_ref().filter(|methods| !methods.is_empty()).map(|methods| {
-            let names: Vec<&str> = methods.iter().map(Into::into).collect();
-            format!("; the server accepts {}", names.join(", "))
-        });
-        let message = format!(
-            "permission denied for user {} (tried {tried}{})",
-            self.credentials.user,
-            accepts.unwrap_or_default()
-        );
-        let error = HostError::new(Stage::Authenticate, FailureClass::Auth, message);
-        if self.tried.iter().any(|tried| tried.contains("passphrase")) {
-            return error.with_hint("load the key into an agent (ssh-add), or run this at a terminal");
+    fn refused(mut self) -> HostError {
+        let accepted = self.remaining.clone().unwrap_or_else(MethodSet::empty);
+        let is_off = |method: &Method| accepted.contains(&method.kind()) && !self.credentials.methods.contains(method);
+        for method in Method::USUAL.into_iter().filter(is_off) {
+            self.attempts.unused(Unused::Method(method.name()));
         }
-        error
+        let accepted: Vec<&str> = accepted.iter().map(Into::into).collect();
+        self.attempts.refused(self.credentials.user, &accepted)
     }
 }
 
@@ -285,6 +281,7 @@ struct Signer<'a> {
     holder: &'a Holder,
     keys: &'a KeyStore,
     questions: Questions,
+    notes: &'a SessionNotes,
 }
 
 enum SignError {
@@ -314,7 +311,12 @@ impl russh::Signer for Signer<'_> {
                 Ok(key) => keys::sign(&key, hash, to_sign),
                 Err(reason) => Err(reason),
             },
-            Holder::Agent(identity, agent) => agent.sign(identity, hash, to_sign).await,
+            Holder::Agent(identity, agent) => {
+                self.notes.wait_for_agent(Some(agent.socket()));
+                let signed = agent.sign(identity, hash, to_sign).await;
+                self.notes.wait_for_agent(None);
+                signed
+            }
         };
         signed.map_err(SignError::Signer)
     }

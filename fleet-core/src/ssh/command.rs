@@ -15,14 +15,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::deadline::within;
 use super::exec::{Exec, ExecEvent, ExecStdin};
-use super::remote::{self, Announcement, RemoteCommand, RemoteProcess, Token};
+use super::remote::{self, Announcement, RemoteCommand, RemoteProcess, Token, WrapError};
 use super::session::Session;
 use super::stop::{Process, outcome_of, outcome_of_end};
 use crate::event::Stream;
-use crate::outcome::{HostError, LastOutput, Outcome, Stage, Stop, StopCause};
+use crate::outcome::{HostError, LastOutput, Outcome, SkipCause, Stage, Stop, StopCause};
 
 /// How long the last output of a stopped command is waited for.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
+
+/// The longest command that is sent as it is: OpenSSH takes packets of 256 KiB (`PACKET_MAX_SIZE`), this one with its
+/// header, and drops the connection at a longer one.
+const LONGEST_RAW: usize = (256 << 10) - 256;
+const TOO_LONG_HINT: &str = "send a long script as input instead: -I 'sh -s' < SCRIPT";
 
 /// How the command reaches the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +60,11 @@ pub trait OutputSink: Send + Sync {
 
     /// Takes a chunk; may wait.
     fn output(&self, stream: Stream, bytes: Bytes) -> impl Future<Output = ()> + Send;
+
+    /// Something worth a remark happened.
+    fn note(&self, text: String) -> impl Future<Output = ()> + Send {
+        async move { tracing::info!("{text}") }
+    }
 }
 
 /// Feeds standard input to one host.
@@ -100,7 +110,7 @@ pub async fn run_command<F: StdinFeed>(session: &Session, run: CommandRun<'_, F>
             Ok(started) => started,
             Err(error) => return Outcome::Failed(error),
         },
-        () = cancel.cancelled() => return Outcome::Skipped,
+        () = cancel.cancelled() => return Outcome::Skipped(SkipCause::Interrupted),
         error = session.until_silent() => return Outcome::Failed(error),
     };
     let activity = Activity::new();
@@ -121,7 +131,7 @@ pub async fn run_command<F: StdinFeed>(session: &Session, run: CommandRun<'_, F>
         let stop = process.stop(limits.grace).await;
         interruption.outcome(stop)
     };
-    let keep = process.keep(&run);
+    let keep = process.keep(&run, sink);
     let pump = output.pump(session, limits.channel, sink, &activity);
     tokio::pin!(control, keep, pump);
     let mut keeping = true;
@@ -179,12 +189,29 @@ struct Output {
     remote: watch::Sender<Option<RemoteProcess>>,
 }
 
+fn not_wrapped(error: &WrapError) -> HostError {
+    let failed = HostError::local(error.to_string());
+    match error {
+        WrapError::TooLong { .. } => failed.with_hint(TOO_LONG_HINT),
+        _ => failed,
+    }
+}
+
+fn raw(command: &RemoteCommand) -> Result<Vec<u8>, HostError> {
+    let len = command.command.len();
+    if len > LONGEST_RAW {
+        let message = format!("the command is too long: {len} bytes, and at most {LONGEST_RAW} can be sent");
+        return Err(HostError::local(message).with_hint(TOO_LONG_HINT));
+    }
+    Ok(command.command.clone())
+}
+
 async fn start<'a, F>(session: &'a Session, run: &CommandRun<'_, F>) -> Result<(Output, Process<'a>), HostError> {
     let token = Token::new(rand::random());
     let (text, announcement) = match run.wrapping {
-        Wrapping::Raw => (run.command.command.clone(), None),
+        Wrapping::Raw => (raw(run.command)?, None),
         Wrapping::Shell => {
-            let text = remote::wrap(run.command, &token).map_err(|error| HostError::local(error.to_string()))?;
+            let text = remote::wrap(run.command, &token).map_err(|error| not_wrapped(&error))?;
             (text, Some(Announcement::new(&token)))
         }
     };
@@ -200,6 +227,7 @@ async fn start<'a, F>(session: &'a Session, run: &CommandRun<'_, F>) -> Result<(
         stdin_mode: run.command.stdin,
         remote,
         side,
+        keeper: Mutex::default(),
     };
     Ok((Output { exec, announcement, remote: remote_sender }, process))
 }

@@ -6,35 +6,33 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::Rng;
 use russh::client::{self, Handle};
-use socket2::SockRef;
-use tokio::net::TcpStream;
 
 use super::agent::Agent;
 use super::algorithms;
 use super::auth::{self, Credentials};
-use super::config::{ConfigError, ForwardAgent, HostConfig, IdentityFiles, Notice, Proxy, SshConfig, StrictHostKey};
+use super::config::{ConfigError, ForwardAgent, HostConfig, IdentityFiles, Notice, Origin, SshConfig, StrictHostKey};
 use super::deadline::within;
-use super::dial::{self, ProxyWords};
-use super::error;
 use super::handler::{SessionHandler, SessionNotes};
 use super::handshake::{TryError, shake_hands};
 use super::host_key::HostKeyCheck;
-use super::jump::{JumpHosts, JumpRoute, JumpStream};
+use super::jump::JumpHosts;
 use super::keys::{KeyStore, Questions};
-use super::known_hosts::{HashNames, HostKeyPolicy, KnownHostsError, KnownHostsFiles, KnownName};
-use super::parameters::{bind_address, client_config, liveness, methods};
+use super::known_hosts::{
+    HashNames, HostKeyPolicy, KnownHosts, KnownHostsError, KnownHostsFiles, KnownName, LineProblem, Location,
+};
+use super::parameters::{client_config, descriptors, liveness, methods};
 use super::prompt::{Prompt, Secret};
+use super::refusal;
 use super::session::{Session, SessionParts, WireGuard};
 use super::spool::SpoolBudget;
-use super::wire::{ByteStream, Wire};
+use super::wire::Wire;
 use crate::host::Host;
-use crate::outcome::{FailureClass, HostError, Stage};
+use crate::outcome::{FailureClass, HostError, Stage, in_one_line};
 
 /// Tries where a server drops connections before login, as sshd does when too many log in at once (MaxStartups).
 const CONNECT_TRIES: u32 = 6;
@@ -86,23 +84,13 @@ pub trait ConnectObserver: Send + Sync {
     fn note(&self, text: String) -> impl Future<Output = ()> + Send;
 }
 
-/// An observer for connections nobody watches: those to jump hosts.
-struct Unobserved;
-
-impl ConnectObserver for Unobserved {
-    async fn stage(&self, _: Stage) {}
-    async fn note(&self, text: String) {
-        tracing::info!("{text}");
-    }
-}
-
 /// Opens sessions for a whole run.
 pub struct Connector {
-    settings: ConnectSettings,
+    pub(super) settings: ConnectSettings,
     known_hosts: KnownHostsFiles,
     keys: KeyStore,
     agents: Mutex<HashMap<PathBuf, Arc<Agent>>>,
-    jump_hosts: JumpHosts,
+    pub(super) jump_hosts: JumpHosts,
     spool_budget: Arc<SpoolBudget>,
 }
 
@@ -120,22 +108,38 @@ impl Connector {
         }
     }
 
-    /// Looks at the configuration of all `hosts`, so that what is wrong with it is known before any is contacted.
+    /// Looks at the configuration of all `hosts`, so that what is wrong with it is known before any is contacted. Tells
+    /// how many file descriptors a session to each of them takes.
     ///
     /// # Errors
     /// The first thing wrong.
-    pub fn check_configuration<'a>(&self, hosts: impl IntoIterator<Item = &'a Host>) -> Result<(), ConnectorError> {
-        for host in hosts {
-            for config in self.settings.config.route(&self.with_user(host))? {
-                self.known_hosts.open(&config.user_known_hosts, &config.global_known_hosts)?;
+    pub fn check_configuration<'a>(
+        &self,
+        hosts: impl IntoIterator<Item = &'a Host>,
+    ) -> Result<Vec<u64>, ConnectorError> {
+        let check = |host| {
+            let route = self.settings.config.route(&self.with_user(host))?;
+            for config in &route {
+                self.known_hosts(config)?;
             }
-        }
-        Ok(())
+            Ok(route.last().map_or(0, |config| descriptors(&config.proxy)))
+        };
+        hosts.into_iter().map(check).collect()
     }
 
     /// The lines of the OpenSSH configuration that were met and do nothing here, each keyword once.
     pub fn take_notices(&self) -> Vec<Notice> {
         self.settings.config.take_notices()
+    }
+
+    /// The lines of the known_hosts files that were skipped, each once, with whose file it is.
+    pub fn skipped_host_keys(&self) -> Vec<(Location, LineProblem, Origin)> {
+        let system = &self.settings.config.local().system_folder;
+        let owned = |(at, problem): (Location, LineProblem)| {
+            let origin = if at.file.starts_with(system) { Origin::System } else { Origin::User };
+            (at, problem, origin)
+        };
+        self.known_hosts.skipped_lines().into_iter().map(owned).collect()
     }
 
     /// Opens a session to `host`.
@@ -147,12 +151,21 @@ impl Connector {
             .settings
             .config
             .route(&self.with_user(host))
-            .map_err(|error| HostError::new(Stage::Resolve, FailureClass::Local, chain(&error)))?;
+            .map_err(|error| HostError::new(Stage::Resolve, FailureClass::Local, in_one_line(&error)))?;
         self.connect_often(&route, observer).await
     }
 
+    /// Says good-bye to the jump hosts, at the end of a run: sessions that go through them must have ended.
+    pub async fn disconnect(&self) {
+        self.jump_hosts.disconnect().await;
+    }
+
     /// Opens a session to the end of `route`, again where the server drops the connection before login.
-    async fn connect_often(&self, route: &[HostConfig], observer: &impl ConnectObserver) -> Result<Session, HostError> {
+    pub(super) async fn connect_often(
+        &self,
+        route: &[HostConfig],
+        observer: &impl ConnectObserver,
+    ) -> Result<Session, HostError> {
         let mut pause = FIRST_PAUSE;
         for next in 2..=CONNECT_TRIES {
             match self.connect_once(route, observer).await {
@@ -185,16 +198,18 @@ impl Connector {
             ForwardAgent::Same => config.agent.clone(),
             ForwardAgent::Socket(socket) => socket.clone(),
         };
+        let forwarded_agent = forwarded_agent.map(|socket| self.agent(&socket));
         let forwards_agent = forwarded_agent.is_some();
         let ssh_config = Arc::new(client_config(config, &host_key));
         let handler = SessionHandler { host_key, notes: Arc::clone(&notes), forwarded_agent };
         let connecting = client::connect_stream(ssh_config, wire, handler);
-        let mut handle = shake_hands(connecting, &wire_guard, limit, observer)
-            .await
-            .map_err(|failure| failure.explain(&notes, &wire_guard, dialled.words.as_ref()))?;
+        let mut handle = match shake_hands(connecting, &wire_guard, limit, observer).await {
+            Ok(handle) => handle,
+            Err(failure) => return Err(failure.explain(&notes, &wire_guard, dialled.proxy.as_deref()).await),
+        };
         tracing::info!(address = %config.host_name, port = config.port, "host key accepted");
         observer.stage(Stage::Authenticate).await;
-        self.log_in_within(limit, self.log_in(config, &mut handle, &notes)).await?;
+        self.log_in_within(limit, &notes, self.log_in(config, &mut handle, &notes)).await?;
         Ok(Session::new(SessionParts {
             handle,
             notes,
@@ -212,6 +227,7 @@ impl Connector {
     async fn log_in_within(
         &self,
         limit: Option<Duration>,
+        notes: &SessionNotes,
         login: impl Future<Output = Result<(), HostError>>,
     ) -> Result<(), HostError> {
         let mut login = std::pin::pin!(login);
@@ -220,6 +236,9 @@ impl Connector {
             let result = within(limit, Stage::Authenticate, &mut login).await;
             match result {
                 Err(error) if error.class == FailureClass::Timeout && (asking || self.keys.is_asking()) => {}
+                Err(error) if error.class == FailureClass::Timeout => {
+                    return Err(notes.awaited_agent().map_or(error.clone(), |agent| refusal::unsigned(error, &agent)));
+                }
                 result => return result,
             }
         }
@@ -246,6 +265,7 @@ impl Connector {
             password: self.settings.password.as_ref(),
             methods: methods(config),
             accepts: &accepts,
+            stage_limit: self.stage_limit(config),
         };
         auth::authenticate(handle, notes, &credentials).await
     }
@@ -256,11 +276,15 @@ impl Connector {
         Arc::clone(agent)
     }
 
+    fn known_hosts(&self, config: &HostConfig) -> Result<KnownHosts, KnownHostsError> {
+        let revoked = config.revoked_host_keys.as_deref().map(|path| self.known_hosts.revoked(path)).transpose()?;
+        Ok(self.known_hosts.open(&config.user_known_hosts, &config.global_known_hosts)?.without(revoked))
+    }
+
     fn host_key_check(&self, config: &HostConfig) -> Result<HostKeyCheck, HostError> {
         let known_hosts = self
-            .known_hosts
-            .open(&config.user_known_hosts, &config.global_known_hosts)
-            .map_err(|error| HostError::new(Stage::KeyExchange, FailureClass::Local, chain(&error)))?;
+            .known_hosts(config)
+            .map_err(|error| HostError::new(Stage::KeyExchange, FailureClass::Local, in_one_line(&error)))?;
         let name = match &config.host_key_alias {
             Some(alias) => KnownName::alias(alias),
             None => KnownName::of_host(&config.host_name, config.port),
@@ -275,7 +299,7 @@ impl Connector {
         Ok(HostKeyCheck { known_hosts, name, policy: self.settings.host_key.unwrap_or(configured), hash_names })
     }
 
-    fn stage_limit(&self, config: &HostConfig) -> Option<Duration> {
+    pub(super) fn stage_limit(&self, config: &HostConfig) -> Option<Duration> {
         match self.settings.stage_timeout {
             StageTimeout::Default(limit) => match config.connect_timeout {
                 Some(Duration::ZERO) => None,
@@ -291,89 +315,4 @@ impl Connector {
             _ => host.clone(),
         }
     }
-}
-
-/// A byte stream to a server and what it depends on.
-struct Dialled {
-    stream: Box<dyn ByteStream>,
-    /// Open as long as this connection goes through it.
-    route: Option<JumpRoute>,
-    /// What the `ProxyCommand` says.
-    words: Option<ProxyWords>,
-}
-
-impl Connector {
-    async fn dial(
-        &self,
-        config: &HostConfig,
-        before: &[HostConfig],
-        observer: &impl ConnectObserver,
-    ) -> Result<Dialled, HostError> {
-        let limit = self.stage_limit(config);
-        if let Some(jump_host) = before.last() {
-            observer.stage(Stage::Connect).await;
-            let route = self.shared_session(before).await.map_err(|error| at_jump_host(jump_host, error))?;
-            let channel = within(limit, Stage::Connect, route.direct_tcpip(&config.host_name, config.port)).await?;
-            return Ok(Dialled { stream: Box::new(JumpStream::new(channel)), route: Some(route), words: None });
-        }
-        if let Proxy::Command(command) = &config.proxy {
-            observer.stage(Stage::Connect).await;
-            let (stream, words) = dial::proxy_command(command, self.settings.config.local().shell()).await?;
-            return Ok(Dialled { stream: Box::new(stream), route: None, words: Some(words) });
-        }
-        observer.stage(Stage::Resolve).await;
-        let looking_up = dial::resolve(&config.host_name, config.port, config.address_family);
-        let addresses = within(limit, Stage::Resolve, looking_up).await?;
-        observer.stage(Stage::Connect).await;
-        let bind = bind_address(config)?;
-        let stream: TcpStream =
-            connect_attempts(config, || within(limit, Stage::Connect, dial::tcp(&addresses, bind))).await?;
-        let keep_alive = SockRef::from(&stream).set_keepalive(config.tcp_keep_alive);
-        keep_alive.map_err(|failure| error::from_connect(&failure))?;
-        Ok(Dialled { stream: Box::new(stream), route: None, words: None })
-    }
-
-    /// The one session to the jump host at the end of `route`.
-    fn shared_session<'a>(
-        &'a self,
-        route: &'a [HostConfig],
-    ) -> Pin<Box<dyn Future<Output = Result<JumpRoute, HostError>> + Send + 'a>> {
-        let hop = |config: &HostConfig| format!("{}@{}:{}", config.user, config.host_name, config.port);
-        let key = route.iter().map(hop).collect::<Vec<_>>().join(",");
-        Box::pin(async move { self.jump_hosts.route(&key, || self.connect_often(route, &Unobserved)).await })
-    }
-}
-
-/// `ConnectionAttempts`, one a second as ssh(1) does.
-async fn connect_attempts<T, F: Future<Output = Result<T, HostError>>>(
-    config: &HostConfig,
-    attempt: impl Fn() -> F,
-) -> Result<T, HostError> {
-    for _ in 1..config.connection_attempts {
-        match attempt().await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => tracing::info!(%error, "another attempt in a second"),
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    attempt().await
-}
-
-fn at_jump_host(hop: &HostConfig, error: HostError) -> HostError {
-    let message = match error.message.starts_with("jump host ") {
-        true => error.message,
-        false => format!("jump host {}: {error}", hop.original),
-    };
-    HostError { stage: Stage::Connect, message, ..error }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -1,30 +1,23 @@
-//! Opening the byte stream to a server: names, TCP, `ProxyCommand`.
+//! Opening a TCP connection: names, addresses, attempts.
 //!
 //! Must not know SSH.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 use super::config::AddressFamily;
 use super::error;
+use crate::descriptors::is_out_of_descriptors;
 use crate::outcome::{FailureClass, HostError, Stage};
 
 /// How long one address may stay silent before the next is tried beside it (RFC 8305 section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// How long to wait for others to free a file descriptor.
 const DESCRIPTOR_WAIT: Duration = Duration::from_millis(100);
-/// What is kept of a `ProxyCommand`'s stderr for the error message.
-const PROXY_STDERR_LIMIT: usize = 400;
 
 /// The addresses of `name`, in the order the system prefers, alternating families.
 pub(super) async fn resolve(name: &str, port: u16, family: AddressFamily) -> Result<Vec<SocketAddr>, HostError> {
@@ -115,10 +108,12 @@ async fn connect_one(address: SocketAddr, bind: Option<IpAddr>) -> io::Result<Tc
 
 /// `attempt` until it is not for want of file descriptors that it fails: the shortage is ours, and passes as other
 /// hosts finish.
-async fn with_descriptors<T, F: Future<Output = io::Result<T>>>(mut attempt: impl FnMut() -> F) -> io::Result<T> {
+pub(super) async fn with_descriptors<T, F: Future<Output = io::Result<T>>>(
+    mut attempt: impl FnMut() -> F,
+) -> io::Result<T> {
     loop {
         match attempt().await {
-            Err(error) if error::is_out_of_descriptors(&error) => tokio::time::sleep(DESCRIPTOR_WAIT).await,
+            Err(error) if is_out_of_descriptors(&error) => tokio::time::sleep(DESCRIPTOR_WAIT).await,
             result => return result,
         }
     }
@@ -132,86 +127,8 @@ fn start(address: SocketAddr, bind: Option<IpAddr>) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// The two pipes of a running `ProxyCommand`; its whole process group is ended with the stream.
-pub(super) struct ProxyCommand {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: ChildStdout,
-}
-
-/// What a `ProxyCommand` last said on its stderr.
-pub(super) type ProxyWords = Arc<Mutex<Vec<u8>>>;
-
-/// Starts `command` (tokens expanded) by the user's `shell`, as ssh_config(5) says. In a process group of its own, so
-/// that a Ctrl-C at the terminal reaches us and not the connections.
-pub(super) async fn proxy_command(command: &str, shell: &str) -> Result<(ProxyCommand, ProxyWords), HostError> {
-    let failed = |error: io::Error| {
-        HostError::new(
-            Stage::Connect,
-            FailureClass::Local,
-            format!("cannot start the ProxyCommand: {}", error::describe_io(&error)),
-        )
-    };
-    let mut shell_command = Command::new(shell);
-    shell_command
-        .arg("-c")
-        .arg(format!("exec {command}"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    let mut child = with_descriptors(|| std::future::ready(shell_command.spawn())).await.map_err(failed)?;
-    let words = ProxyWords::default();
-    let stdin = child.stdin.take().expect("stdin was asked to be a pipe");
-    let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
-    let stderr = child.stderr.take().expect("stderr was asked to be a pipe");
-    tokio::spawn(collect_words(stderr, Arc::clone(&words)));
-    Ok((ProxyCommand { child, stdin, stdout }, words))
-}
-
-async fn collect_words(mut stderr: ChildStderr, words: ProxyWords) {
-    let mut buffer = [0; 256];
-    while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
-        let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = PROXY_STDERR_LIMIT.saturating_sub(words.len());
-        words.extend_from_slice(&buffer[..count.min(room)]);
-    }
-}
-
-impl Drop for ProxyCommand {
-    fn drop(&mut self) {
-        let group = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
-        if let Some(group) = group {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
-        }
-    }
-}
-
-impl AsyncRead for ProxyCommand {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stdout).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for ProxyCommand {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stdin).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stdin).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stdin).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
-
     use super::*;
 
     fn address(text: &str) -> SocketAddr {
@@ -257,28 +174,5 @@ mod tests {
         assert_eq!(with_descriptors(attempt).await.unwrap(), "started");
         let denied = with_descriptors(|| std::future::ready(io::Result::<()>::Err(rustix::io::Errno::ACCESS.into())));
         assert_eq!(denied.await.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
-    }
-
-    #[tokio::test]
-    async fn a_proxy_command_runs_in_the_given_shell() {
-        let error = proxy_command("true", "/none/shell").await.err().unwrap();
-        assert_eq!(error.to_string(), "connect: cannot start the ProxyCommand: no such file or directory");
-        let (mut proxy, _) = proxy_command("never run", "/bin/echo").await.unwrap();
-        let mut said = String::new();
-        proxy.read_to_string(&mut said).await.unwrap();
-        assert_eq!(said, "-c exec never run\n");
-    }
-
-    #[tokio::test]
-    async fn a_proxy_command_is_a_stream_and_ends_with_it() {
-        let (mut proxy, words) = proxy_command("sh -c 'echo oops >&2; cat'", "/bin/sh").await.unwrap();
-        proxy.write_all(b"through\n").await.unwrap();
-        let mut back = [0; 8];
-        proxy.read_exact(&mut back).await.unwrap();
-        assert_eq!(&back, b"through\n");
-        while words.lock().unwrap().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(words.lock().unwrap().as_slice(), b"oops\n");
     }
 }

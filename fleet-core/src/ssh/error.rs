@@ -57,12 +57,6 @@ pub(super) fn from_connect(error: &io::Error) -> HostError {
     HostError::new(Stage::Connect, class, message)
 }
 
-/// Whether the machine we run on has no file descriptor left for another connection.
-pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(code) if code == rustix::io::Errno::MFILE.raw_os_error()
-        || code == rustix::io::Errno::NFILE.raw_os_error())
-}
-
 /// Why the server would not open a channel.
 pub(super) fn describe_open_failure(failure: &ChannelOpenFailure) -> String {
     match failure {
@@ -74,12 +68,30 @@ pub(super) fn describe_open_failure(failure: &ChannelOpenFailure) -> String {
     }
 }
 
+/// Why a jump host would not connect us to the next host.
+pub(super) fn from_forward(failure: &ChannelOpenFailure) -> HostError {
+    let failed = |message: &str| HostError::new(Stage::Connect, FailureClass::Refused, message);
+    match failure {
+        ChannelOpenFailure::ConnectFailed => failed("it could not connect").with_hint(
+            "on the jump host, check that the name resolves and the port answers; with -v its own words are shown",
+        ),
+        ChannelOpenFailure::AdministrativelyProhibited => failed("it does not allow the connection")
+            .with_hint("allow it in the jump host's sshd_config (AllowTcpForwarding, PermitOpen)"),
+        other => failed(&describe_open_failure(other)),
+    }
+}
+
 /// The first line of what came instead of an SSH identification, fit to be shown.
 pub(super) fn describe_preamble(bytes: &[u8]) -> String {
-    let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
-    let text: String =
-        String::from_utf8_lossy(line).chars().map(|c| if c.is_control() { '?' } else { c }).take(60).collect();
-    text.trim_end_matches('?').to_owned()
+    let line = printable(bytes.split(|&b| b == b'\n').next().unwrap_or_default());
+    line.chars().take(60).collect()
+}
+
+/// One line of somebody else's words without control characters.
+pub(super) fn printable(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let shown = text.trim_end_matches(|c: char| c.is_control() || c == ' ').chars();
+    shown.map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 fn lower_first(text: &str) -> String {
@@ -113,7 +125,6 @@ mod tests {
     fn messages_carry_no_error_number() {
         let error = io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
         assert_eq!(describe_io(&error), "too many open files");
-        assert!(is_out_of_descriptors(&error));
     }
 
     #[test]

@@ -50,6 +50,7 @@ pub struct Exec {
     signals: mpsc::UnboundedSender<&'static str>,
     stdin: mpsc::Sender<StdinMessage>,
     reader: JoinHandle<()>,
+    closed: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -87,14 +88,14 @@ impl Exec {
         tokio::spawn(write(writer, stdin_receiver, signal_receiver, closed.clone()));
         let draining = Arc::clone(&spool);
         let answered = CancellationToken::new();
-        let answer = answered.clone();
+        let (answer, closing) = (answered.clone(), closed.clone());
         let reader = tokio::spawn(async move {
             let end = drain(&mut reader, &draining, &answer).await;
             answer.cancel();
-            closed.cancel();
+            closing.cancel();
             let _ = end_sender.send(Some(end));
         });
-        Self { spool, end, answered, signals, stdin, reader }
+        Self { spool, end, answered, signals, stdin, reader, closed }
     }
 
     /// Waits until the server has answered the request, or has sent anything else.
@@ -132,7 +133,7 @@ impl Exec {
 
     /// What can be known and done beside the output.
     pub(super) fn side(&self) -> ExecSide {
-        ExecSide { spool: Arc::clone(&self.spool), end: self.end.clone() }
+        ExecSide { spool: Arc::clone(&self.spool), end: self.end.clone(), closed: self.closed.clone() }
     }
 
     /// What sends signals to the command.
@@ -145,6 +146,7 @@ impl Exec {
 pub(super) struct ExecSide {
     spool: Arc<Spool>,
     end: watch::Receiver<Option<Result<ExecEnd, HostError>>>,
+    closed: CancellationToken,
 }
 
 impl ExecSide {
@@ -155,6 +157,11 @@ impl ExecSide {
             Ok(Some(end)) => end.clone(),
             _ => Ok(ExecEnd { exit: None, refused: false }),
         }
+    }
+
+    /// Closes the channel, whatever the command may still say there.
+    pub(super) fn close(&self) {
+        self.closed.cancel();
     }
 
     /// From now on output that nobody takes may be lost, where keeping it would mean not to hear the host.
@@ -187,8 +194,8 @@ impl Drop for Exec {
     }
 }
 
-/// After end of file and exit status only the close is missing, which some servers never send; others (asyncssh) have
-/// standard error behind the end of standard output.
+/// After end of file and exit status only the close is missing, which some servers never send. The others send it at
+/// once, behind what they may have to say against the rules.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Moves everything that comes into the spool, so that the session loop never waits for us, and remembers the end.

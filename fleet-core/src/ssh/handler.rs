@@ -2,13 +2,14 @@
 //!
 //! Must not decide about host keys (that is `known_hosts`); it only carries the question there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use russh::Channel;
 use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg};
 use russh::keys::PublicKeyOrCertificate;
+use russh::{Channel, ChannelId, ChannelOpenFailure};
 
+use super::agent::Agent;
 use super::drained::DrainedStream;
 use super::host_key::HostKeyCheck;
 use crate::outcome::HostError;
@@ -23,6 +24,7 @@ pub(super) struct SessionNotes {
 struct Notes {
     host_key_refusal: Option<HostError>,
     disconnect: Option<String>,
+    awaited_agent: Option<PathBuf>,
 }
 
 impl SessionNotes {
@@ -36,6 +38,16 @@ impl SessionNotes {
         self.lock().disconnect.clone()
     }
 
+    /// The socket of the agent that is signing now.
+    pub(super) fn awaited_agent(&self) -> Option<PathBuf> {
+        self.lock().awaited_agent.clone()
+    }
+
+    /// Takes note of the agent that is signing from now on.
+    pub(super) fn wait_for_agent(&self, socket: Option<&Path>) {
+        self.lock().awaited_agent = socket.map(Path::to_owned);
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Notes> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -45,7 +57,7 @@ impl SessionNotes {
 pub(super) struct SessionHandler {
     pub(super) host_key: HostKeyCheck,
     pub(super) notes: Arc<SessionNotes>,
-    pub(super) forwarded_agent: Option<PathBuf>,
+    pub(super) forwarded_agent: Option<Arc<Agent>>,
 }
 
 impl client::Handler for SessionHandler {
@@ -68,17 +80,29 @@ impl client::Handler for SessionHandler {
         _: &mut client::Session,
     ) -> Result<(), Self::Error> {
         // Dropping `reply` rejects the channel: an agent is lent only to hosts for which it was asked.
-        let Some(socket) = self.forwarded_agent.clone() else { return Ok(()) };
+        let Some(agent) = self.forwarded_agent.clone() else { return Ok(()) };
         reply.accept().await;
         let mut remote = DrainedStream::new(channel);
         tokio::spawn(async move {
-            match tokio::net::UnixStream::connect(&socket).await {
-                Ok(mut agent) => {
-                    let _ = tokio::io::copy_bidirectional(&mut remote, &mut agent).await;
+            match agent.lend().await {
+                Ok(mut socket) => {
+                    let _ = tokio::io::copy_bidirectional(&mut remote, &mut socket.stream).await;
                 }
-                Err(error) => tracing::warn!(%error, "the agent to forward cannot be reached"),
+                Err(reason) => tracing::warn!(reason, "the agent to forward cannot be reached"),
             }
         });
+        Ok(())
+    }
+
+    async fn channel_open_failure(
+        &mut self,
+        _: ChannelId,
+        reason: ChannelOpenFailure,
+        description: &str,
+        _: &str,
+        _: &mut client::Session,
+    ) -> Result<(), Self::Error> {
+        tracing::info!(code = reason.code(), description, "the server opened no channel");
         Ok(())
     }
 

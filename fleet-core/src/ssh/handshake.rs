@@ -3,16 +3,15 @@
 //! Must not open connections nor log in.
 
 use std::future::Future;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use russh::client::Handle;
 
 use super::connector::ConnectObserver;
 use super::deadline::expired;
-use super::dial::ProxyWords;
 use super::error;
 use super::handler::{SessionHandler, SessionNotes};
+use super::proxy::{ProxyEnd, ProxyProcess};
 use super::session::WireGuard;
 use crate::outcome::{FailureClass, HostError, Stage};
 
@@ -66,32 +65,58 @@ pub(super) async fn shake_hands(
 impl HandshakeFailure {
     /// What it means for the host. A connection that is dropped before login may be sshd's protection from too many
     /// logins at once, which passes.
-    pub(super) fn explain(self, notes: &SessionNotes, wire: &WireGuard, words: Option<&ProxyWords>) -> TryError {
+    pub(super) async fn explain(
+        self,
+        notes: &SessionNotes,
+        wire: &WireGuard,
+        proxy: Option<&ProxyProcess>,
+    ) -> TryError {
         let failure = match self {
-            Self::Timeout(stage, limit) => return HostError::timeout(stage, limit).into(),
+            Self::Timeout(stage, limit) => {
+                return with_words(HostError::timeout(stage, limit), proxy.map(ProxyProcess::so_far)).into();
+            }
             Self::Protocol(failure) => failure,
         };
         if let Some(refusal) = notes.host_key_refusal() {
             return refusal.into();
         }
-        let dropped = is_dropped(&failure);
+        let preamble = wire.0.preamble_bytes();
         let (stage, class) = match wire.0.is_identified() {
             true => (Stage::KeyExchange, FailureClass::KeyExchange),
             false => (Stage::Banner, FailureClass::Banner),
         };
-        let mut message = error::describe(&failure);
-        let preamble = wire.0.preamble_bytes();
-        if !wire.0.is_identified() && !preamble.is_empty() {
-            message = format!("not an SSH server (it says \"{}\")", error::describe_preamble(&preamble));
-        }
-        if let Some(words) = words.map(|words| words.lock().unwrap_or_else(PoisonError::into_inner).clone())
-            && !words.is_empty()
-        {
-            message = format!("{message} (ProxyCommand: {})", error::describe_preamble(&words));
+        if let Some(proxy) = proxy {
+            let end = proxy.end().await;
+            if stage == Stage::Banner && preamble.is_empty() && end.status.is_some() {
+                return never_connected(&end).into();
+            }
+            let error = HostError::new(stage, class, describe(&failure, stage, &preamble));
+            return with_words(error, Some(end)).into();
         }
         let told_to_wait = preamble.starts_with(b"Exceeded MaxStartups");
-        let may_retry = dropped && words.is_none() && (preamble.is_empty() || told_to_wait);
-        TryError { error: HostError::new(stage, class, message), may_retry }
+        let may_retry = is_dropped(&failure) && (preamble.is_empty() || told_to_wait);
+        TryError { error: HostError::new(stage, class, describe(&failure, stage, &preamble)), may_retry }
+    }
+}
+
+fn describe(failure: &russh::Error, stage: Stage, preamble: &[u8]) -> String {
+    match preamble {
+        [_, ..] if stage == Stage::Banner => {
+            format!("not an SSH server (it says \"{}\")", error::describe_preamble(preamble))
+        }
+        _ => error::describe(failure),
+    }
+}
+
+fn never_connected(end: &ProxyEnd) -> HostError {
+    HostError::new(Stage::Connect, FailureClass::Unreachable, end.to_string())
+        .with_hint("run the ProxyCommand of ssh_config by hand: it must reach the host and pass bytes on")
+}
+
+fn with_words(error: HostError, end: Option<ProxyEnd>) -> HostError {
+    match end.filter(|end| !end.is_quiet()) {
+        Some(end) => HostError { message: format!("{} ({end})", error.message), ..error },
+        None => error,
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use russh::keys::{PublicKey, PublicKeyOrCertificate};
 
-use super::known_hosts::{Decision, HashNames, HostKeyPolicy, KnownHosts, KnownName, decide};
-use crate::outcome::{FailureClass, HostError, Stage};
+use super::known_hosts::{Decision, HashNames, HostKeyPolicy, HostKeyProblem, KnownHosts, KnownName, decide};
+use crate::outcome::{FailureClass, HostError, Stage, in_one_line};
 
 /// Everything needed to judge the key of one host.
 #[derive(Clone, Debug)]
@@ -31,7 +31,16 @@ impl HostKeyCheck {
         match decide(self.policy, verdict) {
             Decision::Accept => Ok(()),
             Decision::AcceptAndRemember => self.remember(key).await,
+            Decision::Refuse(HostKeyProblem::Unknown) => Err(self.unknown(&key).into()),
             Decision::Refuse(problem) => Err(problem.into()),
+        }
+    }
+
+    /// A host that is known by another name is often the same host.
+    fn unknown(&self, key: &PublicKey) -> HostKeyProblem {
+        match self.known_hosts.line_with(key) {
+            Some(at) => HostKeyProblem::UnknownHere { at },
+            None => HostKeyProblem::Unknown,
         }
     }
 
@@ -51,9 +60,5 @@ impl HostKeyCheck {
 }
 
 fn not_remembered(error: &(dyn std::error::Error + 'static)) -> HostError {
-    let mut message = error.to_string();
-    if let Some(source) = error.source() {
-        message = format!("{message}: {source}");
-    }
-    HostError::new(Stage::KeyExchange, FailureClass::Local, message)
+    HostError::new(Stage::KeyExchange, FailureClass::Local, in_one_line(error))
 }

@@ -3,6 +3,7 @@
 //! Certificates first, then the agent's keys that the configuration names, its other keys (unless `IdentitiesOnly`),
 //! then the key files. Must not talk to the server.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use russh::keys::agent::AgentIdentity;
@@ -11,6 +12,7 @@ use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
 use super::agent::Agent;
 use super::auth::Credentials;
 use super::keys::{self, KeyFile, KeyFileError};
+use super::refusal::Unused;
 
 /// The signatures an RSA key can make, without SHA-1.
 const RSA: [Algorithm; 2] =
@@ -33,11 +35,11 @@ pub(super) enum Holder {
 /// A key of an agent, and the agent.
 type Held = (Arc<AgentIdentity>, Arc<Agent>);
 
-/// What can be offered, and what cannot, in words.
+/// What can be offered, and what cannot.
 #[derive(Default)]
 pub(super) struct Identities {
     pub(super) usable: Vec<Identity>,
-    pub(super) problems: Vec<String>,
+    pub(super) unused: Vec<Unused>,
 }
 
 impl Identities {
@@ -54,7 +56,25 @@ impl Identities {
             certificate: None,
             holder: Holder::File(Arc::clone(file)),
         }));
+        all.explain_absences(credentials, &files, &held);
         all
+    }
+
+    /// Why keys that the user may count on are not among the usable ones.
+    fn explain_absences(&mut self, credentials: &Credentials<'_>, files: &[Arc<KeyFile>], held: &[Held]) {
+        let is_held = |file: &KeyFile| held.iter().any(|(identity, _)| is_for(identity, file.public()));
+        let public_only = files.iter().filter(|file| !file.has_private() && !is_held(file));
+        self.unused.extend(public_only.map(|file| Unused::PublicKey(file.path().to_owned())));
+        let is_named = |identity: &AgentIdentity| files.iter().any(|file| is_for(identity, file.public()));
+        let others = held.iter().filter(|(identity, _)| !is_named(identity)).count();
+        if credentials.identities_only && others > 0 {
+            self.unused.push(Unused::LeftInAgent(others));
+        }
+        if self.usable.is_empty() {
+            self.unused.extend(credentials.agent.is_none().then_some(Unused::NoAgent));
+            let without_files = credentials.identities_are_defaults && files.is_empty();
+            self.unused.extend(without_files.then_some(Unused::NoDefaultKey));
+        }
     }
 
     fn key_files(&mut self, credentials: &Credentials<'_>) -> Vec<Arc<KeyFile>> {
@@ -63,7 +83,7 @@ impl Identities {
             match credentials.keys.load(path) {
                 Ok(file) => files.push(file),
                 Err(KeyFileError::Missing(_)) if credentials.identities_are_defaults => {}
-                Err(error) => self.problems.push(error.to_string()),
+                Err(error) => self.unused.push(Unused::KeyFile(error)),
             }
         }
         files
@@ -71,12 +91,15 @@ impl Identities {
 
     async fn held_by_agent(&mut self, credentials: &Credentials<'_>) -> Vec<Held> {
         let Some(agent) = credentials.agent else { return Vec::new() };
-        match agent.identities().await {
+        match agent.identities(credentials.stage_limit).await {
             Ok(identities) => {
+                if identities.is_empty() {
+                    self.unused.push(Unused::EmptyAgent(agent.socket().to_owned()));
+                }
                 identities.iter().map(|identity| (Arc::new(identity.clone()), Arc::clone(agent))).collect()
             }
             Err(reason) => {
-                self.problems.push(format!("agent {} ({reason})", agent.socket().display()));
+                self.unused.push(Unused::Agent { socket: agent.socket().to_owned(), reason });
                 Vec::new()
             }
         }
@@ -84,22 +107,25 @@ impl Identities {
 
     /// Certificates of `CertificateFile` and beside the key files, each with whoever holds its private key.
     fn add_certificates(&mut self, credentials: &Credentials<'_>, files: &[Arc<KeyFile>], held: &[Held]) {
-        let mut certificates: Vec<Certificate> = Vec::new();
+        let mut certificates: Vec<(&Path, Certificate)> = Vec::new();
         for path in credentials.certificate_files {
             match keys::load_certificate(path) {
-                Ok(certificate) => certificates.push(certificate),
-                Err(error) => self.problems.push(error.to_string()),
+                Ok(certificate) => certificates.push((path, certificate)),
+                Err(error) => self.unused.push(Unused::KeyFile(error)),
             }
         }
-        certificates.extend(files.iter().filter_map(|file| file.certificate().cloned()));
-        for certificate in certificates {
+        certificates.extend(files.iter().filter_map(|file| Some((file.path(), file.certificate()?.clone()))));
+        for (path, certificate) in certificates {
             let public = PublicKey::from(certificate.public_key().clone());
             let in_agent = held.iter().find(|(identity, _)| is_key(identity, &public));
             let in_file = files.iter().find(|f| f.has_private() && f.public().key_data() == public.key_data());
             let holder = match (in_agent, in_file) {
                 (Some((identity, agent)), _) => Holder::Agent(Arc::clone(identity), Arc::clone(agent)),
                 (None, Some(file)) => Holder::File(Arc::clone(file)),
-                (None, None) => continue,
+                (None, None) => {
+                    self.unused.push(Unused::Certificate(path.to_owned()));
+                    continue;
+                }
             };
             self.usable.push(Identity { public, certificate: Some(certificate), holder });
         }
@@ -107,9 +133,7 @@ impl Identities {
 
     /// The agent's keys: first those that the files name, in the files' order, then the others if they may be used.
     fn add_agent_keys(&mut self, credentials: &Credentials<'_>, files: &[Arc<KeyFile>], held: &[Held]) {
-        let place = |identity: &AgentIdentity| {
-            files.iter().position(|file| file.public().key_data() == identity.public_key().key_data())
-        };
+        let place = |identity: &AgentIdentity| files.iter().position(|file| is_for(identity, file.public()));
         let mut placed: Vec<(usize, &Held)> = held
             .iter()
             .filter_map(|held| match place(&held.0) {
@@ -127,6 +151,10 @@ impl Identities {
             holder: Holder::Agent(Arc::clone(identity), Arc::clone(agent)),
         }));
     }
+}
+
+fn is_for(identity: &AgentIdentity, public: &PublicKey) -> bool {
+    identity.public_key().key_data() == public.key_data()
 }
 
 fn is_key(identity: &AgentIdentity, public: &PublicKey) -> bool {

@@ -2,11 +2,13 @@
 //!
 //! Must not know how a session is opened (that is `connector`).
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -67,6 +69,26 @@ impl JumpHosts {
             Err(failure) => Err(failure.error.clone()),
         }
     }
+
+    /// Says good-bye to all jump hosts, those behind others first. A session that somebody still uses is left alone.
+    pub(super) async fn disconnect(&self) {
+        let mut all: Vec<_> = self.open.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
+        all.sort_by_key(|(chain, _)| Reverse(hops(chain)));
+        for same_depth in all.chunk_by_mut(|(one, _), (other, _)| hops(one) == hops(other)) {
+            let sessions = same_depth.iter_mut().filter_map(|(_, opening)| unused(std::mem::take(opening)));
+            join_all(sessions.map(Session::disconnect_after_those_behind)).await;
+        }
+    }
+}
+
+/// The number of jump hosts in a chain, which is written as `ProxyJump` is.
+fn hops(chain: &str) -> usize {
+    chain.split(',').count()
+}
+
+fn unused(opening: Opening) -> Option<Session> {
+    let route = Arc::into_inner(opening)?.into_inner()?.ok()?;
+    Arc::into_inner(route)
 }
 
 fn is_outdated(opened: &Result<JumpRoute, Failure>) -> bool {

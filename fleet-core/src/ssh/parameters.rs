@@ -9,7 +9,7 @@ use russh::client;
 
 use super::algorithms;
 use super::auth::Method;
-use super::config::HostConfig;
+use super::config::{HostConfig, Proxy};
 use super::host_key::HostKeyCheck;
 use super::session::Liveness;
 use crate::outcome::{FailureClass, HostError, Stage};
@@ -20,6 +20,19 @@ const WINDOW_BYTES: u32 = 2 << 20;
 const CHANNEL_MESSAGES: usize = 32;
 /// Keep-alives where the configuration says nothing: a host that dies must not hold a run for ever.
 const DEFAULT_LIVENESS: Liveness = Liveness { interval: Duration::from_secs(30), count: 3 };
+
+/// How many file descriptors a session takes: its way to the server, and a temporary file for output that nobody takes
+/// yet.
+pub(super) fn descriptors(proxy: &Proxy) -> u64 {
+    const TEMPORARY_FILE: u64 = 1;
+    TEMPORARY_FILE
+        + match proxy {
+            // A socket. The many behind a jump host have none, and pay for their jump host's with it.
+            Proxy::Direct | Proxy::Jump(_) => 1,
+            // Three pipes and, on Linux, the process.
+            Proxy::Command(_) => 4,
+        }
+}
 
 pub(super) fn bind_address(config: &HostConfig) -> Result<Option<IpAddr>, HostError> {
     let Some(text) = &config.bind_address else { return Ok(None) };
@@ -73,5 +86,17 @@ pub(super) fn liveness(config: &HostConfig) -> Option<Liveness> {
         None => Some(DEFAULT_LIVENESS),
         Some(Duration::ZERO) => None,
         Some(interval) => Some(Liveness { interval, count: config.server_alive_count_max }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_over_a_proxy_command_takes_its_pipes_too() {
+        for (proxy, expected) in [(Proxy::Direct, 2), (Proxy::Jump(vec![]), 2), (Proxy::Command("nc".into()), 5)] {
+            assert_eq!(descriptors(&proxy), expected, "{proxy:?}");
+        }
     }
 }

@@ -102,22 +102,18 @@ impl Session {
         Ok(Exec::start(reader, writer, Arc::new(Spool::new(Arc::clone(&self.spool_budget), Arc::clone(&self.wire.0)))))
     }
 
-    /// Opens a TCP connection from the host to `name`:`port`.
+    /// Opens a TCP connection from the host to `name`:`port`. What the host says of a failure beside its code reaches
+    /// only the handler, without a way to tell for which of several channels: it is logged there.
     pub(super) async fn direct_tcpip(
         &self,
         name: &str,
         port: u16,
     ) -> Result<russh::Channel<russh::client::Msg>, HostError> {
-        self.handle.channel_open_direct_tcpip(name, u32::from(port), "127.0.0.1", 0).await.map_err(
-            |error| match error {
-                russh::Error::ChannelOpenFailure(failure) => HostError::new(
-                    Stage::Connect,
-                    FailureClass::Refused,
-                    format!("through the jump host: {}", super::error::describe_open_failure(&failure)),
-                ),
-                _ => self.lost(Stage::Connect),
-            },
-        )
+        let opened = self.handle.channel_open_direct_tcpip(name, u32::from(port), "127.0.0.1", 0).await;
+        opened.map_err(|error| match error {
+            russh::Error::ChannelOpenFailure(failure) => super::error::from_forward(&failure),
+            _ => self.lost(Stage::Connect),
+        })
     }
 
     /// Whether the connection is gone.
@@ -155,6 +151,13 @@ impl Session {
             }
             tokio::time::sleep((limit - silence).min(interval)).await;
         }
+    }
+
+    /// As [`Self::disconnect`], once the server has passed on what hosts behind it were told last. At a good-bye OpenSSH
+    /// drops what it still holds for them.
+    pub(super) async fn disconnect_after_those_behind(self) {
+        let _ = tokio::time::timeout(GOOD_BYE_LIMIT, self.handle.send_ping()).await;
+        self.disconnect().await;
     }
 
     /// Says good-bye and closes the connection. Dropping the session without it cuts the connection, which servers log

@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::error;
 use super::wire::WireControl;
+use crate::descriptors::is_out_of_descriptors;
 use crate::event::Stream;
 
 /// Bytes of a host kept in memory before the rest goes to disk.
@@ -171,7 +171,7 @@ impl Queue {
         }
         let segment = match self.last_segment(budget) {
             Ok(segment) => segment,
-            Err(error) if error::is_out_of_descriptors(&error) => {
+            Err(error) if is_out_of_descriptors(&error) => {
                 self.keep(stream, bytes);
                 return Ok(Room::Exhausted);
             }
@@ -192,7 +192,7 @@ impl Queue {
         if self.segments.back().is_none_or(|last| last.write_offset >= budget.segment_bytes) {
             match (budget.open_file)() {
                 Ok(file) => self.segments.push_back(Segment { file, read_offset: 0, write_offset: 0 }),
-                Err(error) if self.segments.is_empty() || !error::is_out_of_descriptors(&error) => return Err(error),
+                Err(error) if self.segments.is_empty() || !is_out_of_descriptors(&error) => return Err(error),
                 Err(_) => {}
             }
         }

@@ -2,12 +2,13 @@
 //!
 //! Must not know when it is to be stopped.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::command::{CommandRun, StdinFeed, Wrapping};
-use super::exec::{ExecEnd, ExecEvent, ExecSide, ExecSignals, ExecStdin, ExitReport};
+use super::command::{CommandRun, OutputSink, StdinFeed, Wrapping};
+use super::exec::{Exec, ExecEnd, ExecEvent, ExecSide, ExecSignals, ExecStdin, ExitReport};
 use super::remote::{self, RemoteProcess, StdinMode, StopVerdict, Token};
 use super::session::Session;
 use crate::event::Stream;
@@ -17,6 +18,9 @@ use crate::outcome::{FailureClass, HostError, Outcome, Stage, Stop};
 const ANNOUNCEMENT_LIMIT: Duration = Duration::from_secs(2);
 /// What a stop may take beyond the grace period: a channel, a shell and a look at the processes.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
+/// The pauses before a server whose one session has ended is asked for the next. OpenSSH makes room only after it has
+/// answered what came together with our close, and refuses when that is the question.
+const ROOM_PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(500)];
 /// Bytes of the stopper's answer that are kept: noise of the shell's start-up files, and one line.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
@@ -30,6 +34,8 @@ pub(super) struct Process<'a> {
     pub(super) stdin_mode: StdinMode,
     pub(super) remote: watch::Receiver<Option<RemoteProcess>>,
     pub(super) side: ExecSide,
+    /// The second channel that tells the host of our death, where there is one.
+    pub(super) keeper: Mutex<Option<Exec>>,
 }
 
 impl Process<'_> {
@@ -51,14 +57,17 @@ impl Process<'_> {
     }
 
     /// Where standard input is the command's own, the line that tells the host of our death is a second channel.
-    pub(super) async fn keep<F>(&self, run: &CommandRun<'_, F>) {
+    pub(super) async fn keep<F>(&self, run: &CommandRun<'_, F>, sink: &impl OutputSink) {
         if run.wrapping == Wrapping::Raw || run.command.stdin == StdinMode::Closed {
             return;
         }
         let Some(process) = self.announced().await else { return };
         match self.session.exec(&remote::keeper_command(&process, &self.token, run.limits.grace)).await {
-            Ok(_keeper) => std::future::pending().await,
-            Err(error) => tracing::warn!(%error, "no second channel: if we die, the command may run on"),
+            Ok(keeper) => *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper),
+            Err(error) => {
+                let text = format!("nobody watches over the command: if we die, it may run on ({})", error.message);
+                sink.note(text).await;
+            }
         }
     }
 
@@ -85,75 +94,140 @@ impl Process<'_> {
     }
 
     async fn stop_announced(&self, process: &RemoteProcess, grace: Duration) -> Stop {
-        match tokio::time::timeout(grace + STOP_MARGIN, self.ask_to_stop(process, grace)).await {
-            Ok(Ok(StopVerdict::Gone)) => Stop::Confirmed,
-            Ok(Ok(StopVerdict::Left(pids))) => {
-                let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
-                Stop::Unconfirmed(format!("left on the host: process {}", pids.join(", ")))
+        let why = match self.ask_to_stop(process, grace).await {
+            Err(error) if is_refusal(&error) => error.message,
+            asked => return stop_of(asked),
+        };
+        // No second channel: then the command's own must end first, which makes room for one.
+        let ended = match self.stdin_mode {
+            StdinMode::Closed => self.end_by_keeper(grace).await,
+            StdinMode::Passed => self.end_by_signal(grace).await,
+        };
+        let known = match ended {
+            Ok(End::Ended) => "the command itself has ended, its children were not asked after",
+            Ok(End::NotEnded) => {
+                // Its children may be all that keep the channel open.
+                self.side.close();
+                "the command has not ended"
             }
-            Ok(Ok(StopVerdict::Unknown)) => Stop::Unconfirmed("the host does not show all its processes".to_owned()),
-            Ok(Err(error)) if error.class == FailureClass::Lost => Stop::Unconfirmed(error.message),
-            Ok(Err(_)) if self.stdin_mode == StdinMode::Passed => self.stop_by_signal(grace).await,
-            Ok(Err(error)) => self.stop_by_keeper(grace, &error).await,
-            Err(_) => Stop::Unconfirmed("the host did not answer".to_owned()),
+            Err(lost) => return Stop::Unconfirmed(lost),
+        };
+        for pause in ROOM_PAUSES {
+            tokio::time::sleep(pause).await;
+            match self.ask_to_stop(process, grace).await {
+                Err(error) if is_refusal(&error) => {}
+                asked => return stop_of(asked),
+            }
         }
+        Stop::Unconfirmed(format!("{known}: {why}"))
     }
 
-    /// Runs the stopper on a channel of its own.
+    /// Runs the stopper on a channel of its own, or the keeper where that has the only other one.
+    ///
+    /// # Errors
+    /// When there is no channel for it, no verdict from the host, or no host any more.
     async fn ask_to_stop(&self, process: &RemoteProcess, grace: Duration) -> Result<StopVerdict, HostError> {
-        let mut exec = self.session.exec(&remote::stop_command(process, &self.token, grace)).await?;
-        let mut answer = Vec::new();
-        loop {
-            match exec.next().await? {
-                ExecEvent::Output(Stream::Stdout, bytes) if answer.len() < ANSWER_LIMIT => {
-                    answer.extend_from_slice(&bytes);
+        let asking = async {
+            let mut exec = match self.session.exec(&remote::stop_command(process, &self.token, grace)).await {
+                Ok(exec) => exec,
+                Err(error) => {
+                    let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(error)?;
+                    keeper.stdin().close().await;
+                    keeper
                 }
-                ExecEvent::Output(..) => {}
-                ExecEvent::Ended(_) => break,
-            }
-        }
-        StopVerdict::find(&answer, &self.token)
-            .ok_or_else(|| HostError::new(Stage::Command, FailureClass::Channel, "no verdict from the host"))
+            };
+            let answer = answer(&mut exec).await?;
+            StopVerdict::find(&answer, &self.token)
+                .ok_or_else(|| HostError::new(Stage::Command, FailureClass::Channel, "no verdict from the host"))
+        };
+        tokio::time::timeout(grace + STOP_MARGIN, asking)
+            .await
+            .unwrap_or_else(|_| Err(HostError::new(Stage::Command, FailureClass::Timeout, "the host did not answer")))
     }
 
-    /// A server that gives no second channel: the wrapper's keeper does the same when its line is closed, but
-    /// cannot say how it went.
-    async fn stop_by_keeper(&self, grace: Duration, why: &HostError) -> Stop {
+    /// The wrapper's keeper stops the command and its children when its line is closed, but cannot say how it went.
+    async fn end_by_keeper(&self, grace: Duration) -> Result<End, String> {
         // Nothing is ever sent there in this mode, so there is room for the end of it.
         self.stdin.close().await;
-        let main = match self.ended_within(grace + STOP_MARGIN).await {
-            Some(Outcome::Failed(error)) => return Stop::Unconfirmed(error.message),
-            Some(_) => "the command itself has ended",
-            None => "the command has not ended",
-        };
-        Stop::Unconfirmed(format!("{main}, its children were not asked after: {}", why.message))
+        self.end_within(grace + STOP_MARGIN).await
     }
 
-    async fn stop_by_signal(&self, grace: Duration) -> Stop {
+    async fn end_by_signal(&self, grace: Duration) -> Result<End, String> {
         for (signal, limit) in [("TERM", grace), ("KILL", Duration::from_secs(1))] {
             self.signals.send(signal);
-            match (self.ended_within(limit).await, self.wrapping) {
-                (None, _) => {}
-                (Some(Outcome::Failed(error)), _) => return Stop::Unconfirmed(error.message),
-                (Some(_), Wrapping::Raw) => return Stop::Confirmed,
-                (Some(_), Wrapping::Shell) => {
-                    return Stop::Unconfirmed("the command ended, its children are not known".to_owned());
-                }
+            if self.end_within(limit).await? == End::Ended {
+                return Ok(End::Ended);
             }
         }
-        Stop::Unconfirmed("the server did not act on the signal".to_owned())
+        Ok(End::NotEnded)
     }
 
-    /// How the command ends, if it does within `limit`.
-    async fn ended_within(&self, limit: Duration) -> Option<Outcome> {
-        let end = tokio::time::timeout(limit, self.side.ended()).await.ok()?;
-        Some(outcome_of_end(end, self.session))
+    /// For a command of which nothing but its channel is known.
+    async fn stop_by_signal(&self, grace: Duration) -> Stop {
+        match (self.end_by_signal(grace).await, self.wrapping) {
+            (Err(lost), _) => Stop::Unconfirmed(lost),
+            (Ok(End::NotEnded), _) => Stop::Unconfirmed("the server did not act on the signal".to_owned()),
+            (Ok(End::Ended), Wrapping::Raw) => Stop::Confirmed,
+            (Ok(End::Ended), Wrapping::Shell) => {
+                Stop::Unconfirmed("the command ended, its children are not known".to_owned())
+            }
+        }
+    }
+
+    /// Whether the command ends within `limit`, and its channel with it.
+    ///
+    /// # Errors
+    /// When the connection ends, or the channel without a word about the command.
+    async fn end_within(&self, limit: Duration) -> Result<End, String> {
+        let Ok(end) = tokio::time::timeout(limit, self.side.ended()).await else { return Ok(End::NotEnded) };
+        match outcome_of_end(end, self.session) {
+            Outcome::Failed(error) => Err(error.message),
+            _ => Ok(End::Ended),
+        }
     }
 
     /// The command's process on its host; `None` when it ended without a word of it.
     async fn announced(&self) -> Option<RemoteProcess> {
         let mut remote = self.remote.clone();
         remote.wait_for(Option::is_some).await.ok().and_then(|process| process.clone())
+    }
+}
+
+/// What has become of the command itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Ended,
+    NotEnded,
+}
+
+/// All that is said on standard output, or the beginning of it.
+async fn answer(exec: &mut Exec) -> Result<Vec<u8>, HostError> {
+    let mut answer = Vec::new();
+    loop {
+        match exec.next().await? {
+            ExecEvent::Output(Stream::Stdout, bytes) if answer.len() < ANSWER_LIMIT => {
+                answer.extend_from_slice(&bytes);
+            }
+            ExecEvent::Output(..) => {}
+            ExecEvent::Ended(_) => return Ok(answer),
+        }
+    }
+}
+
+/// Whether the host is there, and another way may be found to it.
+fn is_refusal(error: &HostError) -> bool {
+    !matches!(error.class, FailureClass::Lost | FailureClass::Timeout)
+}
+
+fn stop_of(asked: Result<StopVerdict, HostError>) -> Stop {
+    match asked {
+        Ok(StopVerdict::Gone) => Stop::Confirmed,
+        Ok(StopVerdict::Left(pids)) => {
+            let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+            Stop::Unconfirmed(format!("left on the host: process {}", pids.join(", ")))
+        }
+        Ok(StopVerdict::Unknown) => Stop::Unconfirmed("the host does not show all its processes".to_owned()),
+        Err(error) => Stop::Unconfirmed(error.message),
     }
 }
 

@@ -41,6 +41,15 @@ async fn a_chain_connects_to_each_of_its_jump_hosts_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jump_host_that_is_still_used_is_not_disconnected() {
+    let world = World::new("jump=1,web=1", &[]).await;
+    let connector = world.connector(&["ProxyJump=jump"]);
+    let session = open(&connector, "web").await.unwrap();
+    connector.disconnect().await;
+    assert_eq!(Job::new("true").watch(&session).await.0, Outcome::Exited(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_targets_of_a_jump_host_that_is_down_fail_with_one_reason() {
     let world = World::new("jump=1,web=20", &[("jump", Fault::Refuse)]).await;
     let outcomes = run_behind(&world, "jump", Job::new("true"), &Recorder::new(20)).await;
@@ -67,7 +76,7 @@ async fn a_target_that_is_down_is_no_failure_of_the_others() {
     let outcomes = run_behind(&world, "jump", Job::new("true"), &Recorder::new(3)).await;
     let Outcome::Failed(error) = &outcomes[1] else { panic!("{outcomes:?}") };
     assert_eq!((error.stage, error.class), (Stage::Connect, FailureClass::Refused));
-    assert_eq!(error.message, "through the jump host: the server could not connect");
+    assert_eq!(error.message, "through jump host jump: it could not connect");
     assert_eq!((&outcomes[0], &outcomes[2]), (&Outcome::Exited(0), &Outcome::Exited(0)));
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fleet_core::event::Stream;
 use fleet_core::fanout::{Signal, Signals};
-use fleet_core::outcome::{FailureClass, LastOutput, Outcome, Stage, Stop, StopCause};
+use fleet_core::outcome::{FailureClass, LastOutput, Outcome, SkipCause, Stage, Stop, StopCause};
 use fleet_core::render::Completion;
 use fleet_core::ssh::{OutputSink, Wrapping};
 use fleet_sandbox::Fault;
@@ -20,8 +20,9 @@ use crate::support::{
     run_to_end, until,
 };
 
-/// Two processes: one in the command's own group, one in a session of its own. Both are deaf to TERM.
-const STUBBORN: &str = "trap '' TERM HUP; setsid sh -c '{}; true' & {} & echo go; wait";
+/// Two processes: one in the command's own group, one in a session of its own without a part in the output. Both are
+/// deaf to TERM.
+const STUBBORN: &str = "trap '' TERM HUP; setsid sh -c '{}; true' >/dev/null 2>&1 & {} & echo go; wait";
 
 fn stopped(cause: StopCause, stop: Stop) -> Outcome {
     Outcome::Stopped { cause, stop, output: LastOutput::Complete }
@@ -32,29 +33,69 @@ fn cut_short(cause: StopCause) -> Outcome {
     Outcome::Stopped { cause, stop: Stop::Confirmed, output: LastOutput::Cut }
 }
 
-/// Runs the stubborn command on a host with `faults` and cancels it once it sleeps.
-async fn cancel_stubborn(faults: &[Fault]) -> Outcome {
+/// Runs the stubborn command, which reads `input`, on a host with `faults` and cancels it once it sleeps. Returns the
+/// outcome, what was remarked, and which of its processes are left.
+async fn cancel_stubborn(faults: &[Fault], input: Option<Input>) -> (Outcome, Vec<String>, Marker) {
     let (world, marker, witness) = (World::one(faults).await, Marker::new(), Witness::default());
     let session = world.session("web").await;
-    let job = Job::new(marker.in_command(STUBBORN));
-    let cancelling = async {
+    let job = Job { input, ..Job::new(marker.in_command(STUBBORN)) };
+    let when = async {
         witness.heard("go").await;
         marker.sleeps(2).await;
-        job.cancel.cancel();
     };
-    let (outcome, ()) = tokio::join!(job.run(&session, &witness), cancelling);
-    marker.assert_gone();
-    outcome
+    let outcome = job.cancel_when(&session, &witness, when).await;
+    (outcome, witness.notes(), marker)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cancelling_leaves_no_process_and_says_so() {
-    assert_eq!(cancel_stubborn(&[]).await, stopped(StopCause::Cancelled, Stop::Confirmed));
+async fn cancelling_leaves_no_process_and_says_so_whatever_the_server_allows() {
+    let limits = [
+        (None, &[][..]),
+        (None, &[Fault::NoSignal]),
+        // The command's own channel must end before there is another.
+        (None, &[Fault::NoSignal, Fault::SessionLimit(1)]),
+        (Some(reads_on()), &[Fault::NoSignal]),
+        // The second channel is the keeper's.
+        (Some(reads_on()), &[Fault::NoSignal, Fault::SessionQuota(2)]),
+        (Some(reads_on()), &[Fault::SessionLimit(1)]),
+        (Some(reads_on()), &[Fault::NoSignal, Fault::SessionLimit(1)]),
+    ];
+    for (input, faults) in limits {
+        let (outcome, _, marker) = cancel_stubborn(faults, input.clone()).await;
+        assert_eq!(outcome, stopped(StopCause::Cancelled, Stop::Confirmed), "{faults:?} {input:?}");
+        marker.assert_gone();
+    }
+}
+
+/// An input that the command does not read.
+fn reads_on() -> Input {
+    Input::Whole(Bytes::from_static(b"input"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cancelling_leaves_no_process_where_the_server_ignores_signals() {
-    assert_eq!(cancel_stubborn(&[Fault::NoSignal]).await, stopped(StopCause::Cancelled, Stop::Confirmed));
+async fn without_a_second_channel_what_is_not_known_is_said() {
+    let prohibited = "no session: the server could not connect";
+    for (input, faults, known) in [
+        (None, &[Fault::SessionQuota(1)][..], "the command itself has ended, its children were not asked after"),
+        (
+            Some(reads_on()),
+            &[Fault::SessionQuota(1)],
+            "the command itself has ended, its children were not asked after",
+        ),
+        (Some(reads_on()), &[Fault::SessionQuota(1), Fault::NoSignal], "the command has not ended"),
+    ] {
+        let (outcome, _, _marker) = cancel_stubborn(faults, input.clone()).await;
+        let stop = Stop::Unconfirmed(format!("{known}: {prohibited}"));
+        assert_eq!(outcome, stopped(StopCause::Cancelled, stop), "{faults:?} {input:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_with_input_that_nobody_watches_over_is_remarked_on() {
+    let text = "nobody watches over the command: if we die, it may run on (no session: the server could not connect)";
+    for (limit, notes) in [(1, vec![text.to_owned()]), (2, vec![])] {
+        assert_eq!(cancel_stubborn(&[Fault::SessionLimit(limit)], Some(reads_on())).await.1, notes, "{limit}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,17 +157,21 @@ impl OutputSink for Stuck {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cancelling_works_while_nobody_takes_the_output() {
-    let (world, marker, sink) = (World::one(&[]).await, Marker::new(), Stuck::default());
+/// Runs `job` before a terminal that is paused for ever, cancels it once it sleeps, and returns its outcome.
+async fn cancel_before_stuck_terminal(job: Job, marker: &Marker) -> Outcome {
+    let (world, sink) = (World::one(&[]).await, Stuck::default());
     let session = world.session("web").await;
-    let job = Job::new(marker.in_command("setsid {} & yes"));
-    let cancelling = async {
+    let when = async {
         sink.0.notified().await;
         marker.sleeps(1).await;
-        job.cancel.cancel();
     };
-    let (outcome, ()) = tokio::join!(job.run(&session, &sink), cancelling);
+    job.cancel_when(&session, &sink, when).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelling_works_while_nobody_takes_the_output() {
+    let marker = Marker::new();
+    let outcome = cancel_before_stuck_terminal(Job::new(marker.in_command("setsid {} & yes")), &marker).await;
     assert_eq!(outcome, cut_short(StopCause::Cancelled));
     marker.assert_gone();
 }
@@ -146,28 +191,21 @@ async fn a_command_that_has_ended_keeps_its_outcome_when_cancelled_behind_its_ou
     let (world, sink) = (World::one(&[]).await, Stuck::default());
     let session = world.session("web").await;
     let job = Job::new("echo said; exit 3");
-    let cancelling = async {
+    let when = async {
         sink.0.notified().await;
         until("the command has ended", || world.stats("web").running == 0).await;
         // What is answered on the same connection comes after the exit status.
         run_to_end(&session, "true").await;
-        job.cancel.cancel();
     };
-    let (outcome, ()) = tokio::join!(job.run(&session, &sink), cancelling);
+    let outcome = job.cancel_when(&session, &sink, when).await;
     assert_eq!(outcome, Outcome::Exited(3));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_by_signal_is_confirmed_while_nobody_takes_the_output() {
-    let (world, marker, sink) = (World::one(&[]).await, Marker::new(), Stuck::default());
-    let session = world.session("web").await;
+    let marker = Marker::new();
     let job = Job::new(marker.in_command("echo go; echo went; exec {}")).raw();
-    let cancelling = async {
-        sink.0.notified().await;
-        marker.sleeps(1).await;
-        job.cancel.cancel();
-    };
-    let (outcome, ()) = tokio::join!(job.run(&session, &sink), cancelling);
+    let outcome = cancel_before_stuck_terminal(job, &marker).await;
     assert_eq!(outcome, cut_short(StopCause::Cancelled));
     marker.gone().await;
 }
@@ -201,12 +239,11 @@ async fn cancelling_works_while_the_command_does_not_read_its_input() {
     let (world, marker, witness) = (World::one(&[]).await, Marker::new(), Witness::default());
     let session = world.session("web").await;
     let job = Job::new(marker.in_command("echo go; setsid {} & {}; cat")).with_input(pattern(10 << 20));
-    let cancelling = async {
+    let when = async {
         witness.heard("go").await;
         marker.sleeps(2).await;
-        job.cancel.cancel();
     };
-    let (outcome, ()) = tokio::join!(job.run(&session, &witness), cancelling);
+    let outcome = job.cancel_when(&session, &witness, when).await;
     assert_eq!(outcome, stopped(StopCause::Cancelled, Stop::Confirmed));
     marker.assert_gone();
 }
@@ -230,11 +267,7 @@ async fn a_command_without_the_wrapper_is_stopped_by_signal() {
     let session = world.session("web").await;
     for command in ["echo go; exec {}", "trap '' TERM; echo go; {}"] {
         let job = Job::new(marker.in_command(command)).raw();
-        let cancelling = async {
-            marker.sleeps(1).await;
-            job.cancel.cancel();
-        };
-        let (outcome, ()) = tokio::join!(job.run(&session, &witness), cancelling);
+        let outcome = job.cancel_when(&session, &witness, marker.sleeps(1)).await;
         assert_eq!(outcome, stopped(StopCause::Cancelled, Stop::Confirmed), "{command}");
         marker.gone().await;
     }
@@ -245,11 +278,7 @@ async fn a_server_that_ignores_signals_confirms_nothing_without_the_wrapper() {
     let (world, marker, witness) = (World::one(&[Fault::NoSignal]).await, Marker::new(), Witness::default());
     let session = world.session("web").await;
     let job = Job::new(marker.in_command("{}")).raw();
-    let cancelling = async {
-        marker.sleeps(1).await;
-        job.cancel.cancel();
-    };
-    let (outcome, ()) = tokio::join!(job.run(&session, &witness), cancelling);
+    let outcome = job.cancel_when(&session, &witness, marker.sleeps(1)).await;
     let known = "the server did not act on the signal".to_owned();
     assert_eq!(outcome, stopped(StopCause::Cancelled, Stop::Unconfirmed(known)));
 }
@@ -289,7 +318,7 @@ async fn cancelling_while_the_channel_is_opened_skips_the_host() {
     let job = Job::new("true");
     let cancelling = async { job.cancel.cancel() };
     let ((outcome, _), ()) = tokio::join!(job.watch(&session), cancelling);
-    assert_eq!(outcome, Outcome::Skipped);
+    assert_eq!(outcome, Outcome::Skipped(SkipCause::Interrupted));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -308,7 +337,7 @@ async fn cancelling_before_the_login_skips_the_host_and_closes_the_connection() 
             sender.send(Signal::Interrupt).await.unwrap();
         };
         let (finished, ()) = tokio::join!(fan_out(task, 1, &recorder, signals), interrupting);
-        assert_eq!(finished.report.outcomes(), [Outcome::Skipped], "{fault}");
+        assert_eq!(finished.report.outcomes(), [Outcome::Skipped(SkipCause::Interrupted)], "{fault}");
         assert_eq!(finished.completion, Completion::Interrupted);
         until("the connection is closed", || world.stats("web").open_connections == 0).await;
     }
@@ -329,7 +358,13 @@ async fn the_first_signal_stops_what_runs_on_every_host_and_skips_the_rest() {
         sender.send(Signal::Interrupt).await.unwrap();
     };
     let (finished, ()) = tokio::join!(fan_out(task, 3, &recorder, signals), interrupting);
-    let expected = |index| if index < 3 { stopped(StopCause::Cancelled, Stop::Confirmed) } else { Outcome::Skipped };
+    let expected = |index| {
+        if index < 3 {
+            stopped(StopCause::Cancelled, Stop::Confirmed)
+        } else {
+            Outcome::Skipped(SkipCause::Interrupted)
+        }
+    };
     assert_eq!(finished.report.outcomes(), (0..6).map(expected).collect::<Vec<_>>());
     marker.assert_gone();
     assert_eq!(world.stats("web4").connections, 0);

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use russh::Sig;
+use tokio::sync::OwnedSemaphorePermit;
 
 use self::interpreter::{Input, Interpreter};
 use self::processes::{Entry, Processes};
@@ -44,6 +45,8 @@ pub(crate) struct Request {
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) input: Arc<Spool>,
     pub(crate) output: Output,
+    /// Of its session, until it has ended.
+    pub(crate) place: Option<OwnedSemaphorePermit>,
 }
 
 impl Simulation {
@@ -51,9 +54,9 @@ impl Simulation {
     pub(crate) fn start(&self, request: Request) -> (Arc<Process>, impl Future<Output = ()> + Send + use<>) {
         let entry = self.processes.enter();
         let process = Arc::clone(&entry.process);
-        let Request { line, variables, input, output } = request;
+        let Request { line, variables, input, output, place } = request;
         let variables = variables.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
-        let run = Run { processes: Arc::clone(&self.processes), entry, input, variables };
+        let run = Run { processes: Arc::clone(&self.processes), entry, input, variables, place };
         let work = async move {
             tokio::select! {
                 () = run.answer(&line, &output) => {}
@@ -70,6 +73,7 @@ struct Run {
     entry: Entry,
     input: Arc<Spool>,
     variables: Variables,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Run {
@@ -86,8 +90,8 @@ impl Run {
                 (Exit::Code(CANNOT_RUN), Bytes::new())
             }
         };
-        // Ended for those who stop it before its channel is.
-        drop(self.entry);
+        // Ended for those who stop it, and for those who want a session, before its channel is.
+        drop((self.entry, self.place));
         output.finish(exit, held).await;
     }
 

@@ -159,6 +159,21 @@ async fn sessions_and_commands_are_refused() {
 }
 
 #[tokio::test]
+async fn sessions_beyond_a_limit_or_a_quota_are_refused() {
+    for (fault, is_free_again) in [(Fault::SessionLimit(1), true), (Fault::SessionQuota(1), false)] {
+        let (_dir, sandbox) = with(fault).await;
+        let client = log_in(&sandbox, "web01").await;
+        let mut first = client.session().await;
+        assert!(client.handle.channel_open_session().await.is_err(), "{fault}");
+        first.exec(true, "true").await.unwrap();
+        let ended = async { while !matches!(first.wait().await, None | Some(ChannelMsg::ExitStatus { .. })) {} };
+        timeout(DEADLINE, ended).await.unwrap();
+        assert_eq!(client.handle.channel_open_session().await.is_ok(), is_free_again, "{fault}");
+        sandbox.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn the_end_of_a_command_is_told_in_the_way_asked_for() {
     for (fault, order) in [
         (Fault::NoExitStatus, &["data", "eof", "close"][..]),

@@ -58,10 +58,11 @@ impl AlgorithmList {
         names
     }
 
-    /// The names and patterns that fit none of `supported`. ssh(1) refuses to start for names that it does not know.
+    /// The names and patterns to offer that fit none of `supported`. As for ssh(1), those to remove need not exist.
     #[must_use]
-    pub fn unknown(&self, supported: &[&str]) -> Vec<&str> {
-        self.names().filter(|pattern| !supported.iter().any(|name| matches(name, pattern))).collect()
+    pub fn unknown<S: AsRef<str>>(&self, supported: &[S]) -> Vec<&str> {
+        let offered = self.names().filter(|_| self.change != Change::Remove);
+        offered.filter(|pattern| !supported.iter().any(|name| matches(name.as_ref(), pattern))).collect()
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
@@ -95,6 +96,10 @@ mod tests {
 
     #[test]
     fn names_that_nobody_knows_are_told() {
-        assert_eq!(AlgorithmList::new("+3des,aes*,x?").unknown(&SUPPORTED), ["3des", "x?"]);
+        for (text, unknown) in
+            [("+3des,aes*,x?", &["3des", "x?"][..]), ("chacha", &[]), ("nope", &["nope"]), ("-3des", &[])]
+        {
+            assert_eq!(AlgorithmList::new(text).unknown(&SUPPORTED), unknown, "{text}");
+        }
     }
 }

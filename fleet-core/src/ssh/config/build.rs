@@ -75,6 +75,7 @@ impl<'e, 'c> Builder<'e, 'c> {
             hash_known_hosts: settings.flag(Setting::HashKnownHosts).unwrap_or(false),
             user_known_hosts: self.user_known_hosts()?,
             global_known_hosts: self.global_known_hosts()?,
+            revoked_host_keys: self.revoked_host_keys()?,
             identity_files: self.identity_files()?,
             certificate_files: self.certificate_files()?,
             identities_only: settings.flag(Setting::IdentitiesOnly).unwrap_or(false),
@@ -172,6 +173,11 @@ impl<'e, 'c> Builder<'e, 'c> {
                 Ok(["ssh_known_hosts", "ssh_known_hosts2"].map(|name| self.local.system_folder.join(name)).to_vec())
             }
         }
+    }
+
+    fn revoked_host_keys(&self) -> Result<Option<PathBuf>, ConfigError> {
+        let line = self.line_with_text(Setting::RevokedHostKeys).filter(|(_, text)| !text.eq_ignore_ascii_case("none"));
+        line.map(|(place, text)| self.path(text, place)).transpose()
     }
 
     fn identity_files(&self) -> Result<IdentityFiles, ConfigError> {

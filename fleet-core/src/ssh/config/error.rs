@@ -70,6 +70,16 @@ pub enum ConfigError {
         /// What stands there; empty when nothing does.
         found: String,
     },
+    /// Algorithms that we do not know, asked for on the command line.
+    #[error("{place}: {unknown} is not supported; expected names out of {known}")]
+    Algorithm {
+        /// The line.
+        place: Place,
+        /// The names, with commas.
+        unknown: String,
+        /// The names there are, with commas.
+        known: String,
+    },
     /// A line without words to make sense of: a quote that never ends, bytes that are no text.
     #[error("{place}: {problem}")]
     Line {

@@ -101,6 +101,11 @@ impl<'c> Evaluation<'c> {
                 match directive {
                     Directive::Set(assignment) => {
                         refuse(assignment.setting, &assignment.value, &assignment.place)?;
+                        if let Some(notice) =
+                            assignment.notice.as_deref().filter(|_| !self.settings.has(assignment.setting))
+                        {
+                            self.config.note(notice);
+                        }
                         self.settings.add(assignment);
                     }
                     Directive::Include(include) => self.include(include, depth + 1)?,

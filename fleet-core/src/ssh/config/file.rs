@@ -12,6 +12,7 @@ use super::line::Line;
 use super::matching::{Criterion, read_criteria};
 use super::notice::{Notice, NoticeKind, Origin};
 use super::value::{BadLine, Mismatch, Value};
+use crate::ssh::algorithms;
 use crate::ssh::pattern::PatternList;
 
 /// A file, or the options of the command line.
@@ -66,6 +67,8 @@ pub(super) struct Assignment {
     pub(super) setting: Setting,
     pub(super) value: Value,
     pub(super) place: Place,
+    /// What of the value has no effect.
+    pub(super) notice: Option<Box<Notice>>,
 }
 
 /// The patterns of an `Include` line.
@@ -172,7 +175,8 @@ impl ConfigFile {
             }
             Some(Role::Set(setting, kind)) => {
                 let value = Value::read(kind, line).map_err(described)?;
-                Directive::Set(Arc::new(Assignment { setting, value, place }))
+                let notice = unknown_algorithms(setting, &value, line.keyword, &place, origin)?;
+                Directive::Set(Arc::new(Assignment { setting, value, place, notice }))
             }
             Some(Role::Unsupported(unsupported)) => unsupported_line(unsupported, line, place, origin),
             None => Directive::Unknown(Box::new(Notice {
@@ -224,6 +228,38 @@ fn unsupported_line(unsupported: Unsupported, line: Line<'_>, place: Place, orig
     let kind = NoticeKind::Unsupported(unsupported.reason);
     let notice = Notice { keyword: line.keyword.to_owned(), kind, place, origin };
     Directive::Unsupported { keyword: unsupported.keyword, notice: (!nothing_lost).then(|| Box::new(notice)) }
+}
+
+/// Names of algorithms that we do not have are a mistake on the command line. In a file they may be there for ssh(1), and
+/// only do nothing.
+fn unknown_algorithms(
+    setting: Setting,
+    value: &Value,
+    keyword: &str,
+    place: &Place,
+    origin: Origin,
+) -> Result<Option<Box<Notice>>, ConfigError> {
+    let Value::Algorithms(list) = value else { return Ok(None) };
+    let known = known_algorithms(setting);
+    let unknown = list.unknown(&known).join(",");
+    let place = place.clone();
+    match origin {
+        _ if unknown.is_empty() => Ok(None),
+        Origin::CommandLine => Err(ConfigError::Algorithm { place, unknown, known: known.join(",") }),
+        Origin::User | Origin::System => {
+            let kind = NoticeKind::UnknownAlgorithms(unknown);
+            Ok(Some(Box::new(Notice { keyword: keyword.to_owned(), kind, place, origin })))
+        }
+    }
+}
+
+fn known_algorithms(setting: Setting) -> Vec<String> {
+    match setting {
+        Setting::Ciphers => algorithms::known_ciphers(),
+        Setting::Macs => algorithms::known_macs(),
+        Setting::KexAlgorithms => algorithms::known_kex(),
+        _ => algorithms::known_keys(),
+    }
 }
 
 fn describe(bad: BadLine, line: Line<'_>, place: &Place) -> ConfigError {

@@ -102,6 +102,8 @@ pub struct HostConfig {
     pub user_known_hosts: Vec<PathBuf>,
     /// The system's known_hosts files. Empty for `none`.
     pub global_known_hosts: Vec<PathBuf>,
+    /// A file of host keys that are refused; `None` for none.
+    pub revoked_host_keys: Option<PathBuf>,
     /// The private keys to try.
     pub identity_files: IdentityFiles,
     /// Certificates for these keys.

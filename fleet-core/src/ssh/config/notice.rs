@@ -25,6 +25,8 @@ pub enum NoticeKind {
     Unsupported(&'static str),
     /// OpenSSH does not know the keyword either.
     Unknown,
+    /// Some of the algorithms named by the line are not supported, and not offered. The text has them.
+    UnknownAlgorithms(String),
     /// A `Match` with a condition that cannot be judged here: its block applies to no host.
     UnsupportedMatch,
 }
@@ -45,9 +47,10 @@ pub struct Notice {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { keyword, place, .. } = self;
-        match self.kind {
+        match &self.kind {
             NoticeKind::Unsupported(reason) => write!(f, "{place}: {keyword} has no effect: {reason}"),
             NoticeKind::Unknown => write!(f, "{place}: {keyword} has no effect: it is not an ssh_config option"),
+            NoticeKind::UnknownAlgorithms(names) => write!(f, "{place}: {keyword} leaves out {names}: not supported"),
             NoticeKind::UnsupportedMatch => {
                 write!(f, "{place}: the block applies to no host: Match {keyword} is not supported")
             }

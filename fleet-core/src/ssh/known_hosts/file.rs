@@ -15,6 +15,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use russh::keys::ssh_key::public::KeyData;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
@@ -70,6 +71,11 @@ impl KnownHostsFile {
     /// Shows `visit` the lines for `name`, in the order of the file.
     pub(super) fn matching<T>(&self, name: &str, visit: impl FnOnce(&mut dyn Iterator<Item = &IndexedLine>) -> T) -> T {
         visit(&mut self.content().index.matching(name))
+    }
+
+    /// The number of the first line that has `key` as a host's, under whatever name.
+    pub(super) fn line_with(&self, key: &KeyData) -> Option<usize> {
+        self.content().index.with_key(key).map(|line| line.number)
     }
 
     /// The skipped lines by number.

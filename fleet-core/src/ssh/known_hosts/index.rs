@@ -70,6 +70,11 @@ impl LineIndex {
         slots.into_iter().map(|slot| &self.lines[slot])
     }
 
+    /// The first line that has `key` as a host's, under whatever name.
+    pub(super) fn with_key(&self, key: &KeyData) -> Option<&IndexedLine> {
+        self.lines.iter().find(|line| line.marker == Marker::HostKey && line.key == *key)
+    }
+
     fn hashed(&self) -> MutexGuard<'_, HashedLines> {
         self.hashed.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,7 +10,7 @@
 //! - `@revoked` counts with a tab behind it, and under the bare name when the name with port is unknown;
 //! - a certificate without principals is good for no host, as in OpenSSH 10.3 and later.
 //!
-//! Not supported: `CheckHostIP`, `KnownHostsCommand`, `RevokedHostKeys`, `VerifyHostKeyDNS`.
+//! Not supported: `CheckHostIP`, `KnownHostsCommand`, `VerifyHostKeyDNS`, `RevokedHostKeys` in the binary format.
 
 mod certificate;
 mod file;
@@ -19,6 +19,7 @@ mod matching;
 mod name;
 mod parse;
 mod policy;
+mod revoked;
 
 use std::collections::HashMap;
 use std::io;
@@ -37,6 +38,7 @@ pub use self::name::KnownName;
 pub use self::parse::LineProblem;
 use self::parse::Marker;
 pub use self::policy::{Decision, HostKeyPolicy, HostKeyProblem, KeyLabel, Location, Verdict, decide};
+pub use self::revoked::RevokedKeys;
 
 /// Why the files cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,22 @@ pub enum KnownHostsError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// The file revokes keys in a way that cannot be read.
+    #[error("{at}: expected a public key to a line; a file that is not understood whole revokes nothing for certain")]
+    Revoked {
+        /// The first line that is no key.
+        at: Location,
+        /// What is wrong with it.
+        source: LineProblem,
+    },
+    /// A key revocation list in OpenSSH's binary format.
+    #[error(
+        "{path} is a binary key revocation list; expected a public key to a line, as RevokedHostKeys may also name"
+    )]
+    RevocationList {
+        /// The file.
+        path: PathBuf,
     },
     /// There is no file for new keys.
     #[error("cannot add the host key: UserKnownHostsFile names no file")]
@@ -79,6 +97,7 @@ pub enum HashNames {
 #[derive(Debug, Default)]
 pub struct KnownHostsFiles {
     read: Mutex<HashMap<PathBuf, Arc<KnownHostsFile>>>,
+    revoked: Mutex<HashMap<PathBuf, Arc<RevokedKeys>>>,
 }
 
 impl KnownHostsFiles {
@@ -90,7 +109,34 @@ impl KnownHostsFiles {
     /// When a file exists and cannot be read.
     pub fn open(&self, user_files: &[PathBuf], global_files: &[PathBuf]) -> Result<KnownHosts, KnownHostsError> {
         let files = user_files.iter().chain(global_files).map(|path| self.file(path)).collect::<Result<_, _>>()?;
-        Ok(KnownHosts { files, has_user_file: !user_files.is_empty() })
+        Ok(KnownHosts { files, has_user_file: !user_files.is_empty(), revoked: None })
+    }
+
+    /// The keys that the file at `path` revokes (`RevokedHostKeys` of ssh_config(5)).
+    ///
+    /// # Errors
+    /// When it cannot be read to its end as a list of keys: another one may be revoked behind what is not understood.
+    pub fn revoked(&self, path: &Path) -> Result<Arc<RevokedKeys>, KnownHostsError> {
+        let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keys) = revoked.get(path) {
+            return Ok(Arc::clone(keys));
+        }
+        let keys = Arc::new(RevokedKeys::read(path)?);
+        revoked.insert(path.to_owned(), Arc::clone(&keys));
+        Ok(keys)
+    }
+
+    /// The lines that were skipped in the files read so far, file by file.
+    #[must_use]
+    pub fn skipped_lines(&self) -> Vec<(Location, LineProblem)> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files: Vec<_> = read.values().collect();
+        files.sort_by_key(|file| file.path());
+        let skipped = |file: &&Arc<KnownHostsFile>| {
+            let path = file.path().to_owned();
+            file.problems().into_iter().map(move |(line, problem)| (Location { file: path.clone(), line }, problem))
+        };
+        files.iter().flat_map(skipped).collect()
     }
 
     fn file(&self, path: &Path) -> Result<Arc<KnownHostsFile>, KnownHostsError> {
@@ -112,6 +158,7 @@ pub struct KnownHosts {
     /// The user's first, then the global ones.
     files: Vec<Arc<KnownHostsFile>>,
     has_user_file: bool,
+    revoked: Option<Arc<RevokedKeys>>,
 }
 
 /// A line for the name that was looked up.
@@ -136,6 +183,9 @@ impl KnownHosts {
     pub fn check_certificate(&self, name: &KnownName, certificate: &Certificate, now: SystemTime) -> Verdict {
         let authority = certificate.signature_key();
         let mut problem = None;
+        if let Some(at) = self.revoked_at(&[certificate.public_key(), authority]) {
+            return Verdict::Revoked(at);
+        }
         for lookup in name.lookups() {
             let lines = self.lines(lookup);
             if let Some(line) = revoking(&lines, &[certificate.public_key(), authority]) {
@@ -192,14 +242,19 @@ impl KnownHosts {
         name.lookups().any(|lookup| self.lines(lookup).iter().any(|line| line.marker == Marker::CertAuthority))
     }
 
-    /// The lines that were skipped, and why.
+    /// The first line with `key`, under whatever name.
     #[must_use]
-    pub fn problems(&self) -> Vec<(Location, LineProblem)> {
-        let located = |file: &Arc<KnownHostsFile>| {
-            let path = file.path().to_owned();
-            file.problems().into_iter().map(move |(line, problem)| (Location { file: path.clone(), line }, problem))
+    pub fn line_with(&self, key: &PublicKey) -> Option<Location> {
+        let found = |file: &Arc<KnownHostsFile>| {
+            Some(Location { file: file.path().to_owned(), line: file.line_with(key.key_data())? })
         };
-        self.files.iter().flat_map(located).collect()
+        self.files.iter().find_map(found)
+    }
+
+    /// The same, with the keys that `revoked` names being good for no host.
+    #[must_use]
+    pub fn without(self, revoked: Option<Arc<RevokedKeys>>) -> Self {
+        Self { revoked, ..self }
     }
 
     /// Adds `key` to the first user file as the host's, unless the files have a word on the host by now, and gives the
@@ -226,6 +281,9 @@ impl KnownHosts {
 
     /// `problem` is that of the certificate which `key` came in.
     fn verdict(&self, name: &KnownName, key: &KeyData, problem: Option<CertificateProblem>) -> Verdict {
+        if let Some(at) = self.revoked_at(&[key]) {
+            return Verdict::Revoked(at);
+        }
         for lookup in name.lookups() {
             match verdict_by(&self.lines(lookup), key) {
                 // For the bare name other keys may be known: they are those of another port.
@@ -235,6 +293,11 @@ impl KnownHosts {
             }
         }
         Verdict::Unknown { offered: KeyLabel::of(key), certificate: problem }
+    }
+
+    fn revoked_at(&self, keys: &[&KeyData]) -> Option<Location> {
+        let revoked = self.revoked.as_ref()?;
+        keys.iter().find_map(|key| revoked.find(key))
     }
 
     /// The lines for one name, file by file.

@@ -53,13 +53,9 @@ pub enum LineProblem {
 
 /// Reads one line, given without its line feed; `None` for a blank line or a comment.
 pub(super) fn parse_line(bytes: &[u8]) -> Result<Option<Line>, LineProblem> {
-    // A carriage return at the end is a Windows editor's. Bytes that are not UTF-8 can only be in a comment, or
-    // in a name that nobody asks for.
-    let text = String::from_utf8_lossy(bytes.strip_suffix(b"\r").unwrap_or(bytes));
-    let text = text.trim_start_matches(BLANKS);
-    if text.is_empty() || text.starts_with('#') {
-        return Ok(None);
-    }
+    // Bytes that are not UTF-8 can only be in a comment, or in a name that nobody asks for.
+    let text = String::from_utf8_lossy(bytes);
+    let Some(text) = content(&text) else { return Ok(None) };
     let (marker, text) = split_marker(text)?;
     let (names, text) = split_field(text);
     let (key_type, text) = split_field(text);
@@ -69,6 +65,23 @@ pub(super) fn parse_line(bytes: &[u8]) -> Result<Option<Line>, LineProblem> {
     }
     let names = Names::parse(names).ok_or(LineProblem::HashedName)?;
     Ok(Some(Line { marker, names, key: parse_key(key_type, key)? }))
+}
+
+/// Reads a line that is only a key, `key-type base64-key [comment]`, as in a file of revoked keys; `None` for a blank
+/// line or a comment.
+pub(super) fn parse_key_line(bytes: &[u8]) -> Result<Option<KeyData>, LineProblem> {
+    let text = String::from_utf8_lossy(bytes);
+    let Some(text) = content(&text) else { return Ok(None) };
+    let (key_type, text) = split_field(text);
+    let (key, _comment) = split_field(text);
+    parse_key(key_type, key).map(Some)
+}
+
+/// The line from its first word on; `None` for a blank line or a comment. A carriage return at the end is a Windows
+/// editor's.
+fn content(text: &str) -> Option<&str> {
+    let text = text.strip_suffix('\r').unwrap_or(text).trim_start_matches(BLANKS);
+    (!text.is_empty() && !text.starts_with('#')).then_some(text)
 }
 
 const BLANKS: [char; 2] = [' ', '\t'];

@@ -94,6 +94,12 @@ pub enum HostKeyProblem {
     /// No line has a key for the host.
     #[error("host key is not known")]
     Unknown,
+    /// The same, but this line has the key for another name or port.
+    #[error("host key is not known for this name and port ({at} has it for another)")]
+    UnknownHere {
+        /// That line.
+        at: Location,
+    },
     /// An authority is trusted for the host, but not what it signed, and the bare key is not known.
     #[error("host certificate {0}")]
     Certificate(CertificateProblem),
@@ -143,6 +149,11 @@ impl HostKeyProblem {
                 "accept it with --host-key accept-new, or add it with: ssh-keyscan HOST >> ~/.ssh/known_hosts"
                     .to_owned()
             }
+            Self::UnknownHere { at } => format!(
+                "if line {} of {} is for the same host, --host-key accept-new adds this name",
+                at.line,
+                at.file.display()
+            ),
             Self::Certificate(_) => "have the host's key signed anew, and check the clock of this machine".to_owned(),
             Self::Changed { at, known, offered } => format!(
                 "someone may be in between; if the change is expected, remove line {} of {} (it has {known}, the host \

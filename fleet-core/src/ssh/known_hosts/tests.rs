@@ -151,10 +151,17 @@ fn a_file_is_read_once_for_all_hosts() {
 #[test]
 fn skipped_lines_are_told_with_file_and_line() {
     let files = Files::new();
-    let known = files.known(&format!("web {ED25519}\n\nweb\n@what web {ED25519}\n"));
-    let problems: Vec<_> = known.problems().into_iter().map(|(at, problem)| (at.line, problem)).collect();
-    assert_eq!(problems, [(3, LineProblem::Truncated), (4, LineProblem::Marker("@what".into()))]);
-    assert_eq!(known.problems()[0].0.file, files.path("known_hosts"));
+    let one = files.write("one", &format!("web {ED25519}\n\nweb\n@what web {ED25519}\n"));
+    let two = files.write("two", "web\n");
+    let read = KnownHostsFiles::default();
+    for _ in 0..2 {
+        read.open(&[two.clone(), one.clone()], &[]).unwrap();
+    }
+    let skipped: Vec<_> = read.skipped_lines().iter().map(|(at, problem)| format!("{at}: {problem:?}")).collect();
+    let (one, two) = (one.display(), two.display());
+    let expected =
+        [format!("{one}:3: Truncated"), format!("{one}:4: Marker(\"@what\")"), format!("{two}:1: Truncated")];
+    assert_eq!(skipped, expected);
 }
 
 #[test]
@@ -425,12 +432,61 @@ fn five_hundred_hosts_at_the_same_moment_each_get_one_line() {
     let text = fs::read_to_string(files.path("known_hosts")).unwrap();
     assert_eq!(text.lines().count(), 501);
     assert_eq!(text.lines().collect::<HashSet<_>>().len(), 501);
-    let reread = files.known(&text);
-    assert!(reread.problems().is_empty());
+    let read = KnownHostsFiles::default();
+    let reread = read.open(&[files.path("known_hosts")], &[]).unwrap();
+    assert_eq!(read.skipped_lines(), []);
     for number in 0..500 {
         let name = host(&format!("web{number}"));
         let verdict = reread.check_key(&name, &numbered_key(number));
         assert!(matches!(verdict, Verdict::Trusted(_)), "web{number}");
         assert_eq!(known.check_key(&name, &numbered_key(number)), verdict, "web{number}");
+    }
+}
+
+#[test]
+fn a_key_is_found_whatever_name_it_is_known_by() {
+    let files = Files::new();
+    let known =
+        files.known(&format!("@revoked a {RSA}\n@cert-authority b {ECDSA}\n{} {ED25519}\nc {ED25519}\n", hashed("x")));
+    let line = |text| known.line_with(&key(text)).map(|at| at.line);
+    assert_eq!([ED25519, ED25519_OTHER, RSA, ECDSA].map(line), [Some(3), None, None, None]);
+}
+
+#[test]
+fn a_key_in_the_file_of_revoked_ones_is_good_for_no_host() {
+    let files = Files::new();
+    let read = KnownHostsFiles::default();
+    let known_hosts = files.write("known_hosts", &format!("web {ED25519}\n@cert-authority * {}\n", authority_text()));
+    let check = |revoked: &str| {
+        let revoked = read.revoked(&files.write(&revoked.len().to_string(), revoked)).unwrap();
+        let known = read.open(std::slice::from_ref(&known_hosts), &[]).unwrap().without(Some(revoked));
+        let certificate = certificate(CertType::Host, &["db"], &[]);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(150);
+        let on_web = brief(known.check_key(&host("web"), &key(ED25519)));
+        let on_new = brief(known.check_key(&host("new"), &key(ED25519)));
+        [on_web, on_new, brief(known.check_certificate(&host("db"), &certificate, now))]
+    };
+    assert_eq!(check(""), ["trusted 1", "unknown", "trusted 2"]);
+    assert_eq!(check(&format!("# none\n\n{ED25519_OTHER}\n")), ["trusted 1", "unknown", "trusted 2"]);
+    assert_eq!(check(&format!("# the web's\n  {ED25519} comment\r\n")), ["revoked 2", "revoked 2", "revoked 2"]);
+    assert_eq!(check(&format!("{}\n", authority_text())), ["trusted 1", "unknown", "revoked 1"]);
+}
+
+#[test]
+fn a_file_of_revoked_keys_that_is_not_understood_whole_is_an_error() {
+    let files = Files::new();
+    let path = files.path("revoked");
+    let place = path.display().to_string();
+    for (bytes, expected) in [
+        (None, format!("cannot read the known host keys in {place}")),
+        (Some(b"SSHKRL\n\0\0\0\0\x01".to_vec()), format!("{place} is a binary key revocation list; expected ")),
+        (Some(format!("{ED25519}\nweb {ED25519}\n").into_bytes()), format!("{place}:2: expected a public key")),
+        (Some(b"serial: 1\n".to_vec()), format!("{place}:1: expected a public key")),
+    ] {
+        if let Some(bytes) = bytes {
+            fs::write(&path, bytes).unwrap();
+        }
+        let error = KnownHostsFiles::default().revoked(&path).unwrap_err().to_string();
+        assert!(error.starts_with(&expected), "{error}");
     }
 }

@@ -201,7 +201,10 @@ fn exports(env: &[(String, Vec<u8>)], token: &Token) -> Result<Vec<u8>, WrapErro
     Ok(exports)
 }
 
-fn is_variable_name(name: &str) -> bool {
+/// Whether every shell takes this for the name of a variable: letters, digits and `_`, and no digit first (POSIX.1-2017,
+/// Base Definitions 3.235).
+#[must_use]
+pub fn is_variable_name(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')

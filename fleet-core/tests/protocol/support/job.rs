@@ -76,6 +76,20 @@ impl Job {
         in_time(&self.command, run_command(session, run, sink)).await
     }
 
+    /// Runs it on `session` and cancels it at the end of `when`.
+    pub(crate) async fn cancel_when(
+        &self,
+        session: &Session,
+        sink: &impl OutputSink,
+        when: impl Future<Output = ()>,
+    ) -> Outcome {
+        let cancelling = async {
+            when.await;
+            self.cancel.cancel();
+        };
+        tokio::join!(self.run(session, sink), cancelling).0
+    }
+
     /// Runs it on `session` and returns all it said.
     pub(crate) async fn watch(&self, session: &Session) -> (Outcome, Transcript) {
         let witness = Witness::default();
@@ -181,6 +195,10 @@ impl ConnectObserver for Witness {
 impl OutputSink for Witness {
     async fn output(&self, stream: Stream, bytes: Bytes) {
         self.output.send_modify(|output| output.add(stream, &bytes));
+    }
+
+    async fn note(&self, text: String) {
+        self.notes.lock().unwrap().push(text);
     }
 }
 
