@@ -4,6 +4,7 @@
 //! any host.
 
 mod connection;
+mod examine;
 mod failure;
 mod logging;
 mod output;
@@ -17,6 +18,7 @@ use std::io::{self, Write};
 use clap::Args;
 
 use self::connection::ConnectionArgs;
+pub use self::examine::Examined;
 pub use self::failure::Failure;
 use self::output::OutputArgs;
 use self::refused::RefusedArgs;

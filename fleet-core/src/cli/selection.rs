@@ -41,6 +41,11 @@ pub(super) struct SelectionArgs {
 }
 
 impl SelectionArgs {
+    /// Whether any host was asked for.
+    pub(super) fn chooses(&self) -> bool {
+        !(self.hosts.is_empty() && self.host_files.is_empty() && self.groups.is_empty() && self.exclude.is_empty())
+    }
+
     /// The hosts that the flags choose out of the known ones.
     pub(super) fn select(&self, settings: &Settings, stdin: StdinUse) -> Result<Selected, Failure> {
         let mut typed = Vec::new();

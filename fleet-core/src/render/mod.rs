@@ -29,6 +29,7 @@ use crate::outcome::{ExitStatus, Report};
 
 pub use display::build;
 pub use json::listed;
+pub use sanitize::sanitized_line;
 pub use settings::{Color, Destination, HostLabel, Layout, Limits, Prefix, ProgressLine, RenderSettings};
 pub use terminal::{destination, progress_line, stderr_columns};
 

@@ -72,8 +72,9 @@ pub(super) fn sanitized(text: &str) -> String {
     String::from_utf8_lossy(&shown).into_owned()
 }
 
-/// The same for a text that has to stay on one line.
-pub(super) fn sanitized_line(text: &str) -> String {
+/// A text that a terminal shows on one line and does not obey.
+#[must_use]
+pub fn sanitized_line(text: &str) -> String {
     sanitized(text).replace('\n', "\\n")
 }
 
