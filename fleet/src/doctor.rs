@@ -87,38 +87,45 @@ async fn examine(examined: Examined) -> Result<Report, Failure> {
     findings.extend(local::folders(&examined));
     let hosts: Vec<Host> =
         examined.selected.iter().flat_map(|selected| &selected.hosts).map(|selected| selected.host.clone()).collect();
-    let (config, may_contact) = load_config(&examined.settings, &mut findings);
+    let (config, basis) = load_config(&examined.settings, &mut findings);
     let floor = Floor::default();
     let prompt = Arc::new(TerminalPrompt::new(floor.clone()));
     let mut examination = match config {
         None => return Ok(report(findings, hosts.len(), ExitStatus::Success)),
         Some(config) => {
-            let contacts = may_contact && !hosts.is_empty();
+            let contacts = basis == Basis::Configured && !hosts.is_empty();
             let password = if contacts { run::ask_password(examined.password, &prompt).await? } else { None };
             let settings = run::connect_settings(&examined.settings, config, password);
             let connector = Connector::new(settings, Arc::clone(&prompt) as _).keeping_no_host_keys();
             let parallel = examined.settings.parallel.value.get();
             let chosen = hosts.len();
-            Examination { connector: Arc::new(connector), parallel, chosen, floor, findings }
+            Examination { connector: Arc::new(connector), basis, parallel, chosen, floor, findings }
         }
     };
-    let configured = if may_contact { hosts } else { Vec::new() };
+    let configured = if basis == Basis::Configured { hosts } else { Vec::new() };
     let ways = examination.ways(configured).await?;
     let report = examination.finish(ways).await;
     prompt.close();
     report
 }
 
-/// The configuration, and whether the hosts may be contacted by it: by another one they would be reached in another way
-/// than meant.
-fn load_config(settings: &Settings, findings: &mut Vec<Finding>) -> (Option<SshConfig>, bool) {
+/// What the connector goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Basis {
+    /// The user's configuration.
+    Configured,
+    /// Defaults, as the configuration cannot be used. No host is contacted: it would be reached in another way than meant.
+    Defaults,
+}
+
+fn load_config(settings: &Settings, findings: &mut Vec<Finding>) -> (Option<SshConfig>, Basis) {
     let load = |sources: &ConfigSources| SshConfig::load(sources, LocalContext::current()?);
     match load(&run::config_sources(settings)) {
-        Ok(config) => (Some(config), true),
+        Ok(config) => (Some(config), Basis::Configured),
         Err(error) => {
             findings.push(local::broken_config(error));
             let none = ConfigSources { options: Vec::new(), file: ConfigSource::None };
-            (load(&none).ok(), false)
+            (load(&none).ok(), Basis::Defaults)
         }
     }
 }
@@ -138,6 +145,7 @@ fn report(findings: Vec<Finding>, hosts: usize, interrupted: ExitStatus) -> Repo
 /// An examination under way.
 struct Examination {
     connector: Arc<Connector>,
+    basis: Basis,
     parallel: usize,
     /// How many hosts were chosen.
     chosen: usize,
@@ -164,7 +172,9 @@ impl Examination {
                 Err(error) => self.findings.push(local::broken_config(error).of(name)),
             }
         }
-        self.findings.extend(local::notices(&self.connector.take_notices()));
+        if self.basis == Basis::Configured {
+            self.findings.extend(local::notices(&self.connector.take_notices()));
+        }
         let mut configs: Vec<HostConfig> = ways.iter().flat_map(|way| way.route.iter().cloned()).collect();
         if configs.is_empty() {
             configs = any;
@@ -204,6 +214,9 @@ impl Examination {
         let files = looking.await.map_err(failed_task)?;
         self.findings.extend(local::agents(&agents));
         self.findings.extend(local::keys(&files, &agents));
+        if self.basis == Basis::Configured && !local::has_key(&files, &agents) {
+            self.findings.push(local::no_key());
+        }
         Ok(())
     }
 

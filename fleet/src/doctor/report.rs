@@ -79,31 +79,23 @@ impl Report {
 
     /// A line for this machine, one for what all hosts have in common, one for each check in which they differ.
     fn fine(&self, reader: Reader) -> String {
-        let fine = || self.findings.iter().filter(|finding| finding.level == Level::Fine);
-        let (mut here, mut common, mut differing) = (Vec::new(), Vec::new(), Vec::<(Check, Vec<String>)>::new());
-        for finding in fine() {
-            let what = || format!("{}: {}", finding.check.name(), reader.harmless(&finding.text));
+        let mut groups = [("this machine".to_owned(), Items::default())].to_vec();
+        groups.push((format!("all {} hosts", self.hosts), Items::default()));
+        groups.push((format!("all {} reached", self.reached), Items::default()));
+        let mut differing = Items::default();
+        for finding in self.findings.iter().filter(|finding| finding.level == Level::Fine) {
+            let text = reader.harmless(&finding.text);
             match finding.hosts.len() {
-                0 => here.push(what()),
-                count if count == self.reached && count > 1 => common.push(what()),
-                _ => {
-                    let item = format!("{}: {}", reader.hosts(finding), reader.harmless(&finding.text));
-                    match differing.last_mut().filter(|(check, _)| *check == finding.check) {
-                        Some((_, items)) => items.push(item),
-                        None => differing.push((finding.check, vec![item])),
-                    }
-                }
+                0 => groups[0].1.push(finding.check, text),
+                count if count == self.hosts && count > 1 => groups[1].1.push(finding.check, text),
+                count if count == self.reached && count > 1 => groups[2].1.push(finding.check, text),
+                _ => differing.push(finding.check, format!("{}: {text}", reader.hosts(finding))),
             }
         }
-        let mut text = String::new();
-        for (who, items) in [("this machine".to_owned(), here), (format!("all {} reached", self.reached), common)] {
-            if !items.is_empty() {
-                text += &format!("  {who}: {}\n", items.join("; "));
-            }
-        }
-        for (check, items) in differing {
-            text += &format!("  {}: {}\n", check.name(), items.join("; "));
-        }
+        groups.retain(|(_, items)| !items.0.is_empty());
+        let mut text: String =
+            groups.iter().map(|(who, items)| format!("  {who}: {}\n", items.listed(", ").join("; "))).collect();
+        text.extend(differing.listed("; ").iter().map(|line| format!("  {line}\n")));
         text
     }
 
@@ -122,6 +114,24 @@ impl Report {
 
     fn count(&self, level: Level) -> usize {
         self.findings.iter().filter(|finding| finding.level == level).count()
+    }
+}
+
+/// What is fine, check by check.
+#[derive(Clone, Debug, Default)]
+struct Items(Vec<(Check, Vec<String>)>);
+
+impl Items {
+    fn push(&mut self, check: Check, text: String) {
+        match self.0.last_mut().filter(|(last, _)| *last == check) {
+            Some((_, texts)) => texts.push(text),
+            None => self.0.push((check, vec![text])),
+        }
+    }
+
+    /// An item for each check, with its texts separated by `separator`.
+    fn listed(&self, separator: &str) -> Vec<String> {
+        self.0.iter().map(|(check, texts)| format!("{}: {}", check.name(), texts.join(separator))).collect()
     }
 }
 
