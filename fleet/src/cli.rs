@@ -31,7 +31,8 @@ enum Command {
     Sandbox(SandboxCommand),
     /// Look at what runs depend on, here and on the chosen hosts, and say what to do
     ///
-    /// Nothing is changed anywhere. Without hosts only this machine is looked at.
+    /// Nothing is changed anywhere. Without hosts only this machine is looked at. With --quiet, what is fine is left out;
+    /// flags about commands and their output do nothing here.
     Doctor(Box<DoctorArgs>),
     /// Show the suite at work on SSH hosts of its own, which are gone afterwards
     Demo,

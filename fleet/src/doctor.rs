@@ -65,7 +65,10 @@ fn try_run(arguments: FleetArgs, stdout: &mut dyn Write) -> Result<ExitStatus, F
     let report = runtime.block_on(examine(examined));
     // A name lookup that hangs must not hold the process.
     runtime.shutdown_background();
-    let report = report?;
+    let mut report = report?;
+    if render.layout == Layout::Quiet {
+        report.findings.retain(|finding| finding.level != Level::Fine);
+    }
     let text = if render.layout == Layout::Json { report.json() } else { report.text(reader(&render)) };
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::ours(&error)),

@@ -59,6 +59,9 @@ fn a_healthy_fleet_has_no_problem() {
     expect(&run, "fine", &["id_ed25519 has no passphrase", "enough for 3 hosts at once", "agent: none"]);
     assert!(run.stdout_text().contains("3 hosts, 3 reached: 0 problems"), "{run}");
     assert_eq!(server.connections(), 3, "one connection a host");
+    let quiet = env.fleet(["doctor", "-q", "-H", "web[01-03]"]).finish().expect_code(0);
+    assert!(!quiet.stdout_text().contains("login"), "{quiet}");
+    assert!(quiet.stdout_text().contains("3 hosts, 3 reached: 0 problems"), "{quiet}");
 }
 
 #[test]

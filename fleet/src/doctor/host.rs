@@ -181,7 +181,10 @@ fn percent(part: u64, whole: u64) -> u64 {
 
 fn space(answers: &Answers, folder: &str) -> Option<Finding> {
     let place = place(folder);
-    let unknown = || Finding::fine(Check::Disk, format!("the space of {place} cannot be told"));
+    let unknown = || {
+        Finding::warning(Check::Disk, format!("df says nothing about {place}"))
+            .advice("run df there by hand: the file system may hang")
+    };
     let Some((size, free)) = answers.last(folder).and_then(df) else {
         return answers.was_asked(folder).then(unknown);
     };
@@ -346,6 +349,7 @@ mod tests {
             (("home-inodes", "/dev/vda 1000 1000 0 100% /"), Problem, Check::Inodes, "0 of 1000 inodes free"),
             (("load", "16.1 1 1 1/2 3"), Warning, Check::Load, "load 16.1 on 4 CPUs"),
             (("has", "sudo"), Warning, Check::Rsync, "none"),
+            (("tmp", ""), Warning, Check::Disk, "df says nothing about /tmp"),
         ] {
             let found = worse_than_fine(&visit(&[change]));
             let [found] = &found[..] else { panic!("{change:?}: {found:?}") };
@@ -358,7 +362,6 @@ mod tests {
             ("tmp-inodes", "/dev/vda 0 0 0 0% /"),
             ("load", "15.9 1 1 1/2 3"),
             ("cpus", "?"),
-            ("tmp", ""),
         ] {
             assert_eq!(worse_than_fine(&visit(&[harmless])), [], "{harmless:?}");
         }

@@ -56,8 +56,10 @@ impl Report {
                 text += &reader.finding(finding);
             }
         }
-        text += &format!("{}\n", reader.painted("fine", 32));
-        text += &self.fine(reader);
+        let fine = self.fine(reader);
+        if !fine.is_empty() {
+            text += &format!("{}\n{fine}", reader.painted("fine", 32));
+        }
         text += &self.last_line();
         text
     }
