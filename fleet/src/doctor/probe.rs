@@ -107,9 +107,13 @@ impl Answers {
         self.all("has").contains(&program)
     }
 
-    /// Whether the question was reached, so that no answer means something.
+    /// Whether the question was asked and is not the one that hangs, so that no answer means something.
     pub(super) fn was_asked(&self, name: &str) -> bool {
-        self.reached == Reached::End || self.all("at").contains(&name)
+        match &self.reached {
+            Reached::Nothing => false,
+            Reached::Question(hanging) => hanging != name && self.all("at").contains(&name),
+            Reached::End => true,
+        }
     }
 
     fn all(&self, name: &str) -> Vec<&str> {
@@ -175,7 +179,7 @@ mod tests {
             assert_eq!(answers.reached, reached, "{}", stdout.escape_ascii());
         }
         let answers = Answers::parse(b"fleet-doctor-begin\nat tmp\nat home\n", b"");
-        assert!(answers.was_asked("tmp") && !answers.was_asked("home-inodes"));
+        assert!(answers.was_asked("tmp") && !answers.was_asked("home") && !answers.was_asked("home-inodes"));
     }
 
     #[test]
