@@ -5,6 +5,7 @@
 
 mod canary;
 mod connection;
+mod examine;
 mod failure;
 mod logging;
 mod output;
@@ -21,6 +22,7 @@ use clap::Args;
 
 pub use self::canary::CanaryQuestion;
 use self::connection::ConnectionArgs;
+pub use self::examine::Examined;
 pub use self::failure::Failure;
 use self::output::OutputArgs;
 use self::record::RecordArgs;
