@@ -8,7 +8,7 @@ pub mod fanout;
 pub mod host;
 pub mod hostset;
 pub mod inventory;
-mod memory;
+pub mod memory;
 pub mod outcome;
 pub mod record;
 pub mod render;

@@ -15,7 +15,6 @@ use crate::cli::{CanaryQuestion, Failure, Password, Prepared, Purpose, TerminalP
 use crate::descriptors;
 use crate::fanout::{Answer, CanaryReport, Confirm, Fanout, Finished, Floor, Nobody, RolloutSettings, Signals, Task};
 use crate::host::Host;
-use crate::memory;
 use crate::outcome::{ExitRule, ExitStatus};
 use crate::record::{FormerRun, Work};
 use crate::render::{self, Completion, HostLabel, Layout, RenderError, RenderSettings};
@@ -41,7 +40,6 @@ pub fn run<T: Task>(
     if prepared.purpose == Purpose::List {
         return list(&prepared);
     }
-    memory::use_small_pages();
     say_about_rollout(&prepared);
     let threads = std::thread::available_parallelism().map_or(2, NonZeroUsize::get).clamp(2, MOST_THREADS);
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 /// Runs `fleet` with the arguments, the environment and the terminal of this process. Called by the name of a tool of
 /// the suite (through a link), it is that tool.
 pub fn main() -> ExitCode {
+    fleet_core::memory::use_small_pages();
     let name = std::env::args_os().next().map(PathBuf::from);
     if name.as_deref().and_then(Path::file_name).is_some_and(|name| name == "psh") {
         return psh::main();

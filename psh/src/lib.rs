@@ -8,11 +8,13 @@ use std::io;
 use std::process::ExitCode;
 
 use fleet_core::cli::Failure;
+use fleet_core::memory;
 use fleet_core::outcome::ExitStatus;
 use fleet_core::run::run;
 
 /// Runs the tool with the arguments and the environment of this process.
 pub fn main() -> ExitCode {
+    memory::use_small_pages();
     let status = match try_main() {
         Ok(status) => status,
         Err(failure) => {
