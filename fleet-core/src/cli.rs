@@ -5,6 +5,7 @@
 
 mod canary;
 mod connection;
+mod examine;
 mod failure;
 mod keys;
 mod logging;
@@ -22,6 +23,7 @@ use clap::Args;
 
 pub use self::canary::CanaryQuestion;
 use self::connection::ConnectionArgs;
+pub use self::examine::Examined;
 pub use self::failure::Failure;
 pub use self::keys::{Keys, KeysGuard};
 use self::output::OutputArgs;

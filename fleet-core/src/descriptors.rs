@@ -37,6 +37,31 @@ pub(crate) fn sessions_allowed(wanted: usize, prices: &[u64]) -> usize {
     }
 }
 
+/// What the limit of open files allows, when nothing is changed about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Headroom {
+    /// The limit in force; `None` is no limit.
+    pub soft: Option<u64>,
+    /// What a run may raise it to by itself; `None` is no limit.
+    pub hard: Option<u64>,
+    /// How many sessions a run may hold at once, the limit raised as far as that goes.
+    pub sessions: usize,
+}
+
+/// How many of `wanted` sessions with these `prices`, in descriptors, a run could hold. Raises nothing.
+#[must_use]
+pub fn headroom(wanted: usize, mut prices: Vec<u64>) -> Headroom {
+    prices.sort_unstable_by_key(|&price| Reverse(price));
+    prices.truncate(wanted);
+    let Rlimit { current: soft, maximum: hard } = getrlimit(Resource::Nofile);
+    let needed = RESERVED + prices.iter().sum::<u64>();
+    let sessions = match hard {
+        Some(hard) if hard < needed => sessions_within(hard, &prices),
+        _ => wanted,
+    };
+    Headroom { soft, hard, sessions }
+}
+
 /// How many sessions, paid for in this order, fit. At least one: with less than the reserve it may still go well.
 fn sessions_within(descriptors: u64, prices: &[u64]) -> usize {
     let mut left = descriptors - RESERVED.min(descriptors / 2);

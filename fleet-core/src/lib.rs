@@ -2,7 +2,7 @@
 
 pub mod broadcast;
 pub mod cli;
-mod descriptors;
+pub mod descriptors;
 pub mod event;
 pub mod fanout;
 pub mod host;

@@ -11,16 +11,21 @@ use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+pub use self::fan_out::FIRST_LOGINS;
 use self::fan_out::fan_out;
 use self::record::{Beginning, Record};
 use crate::cli::{CanaryQuestion, Failure, Keys, KeysGuard, Password, Prepared, Purpose, TerminalPrompt};
-use crate::fanout::{Fanout, Finished, Floor, Requests, Signals, Task};
+use crate::descriptors;
+use crate::fanout::{
+    Answer, CanaryReport, Confirm, Fanout, FanoutLimit, Finished, Floor, Nobody, Requests, RolloutSettings, Signals,
+    Task,
+};
 use crate::host::Host;
-use crate::outcome::ExitStatus;
+use crate::outcome::{ExitRule, ExitStatus};
 use crate::record::{FormerRun, Work};
 use crate::render::{self, Completion, HostLabel, Layout, RenderError, RenderSettings};
 use crate::select::{IdleExclude, Selected, SelectedHost};
-use crate::settings::{Origin, SshConfigFile};
+use crate::settings::{Origin, Settings, SshConfigFile};
 use crate::ssh::config::{ConfigSource, ConfigSources, LocalContext, Origin as NoticeOrigin, SshConfig};
 use crate::ssh::{ConnectSettings, Connector, Prompt, Secret, StageTimeout};
 
@@ -64,7 +69,7 @@ async fn run_on_hosts<T: Task>(
     let floor = Floor::default();
     let prompt = Arc::new(TerminalPrompt::new(floor.clone()));
     let password = tokio::select! {
-        password = password(&prepared, &prompt) => password?,
+        password = ask_password(prepared.password, &prompt) => password?,
         _ = signals.next() => {
             prompt.close();
             return Err(Failure::usage_text("interrupted at the question for the password"));
@@ -128,6 +133,59 @@ async fn begin_record(prepared: &mut Prepared, work: Work, signals: &mut Signals
     Ok(record)
 }
 
+/// A visit to hosts of which nothing is shown: for a tool whose task keeps what it learns.
+#[derive(Debug)]
+pub struct Survey {
+    /// The tool's name.
+    pub program: &'static str,
+    /// The hosts, in the order of the run.
+    pub hosts: Vec<HostLabel>,
+    /// How many at once, as far as the file descriptors of this process allow.
+    pub limit: usize,
+    /// What a session to each of them takes of those.
+    pub prices: Vec<u64>,
+    /// Whose turn it is to write to the terminal.
+    pub floor: Floor,
+}
+
+impl Survey {
+    /// Runs `task` on every host. Those whose task ends with another outcome than `Exited(0)` are named on standard error.
+    ///
+    /// # Errors
+    /// When the process cannot listen for signals.
+    pub async fn run<T: Task>(self, task: T) -> Result<Finished, Failure> {
+        let Self { program, hosts, limit, prices, floor } = self;
+        let signals = Signals::of_process().map_err(|error| Failure::ours(&error))?;
+        let limit = descriptors::sessions_allowed(limit.min(hosts.len()), &prices);
+        let fanout = Fanout {
+            hosts: hosts.len(),
+            limit: FanoutLimit::exactly(limit),
+            pace: None,
+            requests: Requests::new().1,
+            exit_rule: ExitRule::WorstClass,
+            rollout: RolloutSettings::default(),
+            seed: rand::random(),
+            confirm: Arc::new(NoQuestion),
+            floor,
+            witness: Arc::new(Nobody),
+        };
+        let settings = RenderSettings { layout: Layout::Quiet, ..RenderSettings::new(program) };
+        let renderer = render::build(settings, hosts, Box::new(io::stdout()), Box::new(io::stderr()))?;
+        Ok(fanout.run(task, renderer, signals).await)
+    }
+}
+
+/// Nobody is asked whether a survey goes on.
+struct NoQuestion;
+
+impl Confirm for NoQuestion {
+    fn go_on(&self, _: &CanaryReport) -> Answer {
+        Answer::Stop
+    }
+
+    fn withdraw(&self) {}
+}
+
 /// How many file descriptors each host takes. On a thread that may wait: a `Match exec` runs a command of the user's.
 async fn check_configuration(connector: &Arc<Connector>, prepared: &Prepared) -> Result<Vec<u64>, Failure> {
     let connector = Arc::clone(connector);
@@ -136,8 +194,12 @@ async fn check_configuration(connector: &Arc<Connector>, prepared: &Prepared) ->
     checking.await.map_err(|error| Failure::ours(&error))?.map_err(Failure::from)
 }
 
-async fn password(prepared: &Prepared, prompt: &Arc<TerminalPrompt>) -> Result<Option<Secret>, Failure> {
-    if prepared.password == Password::None {
+/// The password for all hosts, if one is to be asked for.
+///
+/// # Errors
+/// When there is nobody to ask.
+pub async fn ask_password(password: Password, prompt: &Arc<TerminalPrompt>) -> Result<Option<Secret>, Failure> {
+    if password == Password::None {
         return Ok(None);
     }
     let prompt = Arc::clone(prompt);
@@ -149,28 +211,38 @@ async fn password(prepared: &Prepared, prompt: &Arc<TerminalPrompt>) -> Result<O
 }
 
 fn connector(prepared: &Prepared, password: Option<Secret>, prompt: Arc<TerminalPrompt>) -> Result<Connector, Failure> {
-    let settings = &prepared.settings;
-    let sources = ConfigSources {
+    let config = SshConfig::load(&config_sources(&prepared.settings), LocalContext::current()?)?;
+    Ok(Connector::new(connect_settings(&prepared.settings, config, password), prompt))
+}
+
+/// The OpenSSH configuration that the settings ask for.
+#[must_use]
+pub fn config_sources(settings: &Settings) -> ConfigSources {
+    ConfigSources {
         options: settings.ssh_options.iter().map(|option| option.value.clone()).collect(),
         file: match &settings.ssh_config.value {
             None => ConfigSource::Default,
             Some(SshConfigFile::None) => ConfigSource::None,
             Some(SshConfigFile::Path(path)) => ConfigSource::Path(path.clone()),
         },
-    };
+    }
+}
+
+/// What the settings say about connections, with the OpenSSH configuration as it was read.
+#[must_use]
+pub fn connect_settings(settings: &Settings, config: SshConfig, password: Option<Secret>) -> ConnectSettings {
     let stage_timeout = match settings.connect_timeout.origin {
         Origin::Default => StageTimeout::Default(settings.connect_timeout.value),
         Origin::Layer(..) => StageTimeout::Chosen(settings.connect_timeout.value),
     };
-    let connect = ConnectSettings {
-        config: SshConfig::load(&sources, LocalContext::current()?)?,
+    ConnectSettings {
+        config,
         stage_timeout,
         user: settings.user.value.clone(),
         identities: settings.identity.value.clone(),
         host_key: settings.host_key.value,
         password,
-    };
-    Ok(Connector::new(connect, prompt))
+    }
 }
 
 /// Names what ssh_config holds and we do not do, and what known_hosts holds and nobody understands. What the distribution put into the system's file is not the user's
@@ -250,7 +322,11 @@ fn say(program: &str, text: &str) {
     let _ = writeln!(io::stderr(), "{program}: {text}");
 }
 
-fn list(prepared: &Prepared) -> Result<ExitStatus, Failure> {
+/// Prints the chosen hosts, which is all that `--list` does.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn list(prepared: &Prepared) -> Result<ExitStatus, Failure> {
     let hosts = &prepared.selected.hosts;
     let text = match prepared.render.layout {
         Layout::Json => render::listed(hosts),

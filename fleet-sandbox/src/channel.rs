@@ -73,18 +73,24 @@ impl Output {
 
     /// Reads `from` to its end and sends it. With [`Fault::DataAfterExitStatus`] the last piece is not sent but returned.
     pub(crate) async fn copy(&self, mut from: impl AsyncRead + Unpin, stream: Stream) -> Bytes {
-        let holds_last = stream == Stream::Stdout && self.faults.has(Fault::DataAfterExitStatus);
         let mut buffer = vec![0; self.chunk_bytes()];
         let mut held = Bytes::new();
         // The master side of a pty ends with an error, not with 0.
         while let Ok(length @ 1..) = from.read(&mut buffer).await {
-            let mut piece = Bytes::copy_from_slice(&buffer[..length]);
-            if holds_last {
-                std::mem::swap(&mut piece, &mut held);
-            }
-            self.send(stream, piece).await;
+            self.say(stream, Bytes::copy_from_slice(&buffer[..length]), &mut held).await;
         }
         held
+    }
+
+    /// Sends a piece of a command's output. With [`Fault::DataAfterExitStatus`] standard output is one piece behind: the
+    /// last stays in `held`.
+    pub(crate) async fn say(&self, stream: Stream, mut piece: Bytes, held: &mut Bytes) {
+        if stream == Stream::Stdout && self.faults.has(Fault::DataAfterExitStatus) {
+            std::mem::swap(&mut piece, held);
+        }
+        if !piece.is_empty() {
+            self.send(stream, piece).await;
+        }
     }
 
     /// Sends `data`, and does not return when it cannot: whoever sends is dropped when the channel closes.

@@ -4,11 +4,12 @@
 //! Must not know the SSH protocol: it gets a queue of input and an [`Output`].
 
 use std::ffi::OsStr;
-use std::future::pending;
+use std::future::{Future, pending};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use crate::channel::{Exit, Output, Stream};
 use crate::host::Host;
 use crate::process::{ProcessGroups, signal_name};
 use crate::pty::Terminal;
+use crate::running::RunningCommand;
+use crate::simulation::{self, Simulation};
 use crate::spool::Spool;
 
 const SHELL: &str = "/bin/sh";
@@ -40,6 +43,42 @@ pub(crate) struct Request {
     pub(crate) user: String,
     /// `SSH_CONNECTION`: client address and port, server address and port.
     pub(crate) connection: String,
+    /// Of its session, until it has ended.
+    pub(crate) place: Option<OwnedSemaphorePermit>,
+}
+
+/// All that a command does, to its end.
+pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Request {
+    /// The variables that every command has, besides those that the client sets.
+    fn own_variables(&self, home: &Path) -> [(&'static str, String); 6] {
+        let home = home.display().to_string();
+        let (user, connection) = (self.user.clone(), self.connection.clone());
+        [
+            ("PATH", PATH.to_owned()),
+            ("HOME", home),
+            ("SHELL", SHELL.to_owned()),
+            ("USER", user.clone()),
+            ("LOGNAME", user),
+            ("SSH_CONNECTION", connection),
+        ]
+    }
+
+    /// Lets `simulation` answer the command; `None` when it is a shell.
+    pub(crate) fn simulate(
+        self,
+        simulation: &Simulation,
+        home: &Path,
+        input: Arc<Spool>,
+        output: Output,
+    ) -> Option<(RunningCommand, Work)> {
+        let own = self.own_variables(home).map(|(name, value)| (name.to_owned(), value));
+        let variables = self.environment.into_iter().chain(own).collect();
+        let request = simulation::Request { line: self.command?, variables, input, output, place: self.place };
+        let (process, work) = simulation.start(request);
+        Some((RunningCommand::Simulated(process), Box::pin(work)))
+    }
 }
 
 /// Whether a command gets what the client sends.
@@ -70,9 +109,8 @@ impl Process {
             Some(text) => command.arg("-c").arg(OsStr::from_bytes(text)),
             None => &mut command,
         };
-        command.current_dir(&host.home).env_clear().envs(request.environment);
-        command.env("PATH", PATH).env("HOME", &host.home).env("SHELL", SHELL);
-        command.env("USER", &request.user).env("LOGNAME", &request.user).env("SSH_CONNECTION", &request.connection);
+        let own = request.own_variables(&host.home);
+        command.current_dir(&host.home).env_clear().envs(request.environment).envs(own);
         match request.terminal {
             Some(terminal) => Self::start_on_terminal(command, &terminal),
             None => Self::start_on_pipes(command, request.input),

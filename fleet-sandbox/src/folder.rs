@@ -207,14 +207,6 @@ impl Folder {
         self.dir.join(HOSTS)
     }
 
-    /// Makes the home folder of `host`.
-    pub(crate) fn make_home(&self, host: &str) -> Result<PathBuf, FolderError> {
-        let home = self.home(host);
-        let made = DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(&home);
-        made.map_err(|source| FolderError::Io { action: "make", path: home.clone(), source })?;
-        Ok(home)
-    }
-
     /// Writes all files but the record.
     pub(crate) fn write_files(&self, hosts: &[Arc<Host>], user_key: &PrivateKey) -> Result<(), FolderError> {
         let key_text = user_key.to_openssh(LineEnding::LF).map_err(io::Error::other);
@@ -252,6 +244,12 @@ impl Folder {
         };
         write().map_err(|source| FolderError::Io { action: "write", path: path.clone(), source })
     }
+}
+
+/// Makes the home folder of a host, for its owner only, unless it is there.
+pub(crate) fn make_home(home: &Path) -> Result<(), FolderError> {
+    let made = DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(home);
+    made.map_err(|source| FolderError::Io { action: "make", path: home.to_owned(), source })
 }
 
 /// Somebody who only looks holds the lock too, but not for long.

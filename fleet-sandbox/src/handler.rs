@@ -8,25 +8,24 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use russh::keys::PublicKey;
 use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, Disconnect, Error, Pty as Mode, Sig};
-use rustix::process::{Pid, kill_process_group};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::Output;
-use crate::command::{Input, Process, Request};
+use crate::command::{Input, Process, Request, Work};
 use crate::fault::{Fault, FaultSet};
 use crate::fleet::Fleet;
+use crate::folder::make_home;
 use crate::forward;
 use crate::host::Host;
-use crate::process::signal_named;
-use crate::pty::{self, Size, Terminal};
+use crate::pty::{Size, Terminal};
+use crate::running::RunningCommand;
 use crate::sftp;
 use crate::spool::Spool;
 
@@ -61,11 +60,6 @@ struct OpenChannel {
     environment: Vec<(String, String)>,
     terminal: Option<Terminal>,
     running: Option<RunningCommand>,
-}
-
-struct RunningCommand {
-    group: Pid,
-    terminal: Option<OwnedFd>,
 }
 
 impl Connection {
@@ -117,8 +111,8 @@ impl Connection {
         Some((channel.input.clone(), output))
     }
 
-    /// Starts a command, or a shell when there is none; `None` when the channel is already in use or the system has no
-    /// process left.
+    /// Starts a command, or a shell when there is none; `None` when the channel is already in use, the system has no
+    /// process left, or a simulated host is to run a shell.
     fn start(&mut self, id: ChannelId, command: Option<Vec<u8>>, session: &Session) -> Option<()> {
         let (input, output) = self.output(id, session, self.faults.clone())?;
         let channel = self.channels.get_mut(&id)?;
@@ -129,7 +123,25 @@ impl Connection {
             input: if self.faults.has(Fault::CloseStdinEarly) { Input::Discarded } else { Input::Given },
             user: self.user.clone(),
             connection: connection_variable(self.client, self.host.address),
+            place: channel.place.take(),
         };
+        let (running, work) = match &self.host.simulation {
+            Some(simulation) => request.simulate(simulation, &self.host.home, input, output)?,
+            None => self.start_process(request, input, output)?,
+        };
+        self.channels.get_mut(&id)?.running = Some(running);
+        let host = self.host.clone();
+        host.counters.execs.add(1);
+        host.counters.running.add(1);
+        self.fleet.tasks.spawn(async move {
+            work.await;
+            host.counters.running.subtract(1);
+        });
+        Some(())
+    }
+
+    fn start_process(&self, mut request: Request, input: Arc<Spool>, output: Output) -> Option<(RunningCommand, Work)> {
+        let place = request.place.take();
         let mut process = match Process::start(&self.host, request) {
             Ok(process) => process,
             Err(error) => {
@@ -138,20 +150,15 @@ impl Connection {
             }
         };
         self.fleet.groups.insert(process.group());
-        channel.running = Some(RunningCommand { group: process.group(), terminal: process.take_terminal() });
-        let place = channel.place.take();
-        let (host, fleet) = (self.host.clone(), self.fleet.clone());
-        host.counters.execs.add(1);
-        host.counters.running.add(1);
-        self.fleet.tasks.spawn(async move {
-            process.run(input, output, place, &fleet.groups).await;
-            host.counters.running.subtract(1);
-        });
-        Some(())
+        let running = RunningCommand::Group { group: process.group(), terminal: process.take_terminal() };
+        let fleet = self.fleet.clone();
+        Some((running, Box::pin(async move { process.run(input, output, place, &fleet.groups).await })))
     }
 
     fn start_sftp(&mut self, id: ChannelId, session: &Session) -> Option<()> {
         let (input, output) = self.output(id, session, self.faults.clone())?;
+        // That of a simulated host is not there yet.
+        make_home(&self.host.home).ok()?;
         self.host.counters.execs.add(1);
         let place = self.channels.get_mut(&id)?.place.take();
         let serving = sftp::serve(input, output, self.host.home.clone());
@@ -328,7 +335,8 @@ impl Handler for Connection {
     ) -> Result<(), Error> {
         let size = Size { columns, rows, width_pixels, height_pixels };
         let terminal = Terminal { term: term.replace('\0', ""), size, modes: modes.to_vec() };
-        let done = self.channels.get_mut(&id).map(|channel| channel.terminal = Some(terminal));
+        let channel = self.channels.get_mut(&id).filter(|_| self.host.simulation.is_none());
+        let done = channel.map(|channel| channel.terminal = Some(terminal));
         answer(session, id, done)
     }
 
@@ -342,9 +350,8 @@ impl Handler for Connection {
         session: &mut Session,
     ) -> Result<(), Error> {
         let running = self.channels.get(&id).and_then(|channel| channel.running.as_ref());
-        let terminal = running.and_then(|running| running.terminal.as_ref());
         let size = Size { columns, rows, width_pixels, height_pixels };
-        answer(session, id, terminal.map(|terminal| pty::resize(terminal, size)))
+        answer(session, id, running.and_then(|running| running.resize(size)))
     }
 
     async fn shell_request(&mut self, id: ChannelId, session: &mut Session) -> Result<(), Error> {
@@ -369,9 +376,6 @@ impl Handler for Connection {
             return Ok(());
         }
         let running = self.channels.get(&id).and_then(|channel| channel.running.as_ref());
-        let sent = running.zip(signal_named(&signal)).map(|(running, signal)| {
-            let _ = kill_process_group(running.group, signal);
-        });
-        answer(session, id, sent)
+        answer(session, id, running.and_then(|running| running.signal(&signal)))
     }
 }

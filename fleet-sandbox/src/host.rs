@@ -20,6 +20,7 @@ use crate::connection;
 use crate::fault::{Fault, FaultSet};
 use crate::fleet::Fleet;
 use crate::roles::PlannedHost;
+use crate::simulation::Simulation;
 use crate::stats::Counters;
 
 /// How long a failed listen or accept waits before the next: for a free address or file descriptor.
@@ -32,6 +33,8 @@ pub(crate) struct Host {
     pub(crate) address: SocketAddr,
     pub(crate) home: PathBuf,
     pub(crate) key: PrivateKey,
+    /// Answers the commands; without it they are run.
+    pub(crate) simulation: Option<Simulation>,
     pub(crate) counters: Counters,
     /// Connections dropped so far by [`Fault::DropPreauth`].
     pub(crate) dropped_connections: AtomicUsize,
@@ -53,6 +56,7 @@ impl Host {
         address: SocketAddr,
         home: PathBuf,
         key: PrivateKey,
+        simulation: Option<Simulation>,
         faults: FaultSet,
     ) -> Self {
         Self {
@@ -61,6 +65,7 @@ impl Host {
             address,
             home,
             key,
+            simulation,
             counters: Counters::default(),
             dropped_connections: AtomicUsize::new(0),
             orders: watch::Sender::new(Orders { version: 1, faults }),

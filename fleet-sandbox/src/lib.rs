@@ -1,5 +1,5 @@
-//! An embedded fleet: SSH servers on loopback in this process, one home folder per host, which run real commands and
-//! misbehave on purpose.
+//! An embedded fleet: SSH servers on loopback in this process, one home folder per host, which run real commands - or, by
+//! the thousand, only simulate a few - and misbehave on purpose.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,8 +36,10 @@ mod host;
 mod process;
 mod pty;
 mod roles;
+mod running;
 mod sandbox;
 mod sftp;
+mod simulation;
 mod spool;
 mod stats;
 mod stream;
@@ -46,4 +48,5 @@ pub use fault::{Fault, FaultError};
 pub use folder::{FolderError, FolderState, Record, RecordedHost, clean, inspect};
 pub use roles::{DEFAULT_ROLE, PlannedHost, Roles, RolesError};
 pub use sandbox::{Builder, Sandbox, SandboxError, SandboxHost};
+pub use simulation::COMMANDS as SIMULATED_COMMANDS;
 pub use stats::HostStats;

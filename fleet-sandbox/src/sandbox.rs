@@ -16,9 +16,10 @@ use russh::keys::ssh_key::private::Ed25519Keypair;
 use crate::address::listen_all;
 use crate::fault::{Fault, FaultSet};
 use crate::fleet::Fleet;
-use crate::folder::{Folder, FolderError, Record, RecordedHost};
+use crate::folder::{Folder, FolderError, Record, RecordedHost, make_home};
 use crate::host::Host;
 use crate::roles::{PlannedHost, Roles, RolesError, check_name, plan_without_roles};
+use crate::simulation::Simulation;
 use crate::stats::HostStats;
 
 /// Why there is no sandbox, or not this host in it.
@@ -65,6 +66,14 @@ pub struct Builder {
     roles: Option<Roles>,
     named: Vec<PlannedHost>,
     faults: Vec<(String, Fault)>,
+    commands: Commands,
+}
+
+/// What becomes of the commands that clients send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Commands {
+    Run,
+    Simulated,
 }
 
 impl Builder {
@@ -92,6 +101,13 @@ impl Builder {
         self
     }
 
+    /// Lets the hosts answer the few commands of [`SIMULATED_COMMANDS`](crate::SIMULATED_COMMANDS) without running any, so
+    /// that thousands of hosts fit on one machine. Their homes are made when a client asks for SFTP.
+    pub fn simulate(mut self) -> Self {
+        self.commands = Commands::Simulated;
+        self
+    }
+
     /// Starts to serve, on the current tokio runtime.
     ///
     /// # Errors
@@ -108,10 +124,17 @@ impl Builder {
         let mut served = Vec::with_capacity(hosts);
         for (planned, listener) in planned.into_iter().zip(&listeners) {
             let address = listener.local_addr().map_err(|source| SandboxError::Listen { hosts, source })?;
-            let home = folder.make_home(&planned.name)?;
+            let home = folder.home(&planned.name);
+            let simulation = match self.commands {
+                Commands::Run => {
+                    make_home(&home)?;
+                    None
+                }
+                Commands::Simulated => Some(Simulation::default()),
+            };
             let of_host = self.faults.iter().filter(|(name, _)| is_meant(&planned, name));
             let faults: FaultSet = of_host.map(|(_, fault)| *fault).collect();
-            served.push(Arc::new(Host::new(planned, address, home, random_key(), faults)));
+            served.push(Arc::new(Host::new(planned, address, home, random_key(), simulation, faults)));
         }
         let user_key = random_key();
         folder.write_files(&served, &user_key)?;
@@ -163,7 +186,14 @@ impl std::fmt::Debug for Sandbox {
 impl Sandbox {
     /// A sandbox that will keep its files in `dir`, which must be empty, missing, or an earlier sandbox's.
     pub fn builder(dir: impl Into<PathBuf>) -> Builder {
-        Builder { dir: dir.into(), hosts: None, roles: None, named: Vec::new(), faults: Vec::new() }
+        Builder {
+            dir: dir.into(),
+            hosts: None,
+            roles: None,
+            named: Vec::new(),
+            faults: Vec::new(),
+            commands: Commands::Run,
+        }
     }
 
     /// The folder, as an absolute path.

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use fleet_sandbox::{Fault, Roles};
+use fleet_sandbox::{Fault, Roles, SIMULATED_COMMANDS};
 
-use crate::{demo, history, sandbox};
+use crate::{demo, doctor, history, sandbox};
 
 /// Control a fleet of hosts
 #[derive(Debug, Parser)]
@@ -34,6 +34,11 @@ enum Command {
     /// Every run is recorded from before the first host is contacted; the last 50 are kept. RUN is an id, its start or
     /// its last part, or "last". Times are UTC.
     History(HistoryArgs),
+    /// Look at what runs depend on, here and on the chosen hosts, and say what to do
+    ///
+    /// Nothing is changed anywhere. Without hosts only this machine is looked at. With --quiet, what is fine is left out;
+    /// flags about commands and their output do nothing here.
+    Doctor(Box<DoctorArgs>),
     /// Show the suite at work on SSH hosts of its own, which are gone afterwards
     Demo,
 }
@@ -55,6 +60,24 @@ pub(crate) enum SandboxCommand {
     /// Serve in this process: what `start` runs in the background
     #[command(hide = true)]
     Serve(StartArgs),
+}
+
+/// Exit codes as the report needs them; the others are those of all tools.
+const DOCTOR_EXIT_CODES: &str = "\
+Exit codes:
+  0  no problem was found; there may be warnings
+  1  our own failure, such as a report that cannot be written
+  2  usage: nothing was looked at
+  3  interrupted: the report has what was seen until then
+  4  some host was never reached
+  5  some other problem was found
+Of several, 3 comes before 4 before 5.";
+
+#[derive(Clone, Debug, Args)]
+#[command(disable_help_flag = true, after_help = DOCTOR_EXIT_CODES)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    fleet: fleet_core::cli::FleetArgs,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -99,6 +122,9 @@ pub(crate) struct StartArgs {
     /// Let hosts misbehave: names or roles, a colon and a fault, as in web01,web02:latency=50ms (repeatable)
     #[arg(long = "fault", value_name = "HOSTS:FAULT", value_parser = parse_fault, long_help = fault_help())]
     pub(crate) faults: Vec<HostFault>,
+    /// Answer a few commands without running any, so that thousands of hosts fit on one machine
+    #[arg(long, long_help = simulate_help())]
+    pub(crate) simulate: bool,
     /// Serve in this process until Ctrl-C
     #[arg(long)]
     pub(crate) foreground: bool,
@@ -161,6 +187,7 @@ pub(crate) fn run(
     match arguments.command {
         Command::Sandbox(command) => sandbox::run(command, stdout, stderr),
         Command::History(args) => history::run(&args, stdout, stderr),
+        Command::Doctor(arguments) => doctor::run(arguments.fleet, stdout, stderr),
         Command::Demo => demo::run(stdout, stderr),
     }
 }
@@ -177,6 +204,13 @@ fn fault_help() -> String {
     format!(
         "Let hosts misbehave: names or roles, a colon and a fault, as in web01,web02:latency=50ms (repeatable)\n\n\
          Faults: {faults}"
+    )
+}
+
+fn simulate_help() -> String {
+    format!(
+        "Answer a few commands without running any, so that thousands of hosts fit on one machine\n\n\
+         Connections, logins, channels, faults and files are as ever. Commands: {SIMULATED_COMMANDS}"
     )
 }
 

@@ -4,6 +4,7 @@
 
 mod cli;
 mod demo;
+mod doctor;
 mod history;
 mod sandbox;
 

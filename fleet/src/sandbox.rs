@@ -145,6 +145,9 @@ fn spawn_server(arguments: &StartArgs, dir: &Path) -> Result<Child, Failure> {
     for fault in &arguments.faults {
         command.args(["--fault", &format!("{}:{}", fault.hosts.join(","), fault.fault)]);
     }
+    if arguments.simulate {
+        command.arg("--simulate");
+    }
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     Ok(command.spawn()?)
 }
@@ -203,6 +206,9 @@ fn serve(arguments: &StartArgs, dir: &Path, ready: impl FnOnce(&Record) -> io::R
         for name in &fault.hosts {
             builder = builder.fault(name, fault.fault);
         }
+    }
+    if arguments.simulate {
+        builder = builder.simulate();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {

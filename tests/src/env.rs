@@ -185,6 +185,12 @@ impl TestEnv {
         tool("psh").display().to_string()
     }
 
+    /// The path of `fleet`, likewise.
+    #[must_use]
+    pub fn fleet_path(&self) -> String {
+        tool("fleet").display().to_string()
+    }
+
     /// `psh` with these arguments, in this world.
     #[must_use]
     pub fn psh<I, S>(&self, arguments: I) -> Run

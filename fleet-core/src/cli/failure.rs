@@ -50,6 +50,18 @@ impl Failure {
         self
     }
 
+    /// What is wrong, with its causes, in one line.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.causes.iter().fold(self.message.clone(), |text, cause| format!("{text}: {cause}"))
+    }
+
+    /// What to do next, where that is known.
+    #[must_use]
+    pub fn advice(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// What the tool returns.
     #[must_use]
     pub fn status(&self) -> ExitStatus {

@@ -41,6 +41,11 @@ pub(super) struct SelectionArgs {
 }
 
 impl SelectionArgs {
+    /// Whether any host was asked for.
+    pub(super) fn chooses(&self) -> bool {
+        !(self.hosts.is_empty() && self.host_files.is_empty() && self.groups.is_empty() && self.exclude.is_empty())
+    }
+
     /// The hosts that the flags choose out of the known ones, or out of those of a former run.
     pub(super) fn select(
         &self,

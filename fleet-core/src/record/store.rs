@@ -53,6 +53,12 @@ impl Store {
         Self { folder: folder.into() }
     }
 
+    /// The folder itself.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The journal of a run.
     #[must_use]
     pub fn journal(&self, id: &RunId) -> PathBuf {

@@ -14,7 +14,7 @@ use crate::settings::Parallel;
 /// More hosts at once bring nothing, and `-p auto` is not meant to find out.
 const MOST_HOSTS: usize = 1024;
 /// How many hosts log in at once when a run with `-p auto` begins.
-const FIRST_LOGINS: usize = 32;
+pub const FIRST_LOGINS: usize = 32;
 /// How few may log in at once, whatever goes wrong: one that hangs must not hold up all.
 const FEWEST_LOGINS: usize = 4;
 

@@ -91,11 +91,21 @@ pub trait ConnectObserver: Send + Sync {
 pub struct Connector {
     pub(super) settings: ConnectSettings,
     known_hosts: KnownHostsFiles,
-    keys: KeyStore,
+    pub(super) keys: KeyStore,
     agents: Mutex<HashMap<PathBuf, Arc<Agent>>>,
     pub(super) jump_hosts: JumpHosts,
     pub(super) spool_budget: Arc<SpoolBudget>,
     pace: OnceLock<Arc<Gate>>,
+    pub(super) new_host_keys: NewHostKeys,
+}
+
+/// What becomes of host keys that the policy `accept-new` accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NewHostKeys {
+    /// They are added to known_hosts.
+    Kept,
+    /// Nothing: they are accepted for this time only.
+    Forgotten,
 }
 
 impl Connector {
@@ -110,6 +120,7 @@ impl Connector {
             jump_hosts: JumpHosts::default(),
             spool_budget: Arc::default(),
             pace: OnceLock::new(),
+            new_host_keys: NewHostKeys::Kept,
         }
     }
 
@@ -302,13 +313,13 @@ impl Connector {
         auth::authenticate(handle, notes, &credentials).await
     }
 
-    fn agent(&self, socket: &Path) -> Arc<Agent> {
+    pub(super) fn agent(&self, socket: &Path) -> Arc<Agent> {
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         let agent = agents.entry(socket.to_owned()).or_insert_with(|| Arc::new(Agent::new(socket.to_owned())));
         Arc::clone(agent)
     }
 
-    fn known_hosts(&self, config: &HostConfig) -> Result<KnownHosts, KnownHostsError> {
+    pub(super) fn known_hosts(&self, config: &HostConfig) -> Result<KnownHosts, KnownHostsError> {
         let revoked = config.revoked_host_keys.as_deref().map(|path| self.known_hosts.revoked(path)).transpose()?;
         Ok(self.known_hosts.open(&config.user_known_hosts, &config.global_known_hosts)?.without(revoked))
     }
@@ -317,18 +328,23 @@ impl Connector {
         let known_hosts = self
             .known_hosts(config)
             .map_err(|error| HostError::new(Stage::KeyExchange, FailureClass::Local, in_one_line(&error)))?;
-        let name = match &config.host_key_alias {
-            Some(alias) => KnownName::alias(alias),
-            None => KnownName::of_host(&config.host_name, config.port),
+        let policy = match (self.host_key_policy(config), self.new_host_keys) {
+            (HostKeyPolicy::AcceptNew, NewHostKeys::Forgotten) => HostKeyPolicy::Off,
+            (policy, _) => policy,
         };
+        let hash_names = if config.hash_known_hosts { HashNames::Hashed } else { HashNames::Plain };
+        Ok(HostKeyCheck { known_hosts, name: known_name(config), policy, hash_names })
+    }
+
+    /// What is to be done about an unknown key of the host.
+    pub(super) fn host_key_policy(&self, config: &HostConfig) -> HostKeyPolicy {
         let configured = match config.host_key_policy {
             // Nobody can be asked about every one of a thousand hosts.
             StrictHostKey::Yes | StrictHostKey::Ask => HostKeyPolicy::Strict,
             StrictHostKey::AcceptNew => HostKeyPolicy::AcceptNew,
             StrictHostKey::Off => HostKeyPolicy::Off,
         };
-        let hash_names = if config.hash_known_hosts { HashNames::Hashed } else { HashNames::Plain };
-        Ok(HostKeyCheck { known_hosts, name, policy: self.settings.host_key.unwrap_or(configured), hash_names })
+        self.settings.host_key.unwrap_or(configured)
     }
 
     pub(super) fn stage_limit(&self, config: &HostConfig) -> Option<Duration> {
@@ -341,10 +357,18 @@ impl Connector {
         }
     }
 
-    fn with_user(&self, host: &Host) -> Host {
+    pub(super) fn with_user(&self, host: &Host) -> Host {
         match (&self.settings.user, host.user()) {
             (Some(user), None) => host.clone().with_user(Some(user.clone())),
             _ => host.clone(),
         }
+    }
+}
+
+/// The name under which the host's key is kept.
+pub(super) fn known_name(config: &HostConfig) -> KnownName {
+    match &config.host_key_alias {
+        Some(alias) => KnownName::alias(alias),
+        None => KnownName::of_host(&config.host_name, config.port),
     }
 }

@@ -157,6 +157,11 @@ impl KeyFile {
         !matches!(self.source, KeySource::PublicOnly)
     }
 
+    /// Whether the private half needs a passphrase.
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self.source, KeySource::Encrypted(_))
+    }
+
     /// Reads the private key; where that is not there, its `.pub` still names the agent's key.
     fn read(path: &Path) -> Result<Self, KeyFileError> {
         Self::read_file(path).or_else(|error| match PublicKey::read_openssh_file(with_suffix(path, ".pub")) {

@@ -59,6 +59,12 @@ impl PatternList {
         Self::from_words(text.split(',').filter(|word| !word.is_empty()))
     }
 
+    /// The only texts that match, where the list names them: no stars, question marks or negations.
+    pub(super) fn exact_texts(&self) -> Option<Vec<&str>> {
+        let is_exact = |sign: Sign, pattern: &str| sign == Sign::Plain && !pattern.contains(['*', '?']);
+        self.patterns.iter().map(|(sign, pattern)| is_exact(*sign, pattern).then_some(pattern.as_str())).collect()
+    }
+
     /// Whether `text` matches a pattern and no negated one. Case counts.
     pub(super) fn matches(&self, text: &str) -> bool {
         let mut positive = false;
@@ -113,6 +119,20 @@ mod tests {
     #[test]
     fn many_stars_do_not_make_matching_exponential() {
         assert!(!matches(&"a".repeat(2_000), &format!("{}b", "*a".repeat(200))));
+    }
+
+    #[test]
+    fn texts_are_exact_only_without_wildcards_and_negations() {
+        for (list, expected) in [
+            ("a,b", Some(vec!["a", "b"])),
+            ("a,b*", None),
+            ("a?", None),
+            ("a,!b", None),
+            ("!a", None),
+            ("", Some(vec![])),
+        ] {
+            assert_eq!(PatternList::from_commas(list).exact_texts(), expected, "{list}");
+        }
     }
 
     #[test]

@@ -104,6 +104,11 @@ impl Session {
         Ok(Exec::start(reader, writer, Arc::new(Spool::new(Arc::clone(&self.spool_budget), Arc::clone(&self.wire.0)))))
     }
 
+    /// Opens a channel for a session on which nothing is requested yet.
+    pub(super) async fn channel(&self) -> Result<russh::Channel<russh::client::Msg>, HostError> {
+        self.handle.channel_open_session().await.map_err(|error| self.open_error(&error))
+    }
+
     /// Opens a TCP connection from the host to `name`:`port`. What the host says of a failure beside its code reaches
     /// only the handler, without a way to tell for which of several channels: it is logged there.
     pub(super) async fn direct_tcpip(

@@ -6,3 +6,4 @@ mod client;
 mod commands;
 mod faults;
 mod folder;
+mod simulation;

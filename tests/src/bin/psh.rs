@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// As in the program that users run: its memory is tested too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     psh::main()
 }

@@ -92,7 +92,8 @@ impl<'c> Evaluation<'c> {
     }
 
     fn apply(&mut self, file: &ConfigFile, depth: usize) -> Result<(), ConfigError> {
-        for block in &file.blocks {
+        let name = self.final_name.clone().unwrap_or_else(|| self.original.to_owned());
+        for block in file.blocks_for(&name) {
             if !self.applies(&block.condition)? {
                 continue;
             }
@@ -155,7 +156,7 @@ impl<'c> Evaluation<'c> {
 
     fn applies(&mut self, condition: &Condition) -> Result<bool, ConfigError> {
         match condition {
-            Condition::Always => Ok(true),
+            Condition::Always | Condition::Named => Ok(true),
             Condition::Host(patterns) => Ok(patterns.matches(self.final_name.as_deref().unwrap_or(self.original))),
             Condition::Match { criteria, place } => {
                 // In order, and no further than the first that fails: a command after it is not run.

@@ -2,6 +2,7 @@
 //!
 //! Must not know any host: what applies to whom is decided elsewhere.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +18,12 @@ use crate::ssh::pattern::PatternList;
 /// A file, or the options of the command line.
 #[derive(Debug)]
 pub(super) struct ConfigFile {
-    pub(super) blocks: Vec<Block>,
+    blocks: Vec<Block>,
+    /// Where the blocks are that apply to one name: files with a block for each of thousands of hosts are usual, and
+    /// must not be searched for each of them.
+    named: HashMap<String, Vec<usize>>,
+    /// Where those are that have to be looked at for every host.
+    general: Vec<usize>,
 }
 
 /// The lines up to the next `Host` or `Match`.
@@ -32,6 +38,8 @@ pub(super) struct Block {
 pub(super) enum Condition {
     /// All: the lines before the first `Host` or `Match`.
     Always,
+    /// A host of a name that led to the block, see [`ConfigFile::blocks_for`].
+    Named,
     Host(PatternList),
     Match {
         criteria: Vec<Criterion>,
@@ -78,9 +86,40 @@ impl Block {
 }
 
 impl ConfigFile {
+    fn new() -> Self {
+        let mut file = Self { blocks: Vec::new(), named: HashMap::new(), general: Vec::new() };
+        file.add_block(Condition::Always);
+        file
+    }
+
+    /// Begins a block.
+    fn add_block(&mut self, condition: Condition) {
+        self.general.push(self.blocks.len());
+        self.blocks.push(Block::new(condition));
+    }
+
+    /// Begins a block that stands behind a `Host` line.
+    fn add_host_block(&mut self, patterns: PatternList) {
+        let Some(names) = patterns.exact_texts() else { return self.add_block(Condition::Host(patterns)) };
+        for name in names {
+            self.named.entry(name.to_owned()).or_default().push(self.blocks.len());
+        }
+        self.blocks.push(Block::new(Condition::Named));
+    }
+
+    /// The blocks that may apply to a host of this name, in order; those that are left out do not.
+    pub(super) fn blocks_for(&self, name: &str) -> Vec<&Block> {
+        let named = self.named.get(name).map_or(&[][..], Vec::as_slice);
+        let mut places: Vec<usize> = self.general.iter().chain(named).copied().collect();
+        places.sort_unstable();
+        // A block that has a name twice.
+        places.dedup();
+        places.into_iter().map(|at| &self.blocks[at]).collect()
+    }
+
     /// Reads the contents of a file.
     pub(super) fn parse(bytes: &[u8], file: &Arc<Path>, origin: Origin) -> Result<Self, ConfigError> {
-        let mut parsed = Self { blocks: vec![Block::new(Condition::Always)] };
+        let mut parsed = Self::new();
         for (index, bytes) in bytes.split(|&byte| byte == b'\n').enumerate() {
             let place = Place::Line { file: Arc::clone(file), line: index + 1 };
             let text = match std::str::from_utf8(bytes) {
@@ -99,7 +138,7 @@ impl ConfigFile {
 
     /// Reads options of the command line, each like one line of a file.
     pub(super) fn parse_options(options: &[String]) -> Result<Self, ConfigError> {
-        let mut parsed = Self { blocks: vec![Block::new(Condition::Always)] };
+        let mut parsed = Self::new();
         for option in options {
             let place = Place::Option(option.as_str().into());
             if let Some(Role::Host | Role::Match | Role::Include) = keyword_role(option) {
@@ -122,12 +161,12 @@ impl ConfigFile {
             Some(Role::Host) => {
                 let words = words(line, "patterns of host names").map_err(described)?;
                 let patterns = PatternList::from_words(words.iter().map(String::as_str));
-                self.blocks.push(Block::new(Condition::Host(patterns)));
+                self.add_host_block(patterns);
                 return Ok(());
             }
             Some(Role::Match) => {
                 let criteria = read_criteria(line, &place, origin).map_err(described)?;
-                self.blocks.push(Block::new(Condition::Match { criteria, place }));
+                self.add_block(Condition::Match { criteria, place });
                 return Ok(());
             }
             Some(Role::Include) => {
@@ -229,6 +268,32 @@ fn describe(bad: BadLine, line: Line<'_>, place: &Place) -> ConfigError {
         BadLine::Quote(problem) => ConfigError::Line { place, problem },
         BadLine::Value(Mismatch { expected, found }) => {
             ConfigError::Syntax { place, keyword: line.keyword.to_owned(), expected, found }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Resolving N hosts must not look at N blocks each.
+    #[test]
+    fn only_blocks_that_may_apply_to_a_name_are_looked_at_in_their_order() {
+        let text = "Port 1\nHost a b a\nPort 2\nHost *\nPort 3\nHost a\nPort 4\nHost !a b\nPort 5\nMatch all\nPort 6\n";
+        let file = ConfigFile::parse(text.as_bytes(), &Arc::from(Path::new("config")), Origin::User).unwrap();
+        let ports = |name| {
+            let directive = |block: &&Block| match &block.directives[0] {
+                Directive::Set(assignment) => format!("{:?}", assignment.value),
+                other => panic!("{other:?}"),
+            };
+            file.blocks_for(name).iter().map(directive).collect::<Vec<_>>().join(" ")
+        };
+        let expected = |numbers: &str| {
+            let value = |number: &str| format!("{:?}", Value::Number(number.parse().unwrap()));
+            numbers.split(' ').map(value).collect::<Vec<_>>().join(" ")
+        };
+        for (name, numbers) in [("a", "1 2 3 4 5 6"), ("b", "1 2 3 5 6"), ("A", "1 3 5 6"), ("", "1 3 5 6")] {
+            assert_eq!(ports(name), expected(numbers), "{name}");
         }
     }
 }

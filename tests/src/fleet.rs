@@ -1,0 +1,61 @@
+//! An embedded fleet in a process of its own, with the tools set up to use it.
+//!
+//! Must not know what is tested on it.
+
+use std::time::Duration;
+
+use crate::env::TestEnv;
+use crate::run::Run;
+use crate::tools::program;
+
+/// How long a run on all of its hosts may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A running `fleet sandbox`, stopped with this value.
+pub struct Fleet {
+    env: TestEnv,
+    dir: String,
+}
+
+impl Fleet {
+    /// Starts one with these flags of `fleet sandbox start`.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start(flags: &[&str]) -> Self {
+        let env = TestEnv::new();
+        let dir = env.path().join("fleet").display().to_string();
+        env.fleet(["sandbox", "start", "--dir", &dir]).args(flags).finish().expect_code(0);
+        Self { env, dir }
+    }
+
+    /// The world in which it runs.
+    #[must_use]
+    pub fn env(&self) -> &TestEnv {
+        &self.env
+    }
+
+    /// `psh` with these arguments, on the hosts of the fleet.
+    #[must_use]
+    pub fn psh(&self, arguments: &[&str]) -> Run {
+        self.psh_under(&[], arguments)
+    }
+
+    /// `psh` as the last part of the command line `runner`, such as `prlimit --nofile=256`.
+    #[must_use]
+    pub fn psh_under(&self, runner: &[&str], arguments: &[&str]) -> Run {
+        let psh = self.env.psh_path();
+        let run = match runner {
+            [] => self.env.psh(arguments),
+            [first, rest @ ..] => self.env.run(&program(first), rest).arg(psh).args(arguments),
+        };
+        run.env("FLEET_CONFIG", format!("{}/fleet.toml", self.dir)).patience(PATIENCE)
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        let _ = self.env.fleet(["sandbox", "stop", "--dir", &self.dir]).finish();
+    }
+}

@@ -1,0 +1,131 @@
+//! Hundreds of megabytes, on the embedded fleet: every byte arrives, in every layout and in bounded memory.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use fleet_tests::{Fleet, program};
+use serde_json::Value;
+
+/// Runs a command on all hosts with at most `memory_bytes` of writable memory of its own (`RLIMIT_DATA`: the heap and
+/// the stacks of threads), and returns what arrived of each host's standard output.
+fn received(fleet: &Fleet, layout: Layout, memory_bytes: usize, command: &str) -> BTreeMap<String, Vec<u8>> {
+    let limited = format!("exec prlimit --data={memory_bytes} \"$0\" \"$@\" > shown");
+    let arguments = [&["-g", "*"], layout.flags(), &[command]].concat();
+    let _ = fleet.psh_under(&["sh", "-c", &limited], &arguments).finish().expect_code(0);
+    let work = fleet.env().work();
+    let shown = fs::read(work.join("shown")).expect("what psh printed");
+    match layout {
+        Layout::Lines => lines(&shown),
+        Layout::Bytes => BTreeMap::from([("host01".to_owned(), shown)]),
+        Layout::Blocks => blocks(&shown),
+        Layout::Json => objects(&shown),
+        Layout::Files => fs::read_dir(work.join("files"))
+            .expect("the folder of the hosts' files")
+            .map(|file| file.expect("a folder can be listed"))
+            .map(|file| (text(file.file_name().as_encoded_bytes()), fs::read(file.path()).expect("a host's file")))
+            .collect(),
+    }
+}
+
+/// The ways in which output is shown or kept.
+#[derive(Clone, Copy, Debug)]
+enum Layout {
+    Lines,
+    /// Of a single host, without prefix.
+    Bytes,
+    Blocks,
+    Files,
+    Json,
+}
+
+impl Layout {
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Lines => &[],
+            Self::Bytes => &["--no-prefix"],
+            Self::Blocks => &["-i"],
+            Self::Files => &["-q", "-o", "files"],
+            Self::Json => &["--json"],
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// By host: what `host: line` says.
+fn lines(shown: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut received: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for line in shown.split_inclusive(|&byte| byte == b'\n') {
+        let colon = line.iter().position(|&byte| byte == b':').expect("a host's name");
+        received.entry(text(&line[..colon])).or_default().extend_from_slice(&line[colon + 2..]);
+    }
+    received
+}
+
+/// By host: what follows its header `[1] host ok`.
+fn blocks(shown: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut received = BTreeMap::new();
+    let mut host = String::new();
+    for line in shown.split_inclusive(|&byte| byte == b'\n') {
+        if line[0] == b'[' {
+            text(line).split(' ').nth(1).expect("a host's name").clone_into(&mut host);
+            assert!(received.insert(host.clone(), Vec::new()).is_none(), "two blocks of {host}");
+        } else {
+            received.get_mut(&host).expect("a header before").extend_from_slice(line);
+        }
+    }
+    received
+}
+
+/// By host: the text of its `output` objects.
+fn objects(shown: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut received: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for line in shown.split_inclusive(|&byte| byte == b'\n') {
+        let object: Value = serde_json::from_slice(line).expect("JSON");
+        if object["event"] == "output" {
+            let field = |name: &str| object[name].as_str().expect("a text").to_owned();
+            received.entry(field("host")).or_default().extend_from_slice(field("text").as_bytes());
+        }
+    }
+    received
+}
+
+#[test]
+fn a_hundred_megabytes_of_one_host_arrive_unchanged_in_bounded_memory() {
+    const MB: usize = 1_000_000;
+    let fleet = Fleet::start(&["-n", "1"]);
+    // Lines of a thousand bytes, no two alike.
+    let numbered = r#"seq 1 12500000 | tr "\n" " " | fold -w 999 | tee sent; echo | tee -a sent"#;
+    let sent = fleet.env().run(&program("sh"), ["-c", numbered]).finish().expect_code(0).stdout;
+    assert!(sent.len() > 100 * MB);
+    let file = fleet.env().work().join("sent").display().to_string();
+    for layout in [Layout::Lines, Layout::Bytes, Layout::Files, Layout::Json, Layout::Blocks] {
+        // Blocks may keep 64 MiB in memory, in a buffer that is at most twice as large: more is sent to see the end of it.
+        let (times, memory_bytes) = match layout {
+            Layout::Blocks => (2, 200 * MB),
+            _ => (1, 100 * MB),
+        };
+        let received = received(&fleet, layout, memory_bytes, &format!("cat{}", format!(" {file}").repeat(times)));
+        assert_eq!(received.len(), 1, "{layout:?}: {:?}", received.keys());
+        assert!(received["host01"] == sent.repeat(times), "{layout:?}: {} bytes", received["host01"].len());
+    }
+}
+
+#[test]
+fn lines_of_a_megabyte_from_fifty_hosts_arrive_unchanged_in_bounded_memory() {
+    let fleet = Fleet::start(&["-n", "50"]);
+    let command = r#"yes "$FLEET_HOST-" | tr -d "\n" | head -c 1000000; echo; echo short"#;
+    for layout in [Layout::Lines, Layout::Files, Layout::Json, Layout::Blocks] {
+        // All unfinished lines may wait in memory at once: 50 MB, in buffers that are at most twice as large.
+        let received = received(&fleet, layout, 150_000_000, command);
+        assert_eq!(received.len(), 50, "{layout:?}");
+        for (host, bytes) in received {
+            let mut expected = format!("{host}-").into_bytes().repeat(1_000_000 / (host.len() + 1) + 1);
+            expected.truncate(1_000_000);
+            expected.extend_from_slice(b"\nshort\n");
+            assert!(bytes == expected, "{layout:?}: {} bytes of {host}", bytes.len());
+        }
+    }
+}
