@@ -14,3 +14,4 @@ pub mod run;
 pub mod select;
 pub mod settings;
 pub mod ssh;
+pub mod template;
