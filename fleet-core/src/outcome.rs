@@ -188,6 +188,8 @@ pub enum Outcome {
         /// Whether its output is complete.
         output: LastOutput,
     },
+    /// What was asked after has not ended yet.
+    Running,
     /// It was never reached, or was lost.
     Failed(HostError),
     /// It was not started: the run ended before its turn.
@@ -210,6 +212,7 @@ impl Outcome {
             Self::Signalled(_) => "killed",
             Self::Stopped { cause: StopCause::Cancelled, .. } => "cancelled",
             Self::Stopped { .. } => "timed-out",
+            Self::Running => "running",
             Self::Failed(error) => match error.class {
                 FailureClass::Lost => "lost",
                 FailureClass::Local => "local-error",
@@ -227,6 +230,7 @@ impl Outcome {
             Self::Exited(code) => Some(format!("exit code {code}")),
             Self::Signalled(signal) => Some(format!("killed by signal {signal}")),
             Self::Stopped { cause, stop, output } => Some(format!("{}, {}{}", cause.words(), stop, output.words())),
+            Self::Running => Some("still running".to_owned()),
             Self::Failed(error) => Some(error.to_string()),
             Self::Skipped => Some("not started".to_owned()),
         }
@@ -248,7 +252,7 @@ impl Outcome {
         match self {
             Self::Exited(0) => ExitStatus::Success,
             Self::Exited(_) => ExitStatus::CommandFailed,
-            Self::Signalled(_) | Self::Stopped { .. } | Self::Skipped => ExitStatus::Killed,
+            Self::Signalled(_) | Self::Stopped { .. } | Self::Running | Self::Skipped => ExitStatus::Killed,
             Self::Failed(error) if error.class == FailureClass::Local => ExitStatus::OurFailure,
             Self::Failed(_) => ExitStatus::NotReached,
         }
@@ -328,6 +332,7 @@ mod tests {
             (vec![unreachable(), Outcome::Exited(9), timed_out()], 3),
             (vec![Outcome::Signalled("KILL".into())], 3),
             (vec![Outcome::Skipped, Outcome::Exited(0)], 3),
+            (vec![Outcome::Running, unreachable()], 3),
             (vec![timed_out(), Outcome::Failed(HostError::local("disk full"))], 1),
         ] {
             assert_eq!(Report::new(outcomes.clone()).exit_status(ExitRule::WorstClass).code(), code, "{outcomes:?}");
@@ -385,6 +390,7 @@ mod tests {
             Outcome::Signalled("KILL".into()),
             timed_out(),
             unconfirmed,
+            Outcome::Running,
             Outcome::Skipped,
         ];
         for outcome in failures.chain(others) {

@@ -75,6 +75,7 @@ impl Outcome {
             Self::Stopped { cause: StopCause::Cancelled, .. } => {
                 "what the command did until then stays: check, then run it again"
             }
+            Self::Running => "what it has printed so far is here; ask again later, or wait for its end with --wait",
             Self::Failed(error) => {
                 return Some(error.hint.clone().unwrap_or_else(|| error.class.hint(error.stage).into()));
             }

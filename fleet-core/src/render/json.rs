@@ -242,7 +242,7 @@ fn finished(outcome: &Outcome) -> FinishedFields<'_> {
             fields.stage = Some(error.stage.name());
             fields.class = Some(error.class.name());
         }
-        Outcome::Skipped => {}
+        Outcome::Running | Outcome::Skipped => {}
     }
     fields
 }

@@ -220,14 +220,19 @@ fn is_refusal(error: &HostError) -> bool {
 }
 
 fn stop_of(asked: Result<StopVerdict, HostError>) -> Stop {
-    match asked {
-        Ok(StopVerdict::Gone) => Stop::Confirmed,
-        Ok(StopVerdict::Left(pids)) => {
-            let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
-            Stop::Unconfirmed(format!("left on the host: process {}", pids.join(", ")))
+    asked.map_or_else(|error| Stop::Unconfirmed(error.message), Stop::from)
+}
+
+impl From<StopVerdict> for Stop {
+    fn from(verdict: StopVerdict) -> Self {
+        match verdict {
+            StopVerdict::Gone => Self::Confirmed,
+            StopVerdict::Left(pids) => {
+                let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+                Self::Unconfirmed(format!("left on the host: process {}", pids.join(", ")))
+            }
+            StopVerdict::Unknown => Self::Unconfirmed("the host does not show all its processes".to_owned()),
         }
-        Ok(StopVerdict::Unknown) => Stop::Unconfirmed("the host does not show all its processes".to_owned()),
-        Err(error) => Stop::Unconfirmed(error.message),
     }
 }
 

@@ -17,14 +17,21 @@
 //! Bytes to bytes: must not know of SSH, channels or time. The shell is in the `.sh` files of this folder.
 
 mod announcement;
+mod job;
 mod quote;
+mod script;
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 pub use announcement::{Announcement, RemoteProcess, StopVerdict};
-pub use quote::sh_quote;
+pub use job::{
+    JobName, JobNameError, JobState, JobWait, job_list_command, job_output_command, job_remove_command,
+    job_start_command, job_state_command,
+};
+pub use quote::{login_shell_word, sh_quote};
+pub use script::{Script, ScriptError};
 
 use quote::login_shell_text;
 
@@ -44,6 +51,12 @@ static BECOME: LazyLock<String> = LazyLock::new(|| without_comments(include_str!
 pub struct Token(String);
 
 impl Token {
+    /// A token that no other command has.
+    #[must_use]
+    pub fn random() -> Self {
+        Self::new(rand::random())
+    }
+
     /// The token made of `random`, which should differ for every command of every run on a host.
     #[must_use]
     pub fn new(random: u64) -> Self {
