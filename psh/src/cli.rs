@@ -2,6 +2,8 @@
 //!
 //! Must not contact any host.
 
+mod ways;
+
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,10 +13,13 @@ use clap::{ArgAction, Parser};
 use fleet_core::broadcast::Broadcast;
 use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, usage_failure};
 use fleet_core::render::Layout;
-use fleet_core::ssh::remote::{is_variable_name, sh_quote};
+use fleet_core::ssh::remote::is_variable_name;
 use fleet_core::ssh::{CommandLimits, Connector, Wrapping};
+use fleet_core::template::Template;
 
-use crate::task::{Remarks, RunCommand};
+use self::ways::WaysArgs;
+use crate::payload::{Form, Payload, template};
+use crate::task::{Remarks, RunCommand, Work};
 
 /// Run a command on many hosts at once over SSH
 #[derive(Parser, Debug)]
@@ -48,13 +53,15 @@ struct PshArgs {
     /// What to run: one word is a shell command, several are joined as ssh(1) does
     #[arg(value_name = "COMMAND", trailing_var_arg = true, action = ArgAction::Append)]
     command: Vec<OsString>,
+
+    #[command(flatten)]
+    ways: WaysArgs,
 }
 
 /// The command line apart from hosts and connections.
 #[derive(Debug)]
 pub(crate) struct CommandSettings {
-    command: Vec<u8>,
-    variables: Vec<(String, Vec<u8>)>,
+    work: Work,
     input: Input,
     wrapping: Wrapping,
 }
@@ -65,37 +72,89 @@ enum Input {
     Ours,
 }
 
+/// Whether braces in texts are placeholders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Braces {
+    Placeholders,
+    Plain,
+}
+
 /// Reads the arguments of this process.
 pub(crate) fn parse() -> Result<(Prepared, CommandSettings), Failure> {
-    let args = PshArgs::try_parse().map_err(|error| usage_failure("psh", &error))?;
-    let PshArgs { fleet, send_input, variables, argv, raw, command } = args;
-    let stdin = if send_input { StdinUse::Taken("-I") } else { StdinUse::Free };
-    let variables = variables.into_iter().map(variable).collect::<Result<_, _>>()?;
-    let lists_only = fleet.lists_only();
-    let prepared = fleet.prepare("psh", stdin)?;
-    let command = if argv { quoted(&command) } else { joined(&command) };
-    if command.is_empty() && !lists_only {
+    let mut args = PshArgs::try_parse().map_err(|error| usage_failure("psh", &error))?;
+    let (stdin, lists_only) = (args.stdin_use(), args.fleet.lists_only());
+    let input = if args.send_input { Input::Ours } else { Input::None };
+    let wrapping = if args.raw { Wrapping::Raw } else { Wrapping::Shell };
+    let work = match args.ways.jobs.work()? {
+        Some(work) => Work::Jobs(work),
+        None => Work::Run(args.payload()?),
+    };
+    let prepared = args.fleet.prepare("psh", stdin)?;
+    if matches!(&work, Work::Run(payload) if payload.form.is_empty()) && !lists_only {
         return Err(Failure::usage_text("there is no command to run")
             .hint("psh -g GROUP 'uptime' runs one; psh -g GROUP --list only shows the hosts"));
     }
-    let input = if send_input { Input::Ours } else { Input::None };
-    let wrapping = if raw { Wrapping::Raw } else { Wrapping::Shell };
-    Ok((prepared, CommandSettings { command, variables, input, wrapping }))
+    Ok((prepared, CommandSettings { work, input, wrapping }))
+}
+
+impl PshArgs {
+    fn stdin_use(&self) -> StdinUse {
+        match &self.ways.script {
+            Some(path) if path.as_os_str() == "-" => StdinUse::Taken("--script -"),
+            _ if self.send_input => StdinUse::Taken("-I"),
+            _ => StdinUse::Free,
+        }
+    }
+
+    /// What is to be run, and the only thing that is read for it: the script.
+    fn payload(&mut self) -> Result<Payload, Failure> {
+        let braces = if self.ways.template { Braces::Placeholders } else { Braces::Plain };
+        let words = std::mem::take(&mut self.command);
+        let form = match &self.ways.script {
+            Some(path) if path.as_os_str() == "-" && self.send_input => {
+                return Err(
+                    Failure::usage_text("-I and --script - both read standard input").hint("give the script as a file")
+                );
+            }
+            Some(path) => Form::Script(ways::read_script(path)?, braces.read_all(words)?),
+            None if self.argv => Form::Words(braces.read_all(words)?),
+            None => Form::Shell(braces.read(&joined(&words))?),
+        };
+        let variables = std::mem::take(&mut self.variables).into_iter().map(variable);
+        let variables = variables
+            .map(|variable| variable.and_then(|(name, value)| Ok((name, braces.read(&value)?))))
+            .collect::<Result<_, _>>()?;
+        Ok(Payload { form, variables, job: self.ways.jobs.new_name() })
+    }
+}
+
+impl Braces {
+    fn read(self, text: &[u8]) -> Result<Template, Failure> {
+        match self {
+            Self::Plain => Ok(Template::verbatim(text)),
+            Self::Placeholders => template(text).map_err(|error| {
+                Failure::usage(&error).hint("with --template, braces of the shell are doubled: ${{HOME}}, {{ ...; }}")
+            }),
+        }
+    }
+
+    fn read_all(self, words: Vec<OsString>) -> Result<Vec<Template>, Failure> {
+        words.iter().map(|word| self.read(word.as_bytes())).collect()
+    }
 }
 
 impl CommandSettings {
-    /// The task that runs the command on the chosen hosts.
+    /// The task that does the work on the chosen hosts.
     pub(crate) fn into_task(self, connector: Arc<Connector>, prepared: &Prepared) -> Result<RunCommand, Failure> {
         let settings = &prepared.settings;
         let input = match self.input {
             Input::None => None,
             Input::Ours => Some(Broadcast::start(io::stdin()).map_err(|error| Failure::ours(&error))?),
         };
-        Ok(RunCommand {
+        let task = RunCommand {
             connector,
             hosts: prepared.selected.hosts.clone(),
-            command: self.command,
-            variables: self.variables,
+            work: self.work,
             input,
             wrapping: self.wrapping,
             remarks: if prepared.verbosity > 0 || prepared.render.layout == Layout::Json {
@@ -109,18 +168,21 @@ impl CommandSettings {
                 grace: settings.grace.value,
                 channel: None,
             },
-        })
+        };
+        if let Err((host, error)) = task.check() {
+            let failure = Failure::usage_text(format!("{}: {error}", host.host));
+            return Err(match error.hint() {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            });
+        }
+        Ok(task)
     }
 }
 
 /// ssh(1)'s way: the words with a blank between, for the remote shell to read.
 fn joined(words: &[OsString]) -> Vec<u8> {
     words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>().join(&b' ')
-}
-
-/// Each word quoted, so that the remote program gets exactly these arguments.
-fn quoted(words: &[OsString]) -> Vec<u8> {
-    words.iter().map(|word| sh_quote(word.as_bytes())).collect::<Vec<_>>().join(&b' ')
 }
 
 fn variable(text: OsString) -> Result<(String, Vec<u8>), Failure> {
@@ -191,10 +253,9 @@ mod tests {
     }
 
     #[test]
-    fn one_word_is_verbatim_several_are_joined_and_argv_is_exact() {
+    fn one_word_is_verbatim_and_several_are_joined() {
         assert_eq!(joined(&words(&["echo  $HOME | wc"])), b"echo  $HOME | wc");
         assert_eq!(joined(&words(&["echo", "a  b", "$X"])), b"echo a  b $X");
-        assert_eq!(quoted(&words(&["printf", "%s|", "a b", "it's"])), br"printf '%s|' 'a b' 'it'\''s'");
     }
 
     #[test]
