@@ -3,11 +3,14 @@
 //! With its submodules the only place of this crate that sees arguments, environment and terminal. Must not contact
 //! any host.
 
+mod canary;
 mod connection;
 mod failure;
 mod logging;
 mod output;
+mod record;
 mod refused;
+mod rollout;
 mod running;
 mod selection;
 mod terminal;
@@ -16,14 +19,20 @@ use std::io::{self, Write};
 
 use clap::Args;
 
+pub use self::canary::CanaryQuestion;
 use self::connection::ConnectionArgs;
 pub use self::failure::Failure;
 use self::output::OutputArgs;
+use self::record::RecordArgs;
+pub use self::record::typed;
 use self::refused::RefusedArgs;
+use self::rollout::RolloutArgs;
 use self::running::RunningArgs;
 use self::selection::SelectionArgs;
 pub use self::terminal::TerminalPrompt;
+use crate::fanout::RolloutSettings;
 use crate::outcome::{ExitRule, ExitStatus};
+use crate::record::{Connection, FormerRun, RecordError, Store};
 use crate::render::RenderSettings;
 use crate::select::Selected;
 use crate::settings::{self, Environment, Layer, LayerSource, Settings};
@@ -31,7 +40,7 @@ use crate::settings::{self, Environment, Layer, LayerSource, Settings};
 /// The exit codes, for the end of every `--help`.
 pub const EXIT_CODES_HELP: &str = "\
 Exit codes:
-  0  all hosts are fine
+  0  all hosts are fine, or as many as --quorum asks for
   1  our own failure, such as a file that cannot be written
   2  usage, settings or inventory: nothing was contacted
   3  some host was killed, timed out or cancelled
@@ -49,7 +58,11 @@ pub struct FleetArgs {
     #[command(flatten)]
     running: RunningArgs,
     #[command(flatten)]
+    rollout: RolloutArgs,
+    #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    record: RecordArgs,
     #[command(flatten)]
     refused: RefusedArgs,
 }
@@ -65,6 +78,8 @@ pub struct Prepared {
     pub selected: Selected,
     /// How the run is shown.
     pub render: RenderSettings,
+    /// How carefully the run goes on.
+    pub rollout: RolloutSettings,
     /// How the exit status follows from the outcomes.
     pub exit_rule: ExitRule,
     /// Whether a password is to be asked for.
@@ -73,6 +88,25 @@ pub struct Prepared {
     pub purpose: Purpose,
     /// Whether remarks about single hosts are shown.
     pub verbosity: u8,
+    /// The former run that the hosts are taken from, if they are.
+    pub former: Option<FormerRun>,
+    /// What is kept of this run.
+    pub recording: Recording,
+    /// Where the user's runs are recorded.
+    pub store: Result<Store, RecordError>,
+    /// What the flags said about how to connect, those of the former run included.
+    pub connection: Connection,
+}
+
+/// What is kept of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// Nothing.
+    Off,
+    /// What became of the hosts.
+    Outcomes,
+    /// That, and what they said: the user asked for it.
+    Output,
 }
 
 /// Whether a password is to be asked for.
@@ -126,22 +160,39 @@ impl FleetArgs {
     pub fn prepare(self, program: &'static str, stdin: StdinUse) -> Result<Prepared, Failure> {
         logging::start(self.output.verbose);
         self.refused.check()?;
+        self.output.check()?;
         let environment: Environment = std::env::vars_os().collect();
         for remark in settings::mistyped_variables(&environment) {
             let _ = writeln!(io::stderr(), "{program}: {remark}");
         }
         let here = std::env::current_dir().map_err(|error| Failure::usage(&error))?;
-        let mut layers = vec![self.layer(), settings::from_environment(&environment)?];
+        let store = Store::of(&environment);
+        let former = self.record.former(program, &store)?;
+        let mut layers = vec![self.layer()];
+        layers.extend(former.as_ref().map(record::layer_of));
+        let connection = record::connection(&layers);
+        layers.push(settings::from_environment(&environment)?);
         layers.extend(settings::discover(&environment, &here)?);
         let settings = Settings::resolve(&layers)?;
-        let selected = self.selection.select(&settings, stdin)?;
+        let hosts = former.as_ref().map(|run| self.record.hosts_of(run)).transpose()?;
+        let selected = self.selection.select(&settings, stdin, hosts)?;
+        let purpose = if self.selection.list { Purpose::List } else { Purpose::Run };
+        let rollout = match purpose {
+            Purpose::Run => self.rollout.settings(selected.hosts.len(), settings.timeout.value.percent_of_median())?,
+            Purpose::List => RolloutSettings::default(),
+        };
         Ok(Prepared {
             program,
             render: self.output.render_settings(program, &environment, stdin),
             exit_rule: self.output.exit_rule(),
             password: self.connection.password(),
-            purpose: if self.selection.list { Purpose::List } else { Purpose::Run },
+            purpose,
+            rollout,
             verbosity: self.output.verbose,
+            former,
+            recording: self.record.recording(settings.record.value),
+            store,
+            connection,
             settings,
             selected,
         })

@@ -2,6 +2,7 @@
 //!
 //! Values only: made by tasks, read by the fan-out and the renderers.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +21,17 @@ pub enum Stream {
     Stderr,
 }
 
+impl Stream {
+    /// The name in `--json` and in diffs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
 /// Something that happened on one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -36,8 +48,43 @@ pub enum Event {
     },
     /// A remark of ours about this host, such as a second try.
     Note(String),
+    /// This attempt failed, and there will be another. What the host sends from now on belongs to that one.
+    Retry(Retry),
     /// It has ended. The last event of a host.
     Finished(Outcome),
+}
+
+/// Another attempt on a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Its number; 2 is the first that is announced.
+    pub attempt: u32,
+    /// Why the attempt before failed: [`Outcome::reason`].
+    pub reason: String,
+    /// How long it is put off, at least.
+    pub pause: Duration,
+}
+
+/// Hosts that are worked on before any later one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wave {
+    /// From 1.
+    pub number: usize,
+    /// How many waves the run has.
+    pub of: usize,
+    /// What it is for.
+    pub kind: WaveKind,
+    /// The hosts.
+    pub hosts: Range<HostIndex>,
+}
+
+/// What a wave is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaveKind {
+    /// `--canary`: the first hosts, which show whether it is safe to go on.
+    Canary,
+    /// `--batch`, or all the rest.
+    Batch,
 }
 
 /// An event and the host it belongs to.

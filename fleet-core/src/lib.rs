@@ -9,6 +9,7 @@ pub mod host;
 pub mod hostset;
 pub mod inventory;
 pub mod outcome;
+pub mod record;
 pub mod render;
 pub mod run;
 pub mod select;

@@ -149,6 +149,15 @@ pub enum StopCause {
     Timeout(Duration),
     /// It sent no byte for `--stall`.
     Stall(Duration),
+    /// It ran much longer than on the other hosts: `--timeout` as a percentage.
+    Straggler {
+        /// The longest time it had.
+        limit: Duration,
+        /// The percentage that makes the limit.
+        percent: u32,
+        /// The median time on the hosts that were done.
+        median: Duration,
+    },
     /// A signal to us, or a rule of the run, ended it.
     Cancelled,
 }
@@ -172,6 +181,47 @@ pub enum LastOutput {
     Cut,
 }
 
+/// Why a host had no turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SkipCause {
+    /// The run was told to stop, or its output could not be written.
+    Interrupted,
+    /// More hosts were not fine than `--max-fail` allows.
+    MaxFail,
+    /// A canary was not fine.
+    CanaryFailed,
+    /// Nobody said to go on after the canaries.
+    CanaryRefused,
+    /// Too few hosts were left to reach `--quorum`.
+    Quorum,
+}
+
+impl SkipCause {
+    /// The name in `--json`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interrupted => "interrupted",
+            Self::MaxFail => "max-fail",
+            Self::CanaryFailed => "canary-failed",
+            Self::CanaryRefused => "canary-refused",
+            Self::Quorum => "quorum",
+        }
+    }
+
+    /// What happened, as a lower-case fragment.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Interrupted => "the run was interrupted",
+            Self::MaxFail => "more hosts are not fine than --max-fail allows",
+            Self::CanaryFailed => "a canary is not fine",
+            Self::CanaryRefused => "nobody said to go on after the canaries",
+            Self::Quorum => "too many hosts are not fine to reach --quorum",
+        }
+    }
+}
+
 /// How the work on one host ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -192,8 +242,8 @@ pub enum Outcome {
     Running,
     /// It was never reached, or was lost.
     Failed(HostError),
-    /// It was not started: the run ended before its turn.
-    Skipped,
+    /// It was not started: the run ended before its turn, for this reason.
+    Skipped(SkipCause),
 }
 
 impl Outcome {
@@ -218,7 +268,7 @@ impl Outcome {
                 FailureClass::Local => "local-error",
                 _ => "unreachable",
             },
-            Self::Skipped => "skipped",
+            Self::Skipped(_) => "skipped",
         }
     }
 
@@ -232,7 +282,7 @@ impl Outcome {
             Self::Stopped { cause, stop, output } => Some(format!("{}, {}{}", cause.words(), stop, output.words())),
             Self::Running => Some("still running".to_owned()),
             Self::Failed(error) => Some(error.to_string()),
-            Self::Skipped => Some("not started".to_owned()),
+            Self::Skipped(cause) => Some(format!("not started: {}", cause.words())),
         }
     }
 
@@ -252,7 +302,7 @@ impl Outcome {
         match self {
             Self::Exited(0) => ExitStatus::Success,
             Self::Exited(_) => ExitStatus::CommandFailed,
-            Self::Signalled(_) | Self::Stopped { .. } | Self::Running | Self::Skipped => ExitStatus::Killed,
+            Self::Signalled(_) | Self::Stopped { .. } | Self::Running | Self::Skipped(_) => ExitStatus::Killed,
             Self::Failed(error) if error.class == FailureClass::Local => ExitStatus::OurFailure,
             Self::Failed(_) => ExitStatus::NotReached,
         }
@@ -264,6 +314,10 @@ impl StopCause {
         match self {
             Self::Timeout(limit) => format!("timed out after {}", humantime::format_duration(limit)),
             Self::Stall(limit) => format!("no output for {}", humantime::format_duration(limit)),
+            Self::Straggler { limit, percent, median } => {
+                let (limit, median) = (humantime::format_duration(limit), humantime::format_duration(median));
+                format!("timed out after {limit} ({percent}% of the median {median})")
+            }
             Self::Cancelled => "cancelled".to_owned(),
         }
     }
@@ -323,6 +377,12 @@ mod tests {
         }
     }
 
+    fn straggler() -> Outcome {
+        let (limit, median) = (Duration::from_secs(12), Duration::from_secs(4));
+        let cause = StopCause::Straggler { limit, percent: 300, median };
+        Outcome::Stopped { cause, stop: Stop::Confirmed, output: LastOutput::Complete }
+    }
+
     #[test]
     fn killed_comes_before_unreached_before_failed() {
         for (outcomes, code) in [
@@ -331,8 +391,8 @@ mod tests {
             (vec![Outcome::Exited(9), unreachable()], 4),
             (vec![unreachable(), Outcome::Exited(9), timed_out()], 3),
             (vec![Outcome::Signalled("KILL".into())], 3),
-            (vec![Outcome::Skipped, Outcome::Exited(0)], 3),
             (vec![Outcome::Running, unreachable()], 3),
+            (vec![Outcome::Skipped(SkipCause::MaxFail), Outcome::Exited(0)], 3),
             (vec![timed_out(), Outcome::Failed(HostError::local("disk full"))], 1),
         ] {
             assert_eq!(Report::new(outcomes.clone()).exit_status(ExitRule::WorstClass).code(), code, "{outcomes:?}");
@@ -391,7 +451,9 @@ mod tests {
             timed_out(),
             unconfirmed,
             Outcome::Running,
-            Outcome::Skipped,
+            straggler(),
+            Outcome::Skipped(SkipCause::Interrupted),
+            Outcome::Skipped(SkipCause::Quorum),
         ];
         for outcome in failures.chain(others) {
             let hint = outcome.hint().unwrap();
@@ -410,6 +472,9 @@ mod tests {
     fn reasons_name_the_stage_and_never_the_host() {
         assert_eq!(unreachable().reason().unwrap(), "connect: connection refused");
         assert_eq!(timed_out().reason().unwrap(), "timed out after 5s, stopped");
+        assert_eq!(straggler().reason().unwrap(), "timed out after 12s (300% of the median 4s), stopped");
+        let skipped = Outcome::Skipped(SkipCause::CanaryFailed);
+        assert_eq!(skipped.reason().unwrap(), "not started: a canary is not fine");
         assert_eq!(Outcome::Exited(0).reason(), None);
     }
 }

@@ -3,17 +3,22 @@
 //! Every tool's head and tail: limits of the machine, connections, renderer, fan-out, report. Must not know what the
 //! work on a host is.
 
+mod record;
+
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::cli::{Failure, Password, Prepared, Purpose, TerminalPrompt};
+use self::record::{Beginning, Record};
+use crate::cli::{CanaryQuestion, Failure, Password, Prepared, Purpose, TerminalPrompt};
 use crate::descriptors;
 use crate::fanout::{Fanout, Finished, Floor, Signals, Task};
 use crate::host::Host;
 use crate::outcome::ExitStatus;
-use crate::render::{self, Completion, HostLabel, Layout, RenderError};
-use crate::select::{IdleExclude, Selected};
+use crate::record::{FormerRun, Work};
+use crate::render::{self, Completion, HostLabel, Layout, RenderError, RenderSettings};
+use crate::select::{IdleExclude, Selected, SelectedHost};
 use crate::settings::{Origin, SshConfigFile};
 use crate::ssh::config::{ConfigSource, ConfigSources, LocalContext, Origin as NoticeOrigin, SshConfig};
 use crate::ssh::{ConnectSettings, Connector, Prompt, Secret, StageTimeout};
@@ -21,33 +26,36 @@ use crate::ssh::{ConnectSettings, Connector, Prompt, Secret, StageTimeout};
 /// Threads that encrypt and copy; more do not help, as few hosts at once are busy.
 const MOST_THREADS: usize = 8;
 
-/// Runs a tool: makes the task for the chosen hosts with `make_task`, does it, and says how it ended. With `--list` it
-/// only prints the hosts.
+/// Runs a tool: makes the task for the chosen hosts with `make_task`, does it, and says how it ended; `work` is what
+/// the record says of it. With `--list` it only prints the hosts.
 ///
 /// # Errors
 /// Whatever keeps the run from starting.
 pub fn run<T: Task>(
     prepared: Prepared,
+    work: Work,
     make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure>,
 ) -> Result<ExitStatus, Failure> {
-    say_about_selection(&prepared);
+    say_about_selection(&prepared, &work);
     if prepared.purpose == Purpose::List {
         return list(&prepared);
     }
+    say_about_rollout(&prepared);
     let threads = std::thread::available_parallelism().map_or(2, NonZeroUsize::get).clamp(2, MOST_THREADS);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_all()
         .build()
         .map_err(|error| Failure::ours(&error))?;
-    let status = runtime.block_on(run_on_hosts(prepared, make_task));
+    let status = runtime.block_on(run_on_hosts(prepared, work, make_task));
     // Threads that hang in a name lookup or a write to a dead terminal must not hold the process.
     runtime.shutdown_background();
     status
 }
 
 async fn run_on_hosts<T: Task>(
-    prepared: Prepared,
+    mut prepared: Prepared,
+    work: Work,
     make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure>,
 ) -> Result<ExitStatus, Failure> {
     let mut signals = Signals::of_process().map_err(|error| Failure::ours(&error))?;
@@ -67,16 +75,47 @@ async fn run_on_hosts<T: Task>(
     };
     say_notices(&prepared, &connector);
     let task = make_task(Arc::clone(&connector), &prepared)?;
-    let labels = prepared.selected.hosts.iter().map(|selected| HostLabel::from(&selected.host)).collect();
+    let labels: Vec<_> = prepared.selected.hosts.iter().map(|selected| HostLabel::from(&selected.host)).collect();
+    let confirm = Arc::new(CanaryQuestion { prompt: Arc::clone(&prompt), hosts: labels.clone() });
     let limit = fan_out_limit(&prepared, prices);
-    let renderer = render::build(prepared.render.clone(), labels, Box::new(io::stdout()), Box::new(io::stderr()))?;
-    let fanout = Fanout { hosts: prepared.selected.hosts.len(), limit, exit_rule: prepared.exit_rule, floor };
+    let record = begin_record(&mut prepared, work, &mut signals).await?;
+    let settings = RenderSettings { recorded: record.output(), ..prepared.render.clone() };
+    let renderer = match render::build(settings, labels, Box::new(io::stdout()), Box::new(io::stderr())) {
+        Ok(renderer) => renderer,
+        Err(error) => {
+            record.discard();
+            return Err(error.into());
+        }
+    };
+    let fanout = Fanout {
+        hosts: prepared.selected.hosts.len(),
+        limit,
+        exit_rule: prepared.exit_rule,
+        rollout: prepared.rollout.clone(),
+        seed: rand::random(),
+        confirm,
+        floor,
+        witness: record.witness(),
+    };
     let finished = fanout.run(task, renderer, signals).await;
     if finished.completion != Completion::Abandoned {
         connector.disconnect().await;
     }
     prompt.close();
-    Ok(conclude(prepared.program, finished))
+    Ok(conclude(prepared.program, &finished, record))
+}
+
+/// From here on, what happens is on the disk.
+async fn begin_record(prepared: &mut Prepared, work: Work, signals: &mut Signals) -> Result<Record, Failure> {
+    let beginning = Beginning::of(prepared, work);
+    let record = tokio::select! {
+        begun = tokio::task::spawn_blocking(move || beginning.begin()) => begun.map_err(|error| Failure::ours(&error))??,
+        _ = signals.next() => return Err(Failure::usage_text("interrupted while the record of the run was begun")),
+    };
+    if let Some(remark) = record.remark(prepared.verbosity) {
+        say(prepared.program, &remark);
+    }
+    Ok(record)
 }
 
 /// How many file descriptors each host takes. On a thread that may wait: a `Match exec` runs a command of the user's.
@@ -150,7 +189,7 @@ fn fan_out_limit(prepared: &Prepared, prices: Vec<u64>) -> usize {
     allowed
 }
 
-fn conclude(program: &str, finished: Finished) -> ExitStatus {
+fn conclude(program: &str, finished: &Finished, record: Record) -> ExitStatus {
     let mut status = finished.status;
     for error in &finished.render_errors {
         if matches!(error, RenderError::BrokenPipe { .. }) {
@@ -160,12 +199,27 @@ fn conclude(program: &str, finished: Finished) -> ExitStatus {
         failure.print(program, io::stderr());
         status = status.worse(failure.status());
     }
-    status
+    let (recorded, remark) = record.end(finished, status);
+    if let Some(remark) = remark {
+        say(program, &remark);
+    }
+    status.worse(recorded)
+}
+
+/// Says it when there is nobody beside the canaries.
+fn say_about_rollout(prepared: &Prepared) {
+    let hosts = prepared.selected.hosts.len();
+    if prepared.rollout.canary.is_some_and(|canary| canary.hosts.get() >= hosts) {
+        say(prepared.program, &format!("all {hosts} hosts are canaries: nothing is asked"));
+    }
 }
 
 /// Remarks on the choice of hosts: what was named twice, and what was excluded in vain.
-fn say_about_selection(prepared: &Prepared) {
-    let Selected { duplicates, idle_excludes, .. } = &prepared.selected;
+fn say_about_selection(prepared: &Prepared, work: &Work) {
+    let Selected { hosts, duplicates, idle_excludes } = &prepared.selected;
+    if let Some(run) = &prepared.former {
+        say(prepared.program, &about_former(run, hosts, work));
+    }
     if !duplicates.is_empty() {
         let names: Vec<String> = duplicates.iter().map(|duplicate| duplicate.host.to_string()).collect();
         let folded = crate::hostset::fold(&names);
@@ -175,6 +229,23 @@ fn say_about_selection(prepared: &Prepared) {
         let hint = group.as_ref().map(|group| format!("; the group is excluded by -x {group}"));
         say(prepared.program, &format!("-x {value} leaves out nobody{}", hint.unwrap_or_default()));
     }
+}
+
+/// `run 20261122-0324-7f3a: 3 of 20 hosts`, and what is to be known about them.
+fn about_former(run: &FormerRun, hosts: &[SelectedHost], work: &Work) -> String {
+    let chosen: HashSet<String> = hosts.iter().map(|selected| selected.host.to_string()).collect();
+    let left = run.hosts.iter().filter(|host| host.fate.may_still_run() && chosen.contains(&host.host)).count();
+    let mut text = format!("run {}: {} of {} hosts", run.id, hosts.len(), run.hosts.len());
+    if left > 0 {
+        text += &format!("; on {left} of them its command may still run");
+    }
+    if let Some(broken) = run.broken.first() {
+        text += &format!("; line {} of its record is broken: {}", broken.line, broken.problem);
+    }
+    if work.text == run.header.command {
+        text += &format!("; again: {}", render::sanitized_line(&work.text));
+    }
+    text
 }
 
 /// Our own words before the run starts; afterwards the renderer has the terminal.

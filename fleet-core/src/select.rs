@@ -28,6 +28,17 @@ pub struct Selection {
     pub exclude: Vec<String>,
     /// `--limit`: no more than the first so many.
     pub limit: Option<usize>,
+    /// `--failed` and its like: nobody else is chosen, and `-H`, `-h` and `-g` narrow these.
+    pub former: Option<FormerHosts>,
+}
+
+/// Hosts of a former run.
+#[derive(Clone, Debug)]
+pub struct FormerHosts {
+    /// Which run: `run 20261122-0324-7f3a`.
+    pub origin: String,
+    /// Each host as it was chosen then, with the group it was chosen by.
+    pub hosts: Vec<(Host, Option<String>)>,
 }
 
 /// A host that the command is for.
@@ -206,10 +217,13 @@ impl Selection {
         for text in &self.groups {
             choice.add_groups(text, &self.files)?;
         }
+        let mut chosen = match &self.former {
+            Some(former) => self.narrowed(former, &choice),
+            None => choice.hosts,
+        };
         let excluded = Excluded::parse(&self.exclude, inventory)?;
-        let idle_excludes = self.idle_excludes(inventory, &choice.hosts)?;
-        let asked = choice.hosts.len();
-        let mut chosen = choice.hosts;
+        let idle_excludes = self.idle_excludes(inventory, &chosen)?;
+        let asked = chosen.len();
         chosen.retain(|chosen| !excluded.contains(&chosen.host));
         if chosen.is_empty() {
             return Err(self.empty(inventory, asked));
@@ -220,6 +234,20 @@ impl Selection {
         let duplicates = repeated.map(|chosen| Duplicate { host: chosen.host.clone(), times: times(chosen) }).collect();
         let hosts = chosen.into_iter().map(|chosen| chosen.into_selected(inventory)).collect();
         Ok(Selected { hosts, duplicates, idle_excludes })
+    }
+
+    /// The hosts of a former run, and where hosts are named those of them only.
+    fn narrowed(&self, former: &FormerHosts, choice: &Choice<'_>) -> Vec<Chosen> {
+        let all = self.hosts.is_empty() && self.files.is_empty() && self.groups.is_empty();
+        let meant = former.hosts.iter().filter(|(host, _)| all || choice.places.contains_key(host));
+        let chosen = meant.map(|(host, group)| Chosen {
+            host: host.clone(),
+            group: group.clone(),
+            origins: vec![former.origin.clone()],
+            named: 1,
+            grouped: 0,
+        });
+        chosen.collect()
     }
 
     /// The values of `-x` that leave out nobody.
@@ -236,7 +264,8 @@ impl Selection {
     }
 
     fn empty(&self, inventory: &Inventory, excluded: usize) -> SelectError {
-        let mut asked: Vec<String> = self.hosts.iter().map(|set| format!("-H {set}")).collect();
+        let mut asked: Vec<String> = self.former.iter().map(|former| former.origin.clone()).collect();
+        asked.extend(self.hosts.iter().map(|set| format!("-H {set}")));
         asked.extend(self.files.iter().map(|file| format!("-h {}", file.path.display())));
         asked.extend(self.groups.iter().map(|group| format!("-g {group}")));
         let groups = inventory.group_names().map(str::to_owned).collect();
@@ -447,6 +476,33 @@ mod tests {
         ] {
             assert_eq!(hosts(&selection(typed).select(&fleet()).unwrap()), expected, "{typed}");
         }
+    }
+
+    #[test]
+    fn hosts_of_a_former_run_stay_as_they_were_and_flags_narrow_them() {
+        let host = |text: &str, group: Option<&str>| (text.parse().unwrap(), group.map(str::to_owned));
+        let former = FormerHosts {
+            origin: "run 20261122-0324-7f3a".to_owned(),
+            hosts: vec![host("root@web1:2222", None), host("web1", None), host("web4", Some("db")), host("db1", None)],
+        };
+        for (typed, expected) in [
+            ("", "root@web1:2222 web1 web4 db1"),
+            ("-H web1", "root@web1:2222"),
+            ("-H other,db1", "db1"),
+            ("-g web", "web4"),
+            ("-h .", "root@web1:2222 web4 db1"),
+            ("-x web*", "db1"),
+            ("-x @db", "root@web1:2222 web1"),
+            ("--limit 3 -x web1", "web4 db1"),
+            ("-g db --limit 1", "web4"),
+        ] {
+            let selection = Selection { former: Some(former.clone()), ..selection(typed) };
+            assert_eq!(hosts(&selection.select(&fleet()).unwrap()), expected, "{typed}");
+        }
+        let selection = Selection { former: Some(former), ..selection("-g web -x web4") };
+        let error = selection.select(&fleet()).unwrap_err();
+        let message = "no hosts are selected: -x removes the only one of run 20261122-0324-7f3a -g web";
+        assert_eq!(error.to_string(), message);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use fleet_sandbox::{Fault, Roles};
 
-use crate::{demo, sandbox};
+use crate::{demo, history, sandbox};
 
 /// Control a fleet of hosts
 #[derive(Debug, Parser)]
@@ -29,6 +29,11 @@ enum Command {
     /// the user who started them, and accept only a key that is made for them.
     #[command(subcommand)]
     Sandbox(SandboxCommand),
+    /// List the runs that are recorded, show one, compare two
+    ///
+    /// Every run is recorded from before the first host is contacted; the last 50 are kept. RUN is an id, its start or
+    /// its last part, or "last". Times are UTC.
+    History(HistoryArgs),
     /// Show the suite at work on SSH hosts of its own, which are gone afterwards
     Demo,
 }
@@ -50,6 +55,37 @@ pub(crate) enum SandboxCommand {
     /// Serve in this process: what `start` runs in the background
     #[command(hide = true)]
     Serve(StartArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct HistoryArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<HistoryCommand>,
+    /// Print JSON objects, one a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum HistoryCommand {
+    /// Show who ran what, and what became of every host
+    Show {
+        /// Which run
+        #[arg(default_value = "last")]
+        run: String,
+        /// Print what the hosts said, if the run kept it (--record-output)
+        #[arg(long)]
+        output: bool,
+    },
+    /// Show the hosts that ended otherwise, or said something else, in another run
+    Diff {
+        /// The run to start from
+        #[arg(value_name = "RUN")]
+        before: String,
+        /// The run to compare it with
+        #[arg(value_name = "OTHER", default_value = "last")]
+        after: String,
+    },
 }
 
 #[derive(Clone, Debug, Args)]
@@ -124,6 +160,7 @@ pub(crate) fn run(
     };
     match arguments.command {
         Command::Sandbox(command) => sandbox::run(command, stdout, stderr),
+        Command::History(args) => history::run(&args, stdout, stderr),
         Command::Demo => demo::run(stdout, stderr),
     }
 }

@@ -112,6 +112,8 @@ fn show(step: &Step, programs: &Path, fleet_toml: &Path, stdout: &mut dyn Write)
         .args(["-c", step.command])
         .env("PATH", path)
         .env("FLEET_CONFIG", fleet_toml)
+        // Its runs are no part of the user's history.
+        .env("XDG_STATE_HOME", programs.with_file_name("state"))
         .stdin(Stdio::null())
         // One after the other, also in a pipe: what a terminal would show.
         .stderr(io::stdout().as_fd().try_clone_to_owned()?)

@@ -4,6 +4,7 @@
 
 mod cli;
 mod demo;
+mod history;
 mod sandbox;
 
 use std::path::{Path, PathBuf};

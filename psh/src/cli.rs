@@ -8,18 +8,24 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, Args, Parser};
 use fleet_core::broadcast::Broadcast;
-use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, usage_failure};
+use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, typed, usage_failure};
+use fleet_core::record;
 use fleet_core::render::Layout;
-use fleet_core::ssh::remote::is_variable_name;
+use fleet_core::ssh::remote::{JobName, is_variable_name, sh_quote};
 use fleet_core::ssh::{CommandLimits, Connector, Wrapping};
 use fleet_core::template::Template;
 
 use self::ways::WaysArgs;
 use crate::payload::{Form, Payload, template};
+use crate::recipe::{Places, Recipe};
 use crate::task::{Remarks, RunCommand, Work};
+
+/// The flags whose values `NAME=VALUE` are not written down.
+const SECRET_FLAGS: [&str; 1] = ["--env"];
 
 /// Run a command on many hosts at once over SSH
 #[derive(Parser, Debug)]
@@ -34,6 +40,13 @@ struct PshArgs {
     #[command(flatten)]
     fleet: FleetArgs,
 
+    #[command(flatten)]
+    run: CommandArgs,
+}
+
+/// What to run, and how.
+#[derive(Args, Debug)]
+struct CommandArgs {
     /// Send our standard input to every host [default: end of file at once]
     #[arg(short = 'I', long, help_heading = "Running")]
     send_input: bool,
@@ -64,6 +77,7 @@ pub(crate) struct CommandSettings {
     work: Work,
     input: Input,
     wrapping: Wrapping,
+    places: Option<Places>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,51 +94,90 @@ enum Braces {
 }
 
 /// Reads the arguments of this process.
-pub(crate) fn parse() -> Result<(Prepared, CommandSettings), Failure> {
-    let mut args = PshArgs::try_parse().map_err(|error| usage_failure("psh", &error))?;
-    let (stdin, lists_only) = (args.stdin_use(), args.fleet.lists_only());
-    let input = if args.send_input { Input::Ours } else { Input::None };
-    let wrapping = if args.raw { Wrapping::Raw } else { Wrapping::Shell };
-    let work = match args.ways.jobs.work()? {
-        Some(work) => Work::Jobs(work),
-        None => Work::Run(args.payload()?),
+pub(crate) fn parse() -> Result<(Prepared, record::Work, CommandSettings), Failure> {
+    let PshArgs { fleet, run } = PshArgs::try_parse().map_err(|error| usage_failure("psh", &error))?;
+    let stdin = run.stdin_use()?;
+    let typed = typed(run.command.len(), &SECRET_FLAGS);
+    let jobs = run.ways.jobs.work()?;
+    let lists_only = fleet.lists_only();
+    let prepared = fleet.prepare("psh", stdin)?;
+    let input = if run.send_input { Input::Ours } else { Input::None };
+    if let Some((jobs, text)) = jobs {
+        let recorded = record::Work { typed, text, ..record::Work::default() };
+        let settings = CommandSettings { work: Work::Jobs(jobs), input, wrapping: Wrapping::Shell, places: None };
+        return Ok((prepared, recorded, settings));
+    }
+    let variables = run.variables.iter().cloned().map(variable).collect::<Result<Vec<_>, _>>()?;
+    let given = run.recipe(&variables);
+    let recipe = match &prepared.former {
+        Some(former) if run.is_empty() && !lists_only => given.completed_from(former, &prepared.selected.hosts)?,
+        _ => given,
     };
-    let prepared = args.fleet.prepare("psh", stdin)?;
-    if matches!(&work, Work::Run(payload) if payload.form.is_empty()) && !lists_only {
+    // What is not text is no recipe either.
+    let words =
+        if recipe.words.is_empty() { run.command.clone() } else { recipe.words.iter().map(OsString::from).collect() };
+    let payload = run.payload(&recipe, &words, variables)?;
+    if payload.form.is_empty() && !lists_only {
         return Err(Failure::usage_text("there is no command to run")
             .hint("psh -g GROUP 'uptime' runs one; psh -g GROUP --list only shows the hosts"));
     }
-    Ok((prepared, CommandSettings { work, input, wrapping }))
+    let wrapping = if recipe.raw { Wrapping::Raw } else { Wrapping::Shell };
+    let recorded = record::Work {
+        typed,
+        text: String::from_utf8_lossy(&shown(&recipe, &words)).into_owned(),
+        again: serde_json::to_value(&recipe).unwrap_or_default(),
+    };
+    Ok((prepared, recorded, CommandSettings { work: Work::Run(payload), input, wrapping, places: recipe.places }))
 }
 
-impl PshArgs {
-    fn stdin_use(&self) -> StdinUse {
+impl CommandArgs {
+    fn stdin_use(&self) -> Result<StdinUse, Failure> {
         match &self.ways.script {
-            Some(path) if path.as_os_str() == "-" => StdinUse::Taken("--script -"),
-            _ if self.send_input => StdinUse::Taken("-I"),
-            _ => StdinUse::Free,
+            Some(path) if path.as_os_str() == "-" && self.send_input => {
+                Err(Failure::usage_text("-I and --script - both read standard input").hint("give the script as a file"))
+            }
+            Some(path) if path.as_os_str() == "-" => Ok(StdinUse::Taken("--script -")),
+            _ if self.send_input => Ok(StdinUse::Taken("-I")),
+            _ => Ok(StdinUse::Free),
+        }
+    }
+
+    /// Whether no command is given.
+    fn is_empty(&self) -> bool {
+        self.command.is_empty() && self.ways.script.is_none()
+    }
+
+    /// What is given, as it is written down.
+    fn recipe(&self, variables: &[(String, Vec<u8>)]) -> Recipe {
+        Recipe {
+            words: text_of(&self.command),
+            argv: self.argv,
+            raw: self.raw,
+            script: self.ways.script.as_ref().map(|path| path.to_string_lossy().into_owned()),
+            template: self.ways.template,
+            background: self.ways.jobs.background,
+            env: variables.iter().map(|(name, _)| name.clone()).collect(),
+            input: self.send_input,
+            places: None,
         }
     }
 
     /// What is to be run, and the only thing that is read for it: the script.
-    fn payload(&mut self) -> Result<Payload, Failure> {
-        let braces = if self.ways.template { Braces::Placeholders } else { Braces::Plain };
-        let words = std::mem::take(&mut self.command);
+    fn payload(
+        &self,
+        recipe: &Recipe,
+        words: &[OsString],
+        variables: Vec<(String, Vec<u8>)>,
+    ) -> Result<Payload, Failure> {
+        let braces = if recipe.template { Braces::Placeholders } else { Braces::Plain };
         let form = match &self.ways.script {
-            Some(path) if path.as_os_str() == "-" && self.send_input => {
-                return Err(
-                    Failure::usage_text("-I and --script - both read standard input").hint("give the script as a file")
-                );
-            }
             Some(path) => Form::Script(ways::read_script(path)?, braces.read_all(words)?),
-            None if self.argv => Form::Words(braces.read_all(words)?),
-            None => Form::Shell(braces.read(&joined(&words))?),
+            None if recipe.argv => Form::Words(braces.read_all(words)?),
+            None => Form::Shell(braces.read(&joined(words))?),
         };
-        let variables = std::mem::take(&mut self.variables).into_iter().map(variable);
-        let variables = variables
-            .map(|variable| variable.and_then(|(name, value)| Ok((name, braces.read(&value)?))))
-            .collect::<Result<_, _>>()?;
-        Ok(Payload { form, variables, job: self.ways.jobs.new_name() })
+        let variables = variables.into_iter().map(|(name, value)| Ok((name, braces.read(&value)?)));
+        let job = recipe.background.then(|| JobName::random(SystemTime::now()));
+        Ok(Payload { form, variables: variables.collect::<Result<_, Failure>>()?, job })
     }
 }
 
@@ -138,8 +191,20 @@ impl Braces {
         }
     }
 
-    fn read_all(self, words: Vec<OsString>) -> Result<Vec<Template>, Failure> {
+    fn read_all(self, words: &[OsString]) -> Result<Vec<Template>, Failure> {
         words.iter().map(|word| self.read(word.as_bytes())).collect()
+    }
+}
+
+/// The command as people read it.
+fn shown(recipe: &Recipe, words: &[OsString]) -> Vec<u8> {
+    match &recipe.script {
+        Some(script) => {
+            let words = [&["--script".into(), script.into()], words].concat();
+            quoted(&words)
+        }
+        None if recipe.argv => quoted(words),
+        None => joined(words),
     }
 }
 
@@ -157,13 +222,14 @@ impl CommandSettings {
             work: self.work,
             input,
             wrapping: self.wrapping,
+            places: self.places,
             remarks: if prepared.verbosity > 0 || prepared.render.layout == Layout::Json {
                 Remarks::Shown
             } else {
                 Remarks::Hidden
             },
             limits: CommandLimits {
-                timeout: settings.timeout.value,
+                timeout: settings.timeout.value.duration(),
                 stall: settings.stall.value,
                 grace: settings.grace.value,
                 channel: None,
@@ -180,9 +246,19 @@ impl CommandSettings {
     }
 }
 
+/// The words, if all of them are text.
+fn text_of(words: &[OsString]) -> Vec<String> {
+    words.iter().map(|word| word.to_str().map(str::to_owned)).collect::<Option<_>>().unwrap_or_default()
+}
+
 /// ssh(1)'s way: the words with a blank between, for the remote shell to read.
 fn joined(words: &[OsString]) -> Vec<u8> {
     words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>().join(&b' ')
+}
+
+/// Each word quoted, so that a shell reads exactly these.
+fn quoted(words: &[OsString]) -> Vec<u8> {
+    words.iter().map(|word| sh_quote(word.as_bytes())).collect::<Vec<_>>().join(&b' ')
 }
 
 fn variable(text: OsString) -> Result<(String, Vec<u8>), Failure> {
@@ -222,9 +298,9 @@ mod tests {
     #[test]
     fn options_behind_the_command_belong_to_the_command() {
         let args = command_of(&["psh", "-H", "a", "-p", "5", "ls", "-l", "-p", "--json"]);
-        assert_eq!(args.command, words(&["ls", "-l", "-p", "--json"]));
+        assert_eq!(args.run.command, words(&["ls", "-l", "-p", "--json"]));
         let args = command_of(&["psh", "-H", "a", "--", "-x"]);
-        assert_eq!(args.command, words(&["-x"]));
+        assert_eq!(args.run.command, words(&["-x"]));
         assert!(PshArgs::try_parse_from(["psh", "-H", "a", "--no-such-flag", "true"]).is_err());
     }
 

@@ -4,6 +4,7 @@ mod cli;
 mod jobs;
 mod payload;
 mod quoting;
+mod recipe;
 mod task;
 
 use std::io;
@@ -26,6 +27,6 @@ pub fn main() -> ExitCode {
 }
 
 fn try_main() -> Result<ExitStatus, Failure> {
-    let (prepared, command) = cli::parse()?;
-    run(prepared, |connector, prepared| command.into_task(connector, prepared))
+    let (prepared, work, command) = cli::parse()?;
+    run(prepared, work, |connector, prepared| command.into_task(connector, prepared))
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use fleet_core::broadcast::Broadcast;
 use fleet_core::event::{Event, Stream};
 use fleet_core::fanout::{HostContext, Task};
-use fleet_core::outcome::{HostError, Outcome, Stage};
+use fleet_core::outcome::{HostError, Outcome, SkipCause, Stage};
 use fleet_core::select::SelectedHost;
 use fleet_core::ssh::remote::{RemoteCommand, StdinMode};
 use fleet_core::ssh::{
@@ -19,6 +19,7 @@ use tracing::Instrument;
 
 use crate::jobs::{JobWork, OnHost};
 use crate::payload::{Payload, PayloadError, Place, ScriptText};
+use crate::recipe::Places;
 
 /// Bytes of a script that are sent at a time.
 const CHUNK_BYTES: usize = 128 * 1024;
@@ -30,6 +31,7 @@ pub(crate) struct RunCommand {
     pub(crate) work: Work,
     pub(crate) input: Option<Broadcast>,
     pub(crate) wrapping: Wrapping,
+    pub(crate) places: Option<Places>,
     pub(crate) limits: CommandLimits,
     pub(crate) remarks: Remarks,
 }
@@ -63,7 +65,7 @@ impl RunCommand {
         let reporter = Reporter { host: &host, remarks: self.remarks };
         let connected = tokio::select! {
             connected = self.connector.connect(&target.host, &reporter) => connected,
-            () = host.cancel().cancelled() => return Outcome::Skipped,
+            () = host.cancel().cancelled() => return Outcome::Skipped(SkipCause::Interrupted),
         };
         let session = match connected {
             Ok(session) => session,
@@ -119,7 +121,10 @@ impl RunCommand {
     /// The command with the variables that tell it where it runs: ours, and pssh's for scripts that know those.
     fn command_for(&self, payload: &Payload, index: usize) -> Result<RemoteCommand, PayloadError> {
         let target = &self.hosts[index];
-        let count = self.hosts.len();
+        let (index, count) = match &self.places {
+            Some(places) => (places.indices[index], places.count),
+            None => (index, self.hosts.len()),
+        };
         let group = target.group.as_deref().unwrap_or_default();
         let name = target.host.name();
         let addr = if payload.needs_address() { self.connector.address(&target.host)? } else { String::new() };

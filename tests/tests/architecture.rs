@@ -25,6 +25,11 @@ const SEAMS: &[Seam] = &[
         because: "the progress line is drawn in one place",
     },
     Seam {
+        names: &["imara_diff"],
+        allowed: &["fleet-core/src/render/difference.rs"],
+        because: "outputs are compared in one place",
+    },
+    Seam {
         names: &["clap"],
         allowed: &[
             "fleet-core/src/cli.rs",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::settings::{self, Layer, Limit};
+use crate::settings::{self, CommandTimeout, Layer, Limit};
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Running")]
@@ -15,9 +15,10 @@ pub(super) struct RunningArgs {
     #[arg(short = 'p', long, value_name = "N", visible_alias = "par")]
     parallel: Option<usize>,
 
-    /// Stop the command on a host after TIME, such as 90, 90s or 1h30m [default: never]
-    #[arg(short = 't', long, value_name = "TIME")]
-    timeout: Option<Limit>,
+    /// Stop the command on a host after TIME, such as 90, 90s or 1h30m, or P% of the median of the hosts that are done
+    /// [default: never]
+    #[arg(short = 't', long, value_name = "TIME|P%")]
+    timeout: Option<CommandTimeout>,
 
     /// Stop the command on a host that sends no byte for TIME [default: never]
     #[arg(long, value_name = "TIME")]

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{Failure, StdinUse};
 use crate::inventory::{self, HostFile, Inventory};
-use crate::select::{Selected, Selection};
+use crate::select::{FormerHosts, Selected, Selection};
 use crate::settings::Settings;
 
 #[derive(Args, Clone, Debug)]
@@ -41,8 +41,13 @@ pub(super) struct SelectionArgs {
 }
 
 impl SelectionArgs {
-    /// The hosts that the flags choose out of the known ones.
-    pub(super) fn select(&self, settings: &Settings, stdin: StdinUse) -> Result<Selected, Failure> {
+    /// The hosts that the flags choose out of the known ones, or out of those of a former run.
+    pub(super) fn select(
+        &self,
+        settings: &Settings,
+        stdin: StdinUse,
+        former: Option<FormerHosts>,
+    ) -> Result<Selected, Failure> {
         let mut typed = Vec::new();
         for path in &self.host_files {
             typed.push(read_host_file(path, stdin)?);
@@ -53,6 +58,7 @@ impl SelectionArgs {
             groups: self.groups.clone(),
             exclude: self.exclude.clone(),
             limit: self.limit,
+            former,
         };
         let mut sources = typed;
         if self.host_files.is_empty() {

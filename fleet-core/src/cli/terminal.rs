@@ -1,4 +1,4 @@
-//! The person at the terminal: passwords and passphrases.
+//! The person at the terminal: passwords, passphrases, yes or no.
 //!
 //! Whatever ends or stops the process while a question is open, the terminal shows again what is typed. Must not know
 //! what the answers are for.
@@ -39,6 +39,7 @@ enum State {
 #[derive(Debug)]
 struct Question {
     text: String,
+    echo: Echo,
     terminal: Arc<File>,
     /// The terminal's settings as they were before.
     before: Box<Termios>,
@@ -51,33 +52,68 @@ impl TerminalPrompt {
         Self { floor, one_at_a_time: Mutex::default(), state: Arc::default(), watches_signals: Once::new() }
     }
 
+    /// Shows `question` and reads the line that is typed. Blocks.
+    ///
+    /// # Errors
+    /// When there is no terminal, or nothing is answered.
+    pub fn line(&self, question: &str) -> io::Result<String> {
+        self.question(question, Echo::Shown)
+    }
+
+    /// Takes back the question that is open, if one is: its answer is not waited for, nor is another asked.
+    pub fn withdraw(&self) {
+        self.close();
+        self.floor.give_back();
+    }
+
     /// Gives the terminal its settings back and asks nothing any more. For the end of the process, when a question may
     /// still be open.
     pub fn close(&self) {
         lock(&self.state).close();
     }
 
-    fn ask(&self, text: &str) -> io::Result<Secret> {
-        let terminal = Arc::new(OpenOptions::new().read(true).write(true).open("/dev/tty")?);
+    fn question(&self, text: &str, echo: Echo) -> io::Result<String> {
+        let _one_at_a_time = lock(&self.one_at_a_time);
+        let answer = self.ask(text, echo);
+        lock(&self.state).answered();
+        self.floor.give_back();
+        answer
+    }
+
+    fn ask(&self, text: &str, echo: Echo) -> io::Result<String> {
+        let terminal = Arc::new(open()?);
         self.watches_signals.call_once(|| watch_signals(Arc::clone(&self.state), self.floor.clone()));
         self.floor.take();
         let before = Box::new(tcgetattr(&terminal)?);
-        let question = Question { text: text.to_owned(), terminal: Arc::clone(&terminal), before };
+        let question = Question { text: text.to_owned(), echo, terminal: Arc::clone(&terminal), before };
         lock(&self.state).open(question)?;
         let mut answer = String::new();
         if BufReader::new(&*terminal).read_line(&mut answer)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok(Secret::new(answer.trim_end_matches(['\n', '\r']).to_owned()))
+        Ok(answer.trim_end_matches(['\n', '\r']).to_owned())
     }
+}
+
+/// Whether the terminal shows what is typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Echo {
+    Shown,
+    Hidden,
+}
+
+/// Whether there is a terminal to ask at.
+pub(super) fn is_there() -> bool {
+    open().is_ok()
+}
+
+fn open() -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open("/dev/tty")
 }
 
 impl Prompt for TerminalPrompt {
     fn secret(&self, question: &str) -> Result<Secret, String> {
-        let _one_at_a_time = lock(&self.one_at_a_time);
-        let answer = self.ask(question);
-        lock(&self.state).answered();
-        self.floor.give_back();
+        let answer = self.question(question, Echo::Hidden).map(Secret::new);
         answer.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => "there was no answer".to_owned(),
             io::ErrorKind::InvalidData => "the answer is not UTF-8".to_owned(),
@@ -112,12 +148,17 @@ impl State {
 }
 
 impl Question {
-    /// Turns the echo off, then asks: whoever answers at once must not see the answer.
+    /// Sets the echo, then asks: whoever answers a secret at once must not see the answer.
     fn show(&self) -> io::Result<()> {
-        let mut silent = (*self.before).clone();
-        silent.local_modes -= LocalModes::ECHO;
-        silent.local_modes |= LocalModes::ECHONL;
-        tcsetattr(&self.terminal, OptionalActions::Flush, &silent)?;
+        let mut modes = (*self.before).clone();
+        match self.echo {
+            Echo::Hidden => {
+                modes.local_modes -= LocalModes::ECHO;
+                modes.local_modes |= LocalModes::ECHONL;
+            }
+            Echo::Shown => modes.local_modes |= LocalModes::ECHO,
+        }
+        tcsetattr(&self.terminal, OptionalActions::Flush, &modes)?;
         (&*self.terminal).write_all(self.text.as_bytes())
     }
 

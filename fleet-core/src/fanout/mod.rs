@@ -5,15 +5,21 @@
 
 mod floor;
 mod renderer_thread;
+mod retry;
+mod rollout;
 mod signal;
 mod state;
+mod step;
+mod straggler;
+mod task;
+mod witness;
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -21,11 +27,17 @@ use tokio_util::sync::CancellationToken;
 pub use self::floor::Floor;
 use self::floor::RunFloor;
 use self::renderer_thread::RendererThread;
+pub use self::retry::RetrySettings;
+pub use self::rollout::{Answer, AtEarlyEnd, Canary, CanaryReport, Confirm, Consent, RolloutSettings};
 pub(crate) use self::signal::is_ignored;
 pub use self::signal::{Signal, Signals};
-use self::state::{Input, RunState, Step};
+use self::state::RunState;
+use self::step::{Input, Step};
+use self::task::Message;
+pub use self::task::{HostContext, Task};
+pub use self::witness::{Nobody, Witness};
 use crate::event::{Event, HostEvent, HostIndex};
-use crate::outcome::{ExitRule, ExitStatus, HostError, Outcome, Report, Stage};
+use crate::outcome::{ExitRule, ExitStatus, HostError, Outcome, Report};
 use crate::render::{Completion, Ending, RenderError, Renderer};
 
 /// Events that may wait for the renderer; a slow terminal fills this, and the hosts' output then waits with them.
@@ -36,46 +48,6 @@ const TICK: Duration = Duration::from_millis(100);
 const STUCK_LIMIT: Duration = Duration::from_secs(10);
 /// How long the summary may take when the run is left at once.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// The work on one host.
-pub trait Task: Send + Sync + 'static {
-    /// Does it. Whatever happens on the host is an outcome; the future is dropped when the run is aborted.
-    fn run(&self, host: HostContext) -> impl Future<Output = Outcome> + Send;
-}
-
-/// What comes from a task, in order.
-#[derive(Debug)]
-enum Message {
-    Event(Event),
-    Ended(Outcome),
-}
-
-/// What a task is given: which host it is, where to report, and when to stop.
-#[derive(Clone, Debug)]
-pub struct HostContext {
-    index: HostIndex,
-    messages: mpsc::Sender<(HostIndex, Message)>,
-    cancel: CancellationToken,
-}
-
-impl HostContext {
-    /// The host's place in the run.
-    #[must_use]
-    pub fn index(&self) -> HostIndex {
-        self.index
-    }
-
-    /// Reports an event; waits while the renderer is behind.
-    pub async fn emit(&self, event: Event) {
-        let _ = self.messages.send((self.index, Message::Event(event))).await;
-    }
-
-    /// Cancelled when the run is to end: stop the remote work, then return.
-    #[must_use]
-    pub fn cancel(&self) -> &CancellationToken {
-        &self.cancel
-    }
-}
 
 /// The outcome of a whole run.
 #[derive(Debug)]
@@ -91,7 +63,6 @@ pub struct Finished {
 }
 
 /// A run to be done.
-#[derive(Debug)]
 pub struct Fanout {
     /// How many hosts there are.
     pub hosts: usize,
@@ -99,8 +70,16 @@ pub struct Fanout {
     pub limit: usize,
     /// How the exit status follows from the outcomes.
     pub exit_rule: ExitRule,
+    /// How carefully it goes on.
+    pub rollout: RolloutSettings,
+    /// What is left to chance follows from this.
+    pub seed: u64,
+    /// Asks whether to go on after the canaries.
+    pub confirm: Arc<dyn Confirm>,
     /// Whose turn it is to write to the terminal.
     pub floor: Floor,
+    /// Keeps account of the hosts, without waiting for the renderer.
+    pub witness: Arc<dyn Witness>,
 }
 
 /// The loop's own state.
@@ -109,40 +88,44 @@ struct Loop<T> {
     task: Arc<T>,
     running: JoinSet<()>,
     hosts: HashMap<Id, HostIndex>,
+    /// What stops the work on one host.
+    stops: HashMap<HostIndex, CancellationToken>,
     context: HostContext,
     renderer: RendererThread,
     started: Instant,
     exit_rule: ExitRule,
+    rollout: RolloutSettings,
+    confirm: Arc<dyn Confirm>,
+    /// Brings the answer to the question that is open.
+    answer: Option<oneshot::Receiver<Answer>>,
+}
+
+impl fmt::Debug for Fanout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fanout").field("hosts", &self.hosts).field("rollout", &self.rollout).finish_non_exhaustive()
+    }
 }
 
 impl Fanout {
     /// Runs `task` on every host and shows what happens through `renderer`, on a thread of its own.
     pub async fn run<T: Task>(self, task: T, renderer: Box<dyn Renderer>, mut signals: Signals) -> Finished {
         let (messages, mut incoming) = mpsc::channel(EVENT_QUEUE);
-        let context = HostContext { index: 0, messages, cancel: CancellationToken::new() };
-        let mut run = Loop {
-            state: RunState::new(self.hosts, self.limit),
-            task: Arc::new(task),
-            running: JoinSet::new(),
-            hosts: HashMap::new(),
-            context,
-            renderer: RendererThread::start(renderer),
-            started: Instant::now(),
-            exit_rule: self.exit_rule,
-        };
+        let mut run = Loop::new(&self, task, renderer, messages);
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut floor = RunFloor::new(self.floor);
         run.apply(Input::Begin);
         while !run.state.is_over() {
             // A question that is still open when the run is cancelled is not waited for.
-            let quiet = floor.is_asked_for() && run.state.is_running();
+            let is_asked = floor.is_asked_for() || run.answer.is_some();
+            let quiet = is_asked && run.state.is_running();
             if let Some(room) = floor.room_wanted() {
                 run.renderer.make_room(room);
             }
             let has_room = run.renderer.has_room();
             let accepts = has_room && !quiet;
             let stuck = !has_room && !run.state.is_running();
+            let wake_at = run.state.wake_at().map(|at| run.started + at);
             tokio::select! {
                 biased;
                 signal = signals.next() => {
@@ -152,12 +135,14 @@ impl Fanout {
                 }
                 () = run.renderer.failed() => run.apply(Input::RenderFailed),
                 Some(joined) = run.running.join_next_with_id() => run.joined(joined),
+                answer = answered(&mut run.answer) => run.answered(answer),
                 () = run.renderer.room(), if !has_room => {}
                 () = tokio::time::sleep(STUCK_LIMIT), if stuck => {
                     let _ = tokio::time::timeout(LAST_WORDS, run.take_outcomes(&mut incoming)).await;
                     run.apply(Input::Stuck);
                 }
                 () = floor.changed() => {}
+                () = woken(wake_at) => run.apply(Input::Woken),
                 Some((index, message)) = incoming.recv(), if accepts => run.receive(index, message),
                 _ = ticks.tick(), if accepts => run.renderer.tick(run.started.elapsed()),
             }
@@ -166,41 +151,127 @@ impl Fanout {
     }
 }
 
+/// Waits for the answer to a question, if one is open. Who asked and is gone without an answer says no.
+async fn answered(answer: &mut Option<oneshot::Receiver<Answer>>) -> Answer {
+    match answer {
+        Some(answer) => answer.await.unwrap_or(Answer::Stop),
+        None => std::future::pending().await,
+    }
+}
+
+async fn woken(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 impl<T: Task> Loop<T> {
+    fn new(
+        fanout: &Fanout,
+        task: T,
+        renderer: Box<dyn Renderer>,
+        messages: mpsc::Sender<(HostIndex, Message)>,
+    ) -> Self {
+        Self {
+            state: RunState::new(fanout.hosts, fanout.limit, fanout.rollout.clone(), fanout.seed),
+            task: Arc::new(task),
+            running: JoinSet::new(),
+            hosts: HashMap::new(),
+            stops: HashMap::new(),
+            context: HostContext {
+                index: 0,
+                attempt: 1,
+                messages,
+                witness: Arc::clone(&fanout.witness),
+                cancel: CancellationToken::new(),
+            },
+            renderer: RendererThread::start(renderer),
+            started: Instant::now(),
+            exit_rule: fanout.exit_rule,
+            rollout: fanout.rollout.clone(),
+            confirm: Arc::clone(&fanout.confirm),
+            answer: None,
+        }
+    }
+
     fn apply(&mut self, input: Input) {
-        for step in self.state.step(input) {
+        for step in self.state.step(input, self.started.elapsed()) {
             match step {
-                Step::Start(index) => self.start(index),
+                Step::Wave(wave) => self.renderer.wave(wave, self.started.elapsed()),
+                Step::Start(index, attempt) => self.start(index, attempt),
+                Step::Stop(index) => {
+                    if let Some(stop) = self.stops.get(&index) {
+                        stop.cancel();
+                    }
+                }
+                Step::Retry(index, retry) => self.show(index, Event::Retry(retry)),
+                Step::Ask(canaries) => self.ask(canaries),
+                Step::Notice(text) => self.renderer.notice(text),
                 Step::Cancel => self.context.cancel.cancel(),
                 Step::Abort => self.running.abort_all(),
-                Step::Finished(index, outcome) => self.show(index, Event::Finished(outcome)),
+                Step::Finished(index, outcome) => {
+                    let event = Event::Finished(outcome);
+                    self.context.witness.saw(index, &event);
+                    self.show(index, event);
+                }
             }
         }
     }
 
-    fn start(&mut self, index: HostIndex) {
-        self.show(index, Event::Started);
+    fn start(&mut self, index: HostIndex, attempt: u32) {
+        self.context.witness.saw(index, &Event::Started);
+        if attempt == 1 {
+            self.show(index, Event::Started);
+        }
         let task = Arc::clone(&self.task);
-        let context = HostContext { index, ..self.context.clone() };
+        let cancel = self.context.cancel.child_token();
+        self.stops.insert(index, cancel.clone());
+        let context = HostContext { index, attempt, cancel, ..self.context.clone() };
         // The outcome comes behind the host's events, and no flood from others keeps it from being seen.
-        let messages = context.messages.clone();
+        let (messages, witness) = (context.messages.clone(), Arc::clone(&context.witness));
         let handle = self.running.spawn(async move {
             let outcome = task.run(context).await;
+            witness.saw(index, &Event::Finished(outcome.clone()));
             let _ = messages.send((index, Message::Ended(outcome))).await;
         });
         self.hosts.insert(handle.id(), index);
     }
 
+    /// Asks once all that was said before is written, as the question stands behind it.
+    fn ask(&mut self, canaries: CanaryReport) {
+        let (sender, receiver) = oneshot::channel();
+        let written = self.renderer.written();
+        let confirm = Arc::clone(&self.confirm);
+        tokio::spawn(async move {
+            let _ = written.await;
+            if let Ok(answer) = tokio::task::spawn_blocking(move || confirm.go_on(&canaries)).await {
+                let _ = sender.send(answer);
+            }
+        });
+        self.answer = Some(receiver);
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        self.answer = None;
+        self.apply(Input::Answered(answer));
+    }
+
     fn receive(&mut self, index: HostIndex, message: Message) {
         match message {
             Message::Event(event) => {
-                if event == Event::Stage(Stage::Command) {
-                    self.state.command_started(index);
+                if let Event::Stage(stage) = event {
+                    self.apply(Input::Stage(index, stage));
                 }
                 self.show(index, event);
             }
-            Message::Ended(outcome) => self.apply(Input::Ended(index, outcome)),
+            Message::Ended(outcome) => self.ended(index, outcome),
         }
+    }
+
+    fn ended(&mut self, index: HostIndex, outcome: Outcome) {
+        self.stops.remove(&index);
+        self.apply(Input::Ended(index, outcome));
     }
 
     /// A task that ends in order has sent its outcome; what is left to see here is one that panicked.
@@ -210,13 +281,15 @@ impl<T: Task> Loop<T> {
         if let (Err(error), Some(index)) = (joined, index)
             && error.is_panic()
         {
-            self.apply(Input::Ended(index, Outcome::Failed(HostError::local("internal error: the task panicked"))));
+            self.ended(index, Outcome::Failed(HostError::local("internal error: the task panicked")));
         }
     }
 
     /// A signal. The second one leaves at once, but not without the outcomes that are there already.
     fn interrupted(&mut self, input: Input, incoming: &mut mpsc::Receiver<(HostIndex, Message)>) {
-        if self.state.is_running() {
+        if self.answer.take().is_some() {
+            self.confirm.withdraw();
+        } else if self.state.is_running() {
             let text = format!("stopping what runs on {} hosts; once more leaves at once", self.state.running());
             self.renderer.notice(text);
         } else {
@@ -232,7 +305,7 @@ impl<T: Task> Loop<T> {
         while !self.state.is_over() {
             let Some((index, message)) = incoming.recv().await else { return };
             if let Message::Ended(outcome) = message {
-                self.apply(Input::Ended(index, outcome));
+                self.ended(index, outcome);
             }
         }
     }
@@ -245,7 +318,8 @@ impl<T: Task> Loop<T> {
         let completion = self.state.completion();
         self.running.shutdown().await;
         let report = self.state.into_report();
-        let status = report.exit_status(self.exit_rule);
+        let quorum = completion == Completion::Complete && self.rollout.has_quorum(&report);
+        let status = if quorum { ExitStatus::Success } else { report.exit_status(self.exit_rule) };
         let ending = Ending { elapsed: self.started.elapsed(), status, completion };
         let renderer = &self.renderer;
         let impatience = async {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::floor::Room;
-use crate::event::HostEvent;
+use crate::event::{HostEvent, Wave};
 use crate::outcome::Report;
 use crate::render::{Ending, RenderError, Renderer};
 
@@ -67,6 +67,8 @@ enum Work {
     Event(HostEvent),
     Tick(Duration),
     Notice(String),
+    Wave(Wave, Duration),
+    Written(oneshot::Sender<()>),
     /// Take the progress line away, then let go of the room.
     MakeRoom(Room),
     Finish {
@@ -93,6 +95,18 @@ impl RendererThread {
     /// Says something about the run as a whole.
     pub(super) fn notice(&self, text: String) {
         self.shared.push(Work::Notice(text));
+    }
+
+    /// Says that a wave begins, this long after the start.
+    pub(super) fn wave(&self, wave: Wave, at: Duration) {
+        self.shared.push(Work::Wave(wave, at));
+    }
+
+    /// Is told once everything handed over before is written; of its end if that cannot be.
+    pub(super) fn written(&self) -> oneshot::Receiver<()> {
+        let (sender, written) = oneshot::channel();
+        self.shared.push(Work::Written(sender));
+        written
     }
 
     /// Takes the progress line away, then drops `room`.
@@ -164,6 +178,12 @@ impl Shared {
                 Work::Event(event) => renderer.event(&event),
                 Work::Tick(elapsed) => renderer.tick(elapsed),
                 Work::Notice(text) => renderer.notice(&text),
+                Work::Wave(wave, at) => renderer.wave(&wave, at),
+                Work::Written(told) => {
+                    let flushed = renderer.flush();
+                    let _ = told.send(());
+                    flushed
+                }
                 Work::MakeRoom(room) => {
                     self.note(renderer.make_room());
                     drop(room);

@@ -1,143 +1,343 @@
 //! What follows from what happened: a pure state machine over the hosts of a run.
 //!
-//! Must not wait, spawn or print.
+//! Time is given to it, counted from the start of the run. Must not wait, spawn or print.
 
-use super::Signal;
-use crate::event::HostIndex;
-use crate::outcome::{LastOutput, Outcome, Report, Stop, StopCause};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::retry::Retries;
+use super::rollout::{AfterWave, Answer, AtEarlyEnd, CanaryReport, Rollout, RolloutSettings};
+use super::signal::Signal;
+use super::step::{Input, Step};
+use super::straggler::Stragglers;
+use crate::event::{HostIndex, Retry};
+use crate::outcome::{LastOutput, Outcome, Report, SkipCause, Stage, Stop, StopCause};
 use crate::render::Completion;
-
-/// Something that happened.
-#[derive(Debug)]
-pub(super) enum Input {
-    /// The run begins.
-    Begin,
-    /// The task of a host returned.
-    Ended(HostIndex, Outcome),
-    /// We were told to stop.
-    Signal(Signal),
-    /// Output can no longer be written.
-    RenderFailed,
-    /// The run was told to stop, and nobody takes its output.
-    Stuck,
-}
-
-/// Something to do.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Start the task of this host.
-    Start(HostIndex),
-    /// Tell all running tasks to stop their remote work.
-    Cancel,
-    /// Drop all running tasks.
-    Abort,
-    /// This host has its outcome.
-    Finished(HostIndex, Outcome),
-}
 
 /// Which hosts wait, run and are done.
 #[derive(Debug)]
 pub(super) struct RunState {
-    outcomes: Vec<Option<Outcome>>,
-    running: Vec<bool>,
-    /// Whether the host was sent its command.
-    commanded: Vec<bool>,
-    running_count: usize,
-    next: HostIndex,
+    hosts: Vec<HostState>,
+    /// Hosts to be started, with the time from which they may be. Those of later waves are not in it.
+    queue: BTreeSet<(Duration, HostIndex)>,
+    running: usize,
+    done: usize,
     limit: usize,
+    rollout: Rollout,
+    stragglers: Stragglers,
+    rng: StdRng,
+    gate: Gate,
     phase: Phase,
+    /// Why hosts that have no turn have none.
+    skip_cause: SkipCause,
+}
+
+/// One host's part of the run.
+#[derive(Debug, Default)]
+struct HostState {
+    turn: Turn,
+    retries: Retries,
+    /// Whether it had a turn.
+    tried: bool,
+    /// How the attempt before ended.
+    last: Option<Outcome>,
+}
+
+#[derive(Debug, Default)]
+enum Turn {
+    #[default]
+    Waiting,
+    Running(Attempt),
+    Done(Outcome),
+}
+
+/// A task that runs.
+#[derive(Debug, Default)]
+struct Attempt {
+    /// When the host was sent its command.
+    command_at: Option<Duration>,
+    /// Why this host alone was told to stop.
+    stopped_for: Option<StopCause>,
+}
+
+/// What the next wave waits for; until then the queue is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    /// The end of this one.
+    Open,
+    /// The answer to a question.
+    Asking,
+    /// This time.
+    Until(Duration),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
+    /// A rule ended the run: no host starts any more, those that run are waited for.
+    Draining,
     Cancelling,
     Aborted,
 }
 
 impl RunState {
-    pub(super) fn new(hosts: usize, limit: usize) -> Self {
+    /// A run over so many hosts, at most `limit` at once. What is left to chance follows from `seed`.
+    pub(super) fn new(hosts: usize, limit: usize, settings: RolloutSettings, seed: u64) -> Self {
         Self {
-            outcomes: vec![None; hosts],
-            running: vec![false; hosts],
-            commanded: vec![false; hosts],
-            running_count: 0,
-            next: 0,
+            hosts: (0..hosts).map(|_| HostState::default()).collect(),
+            queue: BTreeSet::new(),
+            running: 0,
+            done: 0,
             limit: limit.max(1),
+            stragglers: Stragglers::new(settings.straggler_percent),
+            rollout: Rollout::new(settings, hosts),
+            rng: StdRng::seed_from_u64(seed),
+            gate: Gate::Open,
             phase: Phase::Running,
+            skip_cause: SkipCause::Interrupted,
         }
     }
 
-    /// Takes note of `input` and says what is to be done, in order.
-    pub(super) fn step(&mut self, input: Input) -> Vec<Step> {
+    /// Takes note of `input`, which happened at `now`, and says what is to be done, in order.
+    pub(super) fn step(&mut self, input: Input, now: Duration) -> Vec<Step> {
         match input {
-            Input::Begin => self.start_more(),
-            Input::Ended(index, outcome) => self.ended(index, outcome),
-            Input::Signal(_) | Input::RenderFailed if self.phase == Phase::Running => self.cancel(),
+            Input::Begin => self.begin_wave(now),
+            Input::Stage(index, stage) => {
+                self.stage(index, stage, now);
+                Vec::new()
+            }
+            Input::Ended(index, outcome) => self.ended(index, outcome, now),
+            Input::Woken => self.woken(now),
+            Input::Answered(answer) => self.answered(answer, now),
+            Input::Signal(_) | Input::RenderFailed if self.is_running() => self.cancel(),
             Input::Signal(Signal::Interrupt | Signal::Terminate) | Input::Stuck => self.abort(),
             Input::RenderFailed => Vec::new(),
         }
     }
 
-    /// Whether every host has its outcome.
-    pub(super) fn is_over(&self) -> bool {
-        self.running_count == 0 && (self.next == self.outcomes.len() || self.phase != Phase::Running)
+    /// When [`Input::Woken`] is wanted next; may be over already.
+    pub(super) fn wake_at(&self) -> Option<Duration> {
+        let start_at = match self.gate {
+            _ if self.phase != Phase::Running => None,
+            Gate::Until(at) => Some(at),
+            Gate::Open | Gate::Asking if self.running < self.limit => self.queue.first().map(|(at, _)| *at),
+            Gate::Open | Gate::Asking => None,
+        };
+        let stop_at = if self.is_running() { self.stragglers.deadline() } else { None };
+        start_at.into_iter().chain(stop_at).min()
     }
 
-    /// Takes note that something may run on the host from now on.
-    pub(super) fn command_started(&mut self, index: HostIndex) {
-        self.commanded[index] = true;
+    /// Whether every host has its outcome.
+    pub(super) fn is_over(&self) -> bool {
+        self.done == self.hosts.len()
     }
 
     /// How many hosts are being worked on.
     pub(super) fn running(&self) -> usize {
-        self.running_count
+        self.running
     }
 
-    /// Whether nobody told it to stop.
+    /// Whether nobody told it to stop what runs.
     pub(super) fn is_running(&self) -> bool {
-        self.phase == Phase::Running
+        matches!(self.phase, Phase::Running | Phase::Draining)
     }
 
     pub(super) fn completion(&self) -> Completion {
         match self.phase {
             Phase::Running => Completion::Complete,
-            Phase::Cancelling => Completion::Interrupted,
+            Phase::Draining | Phase::Cancelling => Completion::Interrupted,
             Phase::Aborted => Completion::Abandoned,
         }
     }
 
     pub(super) fn into_report(self) -> Report {
-        Report::new(self.outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Skipped)).collect())
+        let attempts = self.hosts.iter().map(|host| if host.tried { host.retries.attempt() } else { 0 }).collect();
+        let outcome = |host: HostState| match host.turn {
+            Turn::Done(outcome) => outcome,
+            Turn::Waiting | Turn::Running(_) => Outcome::Skipped(self.skip_cause),
+        };
+        Report::new(self.hosts.into_iter().map(outcome).collect()).with_attempts(attempts)
     }
 
-    fn start_more(&mut self) -> Vec<Step> {
+    /// Begins the next wave; the first of several, and all further ones, are announced.
+    fn begin_wave(&mut self, now: Duration) -> Vec<Step> {
+        self.gate = Gate::Open;
+        let Some(wave) = self.rollout.begin_wave() else { return Vec::new() };
+        let splay = self.rollout.settings().splay;
+        for index in wave.hosts.clone() {
+            let pause = if splay.is_zero() { splay } else { splay.mul_f64(self.rng.random_range(0.0..1.0)) };
+            self.queue.insert((now + pause, index));
+        }
+        let mut steps: Vec<Step> = (wave.of > 1).then_some(Step::Wave(wave)).into_iter().collect();
+        steps.extend(self.start_more(now));
+        steps
+    }
+
+    fn start_more(&mut self, now: Duration) -> Vec<Step> {
         let mut steps = Vec::new();
-        while self.phase == Phase::Running && self.running_count < self.limit && self.next < self.outcomes.len() {
-            self.running[self.next] = true;
-            self.running_count += 1;
-            steps.push(Step::Start(self.next));
-            self.next += 1;
+        while self.phase == Phase::Running && self.running < self.limit {
+            let Some((_, index)) = self.queue.first().copied().filter(|(at, _)| *at <= now) else { break };
+            self.queue.pop_first();
+            self.running += 1;
+            let host = &mut self.hosts[index];
+            host.turn = Turn::Running(Attempt::default());
+            if !std::mem::replace(&mut host.tried, true) {
+                self.stragglers.host_started();
+            }
+            steps.push(Step::Start(index, host.retries.attempt()));
         }
         steps
     }
 
-    fn ended(&mut self, index: HostIndex, outcome: Outcome) -> Vec<Step> {
-        if !std::mem::take(&mut self.running[index]) {
+    fn stage(&mut self, index: HostIndex, stage: Stage, now: Duration) {
+        if let Turn::Running(attempt) = &mut self.hosts[index].turn
+            && stage == Stage::Command
+            && attempt.command_at.is_none()
+        {
+            attempt.command_at = Some(now);
+            self.stragglers.command_started(index, now);
+        }
+    }
+
+    fn ended(&mut self, index: HostIndex, outcome: Outcome, now: Duration) -> Vec<Step> {
+        let host = &mut self.hosts[index];
+        let Turn::Running(attempt) = std::mem::take(&mut host.turn) else {
+            // Said a second time: what is done stays done.
+            return Vec::new();
+        };
+        self.running -= 1;
+        match (attempt.command_at, &outcome) {
+            (Some(at), Outcome::Exited(_) | Outcome::Signalled(_)) => self.stragglers.command_ended(index, at, now),
+            (Some(at), _) => self.stragglers.command_gone(index, at),
+            (None, _) => {}
+        }
+        let outcome = explained(outcome, &attempt, host.last.take().unwrap_or(Outcome::Skipped(self.skip_cause)));
+        if let Some(retry) = self.retry(index, &outcome, now) {
+            return std::iter::once(retry).chain(self.start_more(now)).collect();
+        }
+        let mut steps = vec![self.finish(index, outcome)];
+        if self.phase == Phase::Running {
+            steps.extend(self.judge());
+            steps.extend(if self.rollout.is_wave_over() { self.end_wave(now) } else { self.start_more(now) });
+        }
+        steps
+    }
+
+    /// Puts a host back into the queue if its failure is worth another attempt.
+    fn retry(&mut self, index: HostIndex, outcome: &Outcome, now: Duration) -> Option<Step> {
+        if self.phase != Phase::Running {
+            return None;
+        }
+        let host = &mut self.hosts[index];
+        let pause = host.retries.next(self.rollout.settings().retry, outcome, &mut self.rng)?;
+        self.queue.insert((now + pause, index));
+        host.last = Some(outcome.clone());
+        let reason = outcome.reason().unwrap_or_default();
+        Some(Step::Retry(index, Retry { attempt: host.retries.attempt(), reason, pause }))
+    }
+
+    fn finish(&mut self, index: HostIndex, outcome: Outcome) -> Step {
+        self.hosts[index].turn = Turn::Done(outcome.clone());
+        self.done += 1;
+        if self.hosts[index].tried {
+            self.stragglers.host_ended();
+        }
+        if self.phase == Phase::Running {
+            self.rollout.ended(&outcome);
+        }
+        Step::Finished(index, outcome)
+    }
+
+    /// Ends the run if one of its rules says so, unless nothing would come of it.
+    fn judge(&mut self) -> Vec<Step> {
+        let Some(cause) = self.rollout.broken_rule() else { return Vec::new() };
+        let waiting = self.hosts.len() - self.done - self.running;
+        let stops = self.rollout.settings().at_early_end == AtEarlyEnd::Stop && self.running > 0;
+        if waiting == 0 && !stops {
             return Vec::new();
         }
-        self.running_count -= 1;
-        self.outcomes[index] = Some(outcome.clone());
-        let mut steps = vec![Step::Finished(index, outcome)];
-        steps.extend(self.start_more());
+        let rest = match (stops, self.running) {
+            (_, 0) => "no more are started".to_owned(),
+            (true, running) => format!("stopping what runs on {}; Ctrl-C leaves at once", in_words(running)),
+            (false, running) => format!("no more are started; waiting for {}", in_words(running)),
+        };
+        let mut steps = vec![Step::Notice(format!("{}: {rest}", cause.words()))];
+        steps.extend(stops.then_some(Step::Cancel));
+        steps.extend(self.start_no_more(if stops { Phase::Cancelling } else { Phase::Draining }, cause));
+        steps
+    }
+
+    fn end_wave(&mut self, now: Duration) -> Vec<Step> {
+        match self.rollout.after_wave() {
+            _ if self.phase != Phase::Running => Vec::new(),
+            AfterWave::End => Vec::new(),
+            AfterWave::Next => self.next_wave(now),
+            AfterWave::Ask => {
+                self.gate = Gate::Asking;
+                vec![Step::Ask(self.canary_report())]
+            }
+        }
+    }
+
+    fn next_wave(&mut self, now: Duration) -> Vec<Step> {
+        let delay = self.rollout.settings().delay;
+        if delay.is_zero() {
+            return self.begin_wave(now);
+        }
+        self.gate = Gate::Until(now + delay);
+        Vec::new()
+    }
+
+    fn canary_report(&self) -> CanaryReport {
+        let failed = self.hosts.iter().enumerate().filter_map(|(index, host)| match &host.turn {
+            Turn::Done(outcome) => Some((index, outcome.reason()?)),
+            Turn::Waiting | Turn::Running(_) => None,
+        });
+        CanaryReport { canaries: self.done, failed: failed.collect(), waiting: self.hosts.len() - self.done }
+    }
+
+    fn answered(&mut self, answer: Answer, now: Duration) -> Vec<Step> {
+        match answer {
+            _ if self.phase != Phase::Running || self.gate != Gate::Asking => Vec::new(),
+            Answer::GoOn => self.next_wave(now),
+            Answer::Stop => self.start_no_more(Phase::Draining, SkipCause::CanaryRefused),
+        }
+    }
+
+    fn woken(&mut self, now: Duration) -> Vec<Step> {
+        let mut steps = Vec::new();
+        while let Some((index, cause)) = self.stragglers.next_late(now).filter(|_| self.is_running()) {
+            if let Turn::Running(attempt) = &mut self.hosts[index].turn {
+                attempt.stopped_for = Some(cause);
+                steps.push(Step::Stop(index));
+            }
+        }
+        let is_due = matches!(self.gate, Gate::Until(at) if at <= now);
+        steps.extend(if is_due && self.phase == Phase::Running { self.begin_wave(now) } else { self.start_more(now) });
         steps
     }
 
     fn cancel(&mut self) -> Vec<Step> {
-        self.phase = Phase::Cancelling;
         let mut steps = vec![Step::Cancel];
-        steps.extend((self.next..self.outcomes.len()).map(|index| Step::Finished(index, Outcome::Skipped)));
+        steps.extend(self.start_no_more(Phase::Cancelling, SkipCause::Interrupted));
         steps
+    }
+
+    /// Gives every host that waits its outcome: that of its last attempt, if it had one.
+    fn start_no_more(&mut self, phase: Phase, cause: SkipCause) -> Vec<Step> {
+        self.phase = phase;
+        self.skip_cause = cause;
+        self.queue.clear();
+        let waiting: Vec<_> =
+            (0..self.hosts.len()).filter(|index| matches!(self.hosts[*index].turn, Turn::Waiting)).collect();
+        let skip = |index: HostIndex| {
+            let outcome = self.hosts[index].last.take().unwrap_or(Outcome::Skipped(cause));
+            self.finish(index, outcome)
+        };
+        waiting.into_iter().map(skip).collect()
     }
 
     fn abort(&mut self) -> Vec<Step> {
@@ -148,90 +348,35 @@ impl RunState {
             output: LastOutput::Cut,
         };
         let mut steps = vec![Step::Abort];
-        for index in 0..self.outcomes.len() {
-            if std::mem::take(&mut self.running[index]) {
-                let outcome = if self.commanded[index] { left_at_once.clone() } else { Outcome::Skipped };
-                self.outcomes[index] = Some(outcome.clone());
-                steps.push(Step::Finished(index, outcome));
-            }
+        for index in 0..self.hosts.len() {
+            let host = &mut self.hosts[index];
+            let Turn::Running(attempt) = &host.turn else { continue };
+            let outcome = match attempt.command_at {
+                Some(_) => left_at_once.clone(),
+                None => host.last.take().unwrap_or(Outcome::Skipped(self.skip_cause)),
+            };
+            steps.push(self.finish(index, outcome));
         }
-        self.running_count = 0;
+        self.running = 0;
         steps
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn starts(steps: &[Step]) -> Vec<HostIndex> {
-        steps.iter().filter_map(|step| if let Step::Start(index) = step { Some(*index) } else { None }).collect()
-    }
-
-    #[test]
-    fn a_free_place_is_taken_by_the_next_host() {
-        let mut state = RunState::new(4, 2);
-        assert_eq!(starts(&state.step(Input::Begin)), [0, 1]);
-        assert_eq!(starts(&state.step(Input::Ended(1, Outcome::Exited(0)))), [2]);
-        assert_eq!(starts(&state.step(Input::Ended(0, Outcome::Exited(0)))), [3]);
-        assert!(!state.is_over());
-        state.step(Input::Ended(2, Outcome::Exited(0)));
-        state.step(Input::Ended(3, Outcome::Exited(1)));
-        assert!(state.is_over());
-        assert_eq!(state.completion(), Completion::Complete);
-        assert_eq!(state.into_report().outcomes()[3], Outcome::Exited(1));
-    }
-
-    #[test]
-    fn the_first_signal_starts_no_more_and_waits_for_the_running() {
-        let mut state = RunState::new(3, 1);
-        state.step(Input::Begin);
-        let steps = state.step(Input::Signal(Signal::Interrupt));
-        assert_eq!(steps[0], Step::Cancel);
-        assert_eq!(steps[1..], [Step::Finished(1, Outcome::Skipped), Step::Finished(2, Outcome::Skipped)]);
-        assert!(!state.is_over());
-        assert_eq!(starts(&state.step(Input::Ended(0, Outcome::Exited(0)))), [0; 0]);
-        assert!(state.is_over());
-        assert_eq!(state.completion(), Completion::Interrupted);
-    }
-
-    #[test]
-    fn the_second_signal_leaves_at_once_and_says_what_may_still_run() {
-        let mut state = RunState::new(3, 3);
-        state.step(Input::Begin);
-        state.step(Input::Ended(0, Outcome::Exited(0)));
-        state.command_started(1);
-        state.step(Input::Signal(Signal::Terminate));
-        let steps = state.step(Input::Signal(Signal::Interrupt));
-        assert_eq!(steps[0], Step::Abort);
-        assert!(matches!(steps[1..], [Step::Finished(1, _), Step::Finished(2, Outcome::Skipped)]), "{steps:?}");
-        assert!(state.is_over());
-        let report = state.into_report();
-        assert_eq!(report.outcomes()[0], Outcome::Exited(0));
-        assert!(matches!(report.outcomes()[1], Outcome::Stopped { stop: Stop::Unconfirmed(_), .. }));
-        assert_eq!(report.outcomes()[2], Outcome::Skipped);
-    }
-
-    proptest! {
-        #[test]
-        fn every_host_ends_once_and_the_limit_holds(hosts in 0usize..40, limit in 0usize..9, picks in proptest::collection::vec(any::<u8>(), 200)) {
-            let mut state = RunState::new(hosts, limit);
-            let mut running = starts(&state.step(Input::Begin));
-            let mut ended = 0;
-            for pick in picks {
-                prop_assert!(running.len() <= limit.max(1));
-                if running.is_empty() {
-                    break;
-                }
-                let index = running.swap_remove(usize::from(pick) % running.len());
-                let steps = state.step(Input::Ended(index, Outcome::Exited(0)));
-                ended += steps.iter().filter(|step| matches!(step, Step::Finished(..))).count();
-                running.extend(starts(&steps));
-            }
-            prop_assert_eq!(ended, hosts);
-            prop_assert!(state.is_over());
+/// What a task says knows nothing of why it was stopped, nor what is said of a host whose command was not sent: how
+/// its attempt before ended, or why it had no turn.
+fn explained(outcome: Outcome, attempt: &Attempt, not_sent: Outcome) -> Outcome {
+    match (outcome, attempt.stopped_for) {
+        (Outcome::Stopped { cause: StopCause::Cancelled, stop, output }, Some(cause)) => {
+            Outcome::Stopped { cause, stop, output }
         }
+        (Outcome::Skipped(_), _) => not_sent,
+        (outcome, _) => outcome,
     }
 }
+
+fn in_words(hosts: usize) -> String {
+    if hosts == 1 { "1 host".to_owned() } else { format!("{hosts} hosts") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,11 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::event::Stream;
-use crate::outcome::{LastOutput, Stop, StopCause};
+use crate::event::{Stream, Wave};
+use crate::outcome::{LastOutput, SkipCause, Stage, Stop, StopCause};
+use crate::settings::Share;
+
+const SKIPPED: Outcome = Outcome::Skipped(SkipCause::Interrupted);
 
 /// What a renderer was shown, readable from outside.
 #[derive(Clone, Default)]
@@ -27,9 +30,14 @@ impl Shown {
     }
 }
 
+/// How many events were shown before a wave, and its hosts.
+type ShownWave = (usize, std::ops::Range<HostIndex>);
+
 /// A renderer that remembers what it is shown, and then does as it is told.
 struct Recorder {
     shown: Shown,
+    waves: Arc<Mutex<Vec<ShownWave>>>,
+    ticks: Arc<AtomicUsize>,
     answer: fn(&Event) -> Result<(), RenderError>,
     rooms_made: Arc<AtomicUsize>,
 }
@@ -49,7 +57,14 @@ impl Renderer for Recorder {
         Ok(())
     }
 
+    fn wave(&mut self, wave: &Wave, _: Duration) -> Result<(), RenderError> {
+        let before = self.shown.0.lock().unwrap().len();
+        self.waves.lock().unwrap().push((before, wave.hosts.clone()));
+        Ok(())
+    }
+
     fn tick(&mut self, _: Duration) -> Result<(), RenderError> {
+        self.ticks.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
@@ -75,19 +90,38 @@ where
     }
 }
 
+/// Answers questions as it is told to.
+struct Answers(Answer);
+
+impl Confirm for Answers {
+    fn go_on(&self, _: &CanaryReport) -> Answer {
+        self.0
+    }
+
+    fn withdraw(&self) {}
+}
+
 fn fanout(hosts: usize, limit: usize) -> (Fanout, Floor) {
-    let floor = Floor::default();
-    (Fanout { hosts, limit, exit_rule: ExitRule::WorstClass, floor: floor.clone() }, floor)
+    let (floor, witness) = (Floor::default(), Arc::new(Nobody));
+    let rollout = RolloutSettings::default();
+    let confirm = Arc::new(Answers(Answer::Stop));
+    let floors = floor.clone();
+    (Fanout { hosts, limit, exit_rule: ExitRule::WorstClass, rollout, seed: 1, confirm, floor, witness }, floors)
 }
 
 fn recorder() -> (Box<Recorder>, Shown) {
     let shown = Shown::default();
-    (Box::new(Recorder { shown: shown.clone(), answer: |_| Ok(()), rooms_made: Arc::default() }), shown)
+    (recorder_for(shown.clone(), |_| Ok(())), shown)
 }
 
 /// A renderer that answers every event in this way.
 fn recorder_that(answer: fn(&Event) -> Result<(), RenderError>) -> Box<Recorder> {
-    Box::new(Recorder { shown: Shown::default(), answer, rooms_made: Arc::default() })
+    recorder_for(Shown::default(), answer)
+}
+
+fn recorder_for(shown: Shown, answer: fn(&Event) -> Result<(), RenderError>) -> Box<Recorder> {
+    let (waves, ticks, rooms_made) = (Arc::default(), Arc::default(), Arc::default());
+    Box::new(Recorder { shown, waves, ticks, answer, rooms_made })
 }
 
 fn panics_at_output(event: &Event) -> Result<(), RenderError> {
@@ -106,6 +140,11 @@ fn stuck() -> Box<Recorder> {
 
 fn stopped() -> Outcome {
     Outcome::Stopped { cause: StopCause::Cancelled, stop: Stop::Confirmed, output: LastOutput::Complete }
+}
+
+/// A run over this many hosts, all at once, that goes on as `rollout` says; asked, it is answered with "go on".
+fn rollout(hosts: usize, rollout: RolloutSettings) -> Fanout {
+    Fanout { rollout, confirm: Arc::new(Answers(Answer::GoOn)), ..fanout(hosts, hosts).0 }
 }
 
 #[tokio::test]
@@ -176,7 +215,7 @@ async fn the_first_signal_cancels_the_running_and_skips_the_rest() {
     sender.send(Signal::Interrupt).await.unwrap();
     let finished = run.await.unwrap();
     assert_eq!(finished.completion, Completion::Interrupted);
-    assert_eq!(finished.report.outcomes(), [stopped(), Outcome::Skipped, Outcome::Skipped]);
+    assert_eq!(finished.report.outcomes(), [stopped(), SKIPPED, SKIPPED]);
     assert_eq!(finished.status, ExitStatus::Killed);
     assert_eq!(shown.finished().len(), 3);
 }
@@ -203,7 +242,7 @@ async fn the_second_signal_leaves_tasks_that_do_not_end() {
     let finished = run.await.unwrap();
     assert_eq!(finished.completion, Completion::Abandoned);
     assert!(matches!(finished.report.outcomes()[0], Outcome::Stopped { stop: Stop::Unconfirmed(_), .. }));
-    assert_eq!(finished.report.outcomes()[1], Outcome::Skipped);
+    assert_eq!(finished.report.outcomes()[1], SKIPPED);
 }
 
 #[tokio::test]
@@ -351,7 +390,7 @@ async fn a_task_that_panics_is_our_failure_on_that_host_only() {
 async fn a_signal_ends_the_run_although_a_question_is_open() {
     let task = Scripted(|host: HostContext| async move {
         host.cancel().cancelled().await;
-        Outcome::Skipped
+        SKIPPED
     });
     let (sender, signals) = Signals::scripted();
     let (renderer, _) = recorder();
@@ -382,6 +421,177 @@ async fn output_waits_while_a_question_is_on_the_terminal() {
     assert!(shown.0.lock().unwrap().iter().all(|shown| shown.event == Event::Started));
     floor.give_back();
     assert_eq!(run.await.unwrap().status, ExitStatus::Success);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waves_are_told_before_their_hosts_and_kept_apart_by_the_delay() {
+    let begun = Arc::new(Mutex::new(Vec::new()));
+    let (times, start) = (Arc::clone(&begun), Instant::now());
+    let task = Scripted(move |host: HostContext| {
+        times.lock().unwrap().push((host.index(), start.elapsed().as_secs()));
+        async move {
+            tokio::time::sleep(Duration::from_secs(1 + host.index() as u64)).await;
+            Outcome::Exited(0)
+        }
+    });
+    let batch = Some(Share::Count(2));
+    let delay = Duration::from_secs(10);
+    let fanout = rollout(5, RolloutSettings { batch, delay, ..RolloutSettings::default() });
+    let (renderer, shown) = recorder();
+    let waves = Arc::clone(&renderer.waves);
+    fanout.run(task, renderer, Signals::scripted().1).await;
+    assert_eq!(*begun.lock().unwrap(), [(0, 0), (1, 0), (2, 12), (3, 12), (4, 26)]);
+    assert_eq!(*waves.lock().unwrap(), [(0, 0..2), (4, 2..4), (8, 4..5)], "events before it, hosts");
+    assert_eq!(shown.finished().len(), 5);
+}
+
+#[tokio::test]
+async fn the_canaries_are_shown_before_the_question_and_the_rest_waits_for_the_answer() {
+    for answer in [Answer::GoOn, Answer::Stop] {
+        let (renderer, shown) = recorder();
+        let canary = Some(Canary { hosts: 2.try_into().unwrap(), consent: Consent::Asked });
+        let fanout = rollout(5, RolloutSettings { canary, ..RolloutSettings::default() });
+        let confirm = Arc::new(Witness { shown: shown.clone(), answer, finished: Mutex::default() });
+        let fanout = Fanout { confirm: Arc::clone(&confirm) as Arc<dyn Confirm>, ..fanout };
+        let finished = fanout.run(Scripted(|_| async { Outcome::Exited(0) }), renderer, Signals::scripted().1).await;
+        assert_eq!(*confirm.finished.lock().unwrap(), [2], "at the only question");
+        let refused = Outcome::Skipped(SkipCause::CanaryRefused);
+        let rest = if answer == Answer::GoOn { Outcome::Exited(0) } else { refused };
+        assert_eq!(finished.report.outcomes()[2..], [rest.clone(), rest.clone(), rest]);
+    }
+}
+
+/// Remembers how many hosts were shown to have ended at each question.
+struct Witness {
+    shown: Shown,
+    answer: Answer,
+    finished: Mutex<Vec<usize>>,
+}
+
+impl Confirm for Witness {
+    fn go_on(&self, _: &CanaryReport) -> Answer {
+        self.finished.lock().unwrap().push(self.shown.finished().len());
+        self.answer
+    }
+
+    fn withdraw(&self) {}
+}
+
+/// Is never answered, but can be withdrawn.
+#[derive(Default)]
+struct Unanswered {
+    asked: Notify,
+    withdrawn: (Mutex<bool>, std::sync::Condvar),
+}
+
+impl Confirm for Unanswered {
+    fn go_on(&self, _: &CanaryReport) -> Answer {
+        self.asked.notify_one();
+        let (withdrawn, changed) = &self.withdrawn;
+        // A test that fails must come to its end, too.
+        let limit = Duration::from_secs(20);
+        drop(changed.wait_timeout_while(withdrawn.lock().unwrap(), limit, |withdrawn| !*withdrawn).unwrap());
+        Answer::GoOn
+    }
+
+    fn withdraw(&self) {
+        *self.withdrawn.0.lock().unwrap() = true;
+        self.withdrawn.1.notify_all();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_drawn_behind_the_question_after_the_canaries_and_a_signal_withdraws_it() {
+    let confirm = Arc::new(Unanswered::default());
+    let canary = Some(Canary { hosts: 1.try_into().unwrap(), consent: Consent::Asked });
+    let fanout = rollout(2, RolloutSettings { canary, ..RolloutSettings::default() });
+    let fanout = Fanout { confirm: Arc::clone(&confirm) as Arc<dyn Confirm>, ..fanout };
+    let (sender, signals) = Signals::scripted();
+    let (renderer, _) = recorder();
+    let ticks = Arc::clone(&renderer.ticks);
+    let run = tokio::spawn(fanout.run(Scripted(|_| async { Outcome::Exited(0) }), renderer, signals));
+    confirm.asked.notified().await;
+    let before = ticks.load(Ordering::SeqCst);
+    tokio::time::advance(TICK * 9).await;
+    tokio::task::yield_now().await;
+    sender.send(Signal::Interrupt).await.unwrap();
+    let finished = run.await.unwrap();
+    assert_eq!(finished.report.outcomes(), [Outcome::Exited(0), SKIPPED]);
+    assert!(*confirm.withdrawn.0.lock().unwrap());
+    assert_eq!(ticks.load(Ordering::SeqCst), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_waits_for_its_retry_leaves_its_place_to_others() {
+    let starts = Arc::new(Mutex::new(Vec::new()));
+    let order = Arc::clone(&starts);
+    let task = Scripted(move |host: HostContext| {
+        order.lock().unwrap().push((host.index(), host.attempt()));
+        async move {
+            match host.attempt() {
+                1 if host.index() == 0 => Outcome::Failed(HostError::timeout(Stage::Banner, Duration::from_secs(1))),
+                _ => Outcome::Exited(0),
+            }
+        }
+    });
+    let retry = RetrySettings { connections: 3, commands: 0 };
+    let fanout = rollout(3, RolloutSettings { retry, ..RolloutSettings::default() });
+    let (renderer, shown) = recorder();
+    let finished = Fanout { limit: 1, ..fanout }.run(task, renderer, Signals::scripted().1).await;
+    assert_eq!(*starts.lock().unwrap(), [(0, 1), (1, 1), (2, 1), (0, 2)]);
+    assert_eq!(finished.status, ExitStatus::Success);
+    assert_eq!(finished.report.attempts(0), 2);
+    let events = shown.0.lock().unwrap();
+    let mine: Vec<_> = events.iter().filter(|event| event.index == 0).map(|event| &event.event).collect();
+    assert!(matches!(mine[..], [Event::Started, Event::Retry(_), Event::Finished(_)]), "{mine:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_straggler_is_told_to_stop_and_no_other_host_is() {
+    let task = Scripted(|host: HostContext| async move {
+        // The last host connects slowly, and its command is at work while the one before is stopped.
+        let (connects_millis, takes_millis) =
+            [(0, 1000), (0, 2000), (0, 3000), (0, 1_000_000), (2500, 3500)][host.index()];
+        tokio::time::sleep(Duration::from_millis(connects_millis)).await;
+        host.emit(Event::Stage(Stage::Command)).await;
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(takes_millis)) => Outcome::Exited(0),
+            () = host.cancel().cancelled() => stopped(),
+        }
+    });
+    let straggler_percent = Some(200);
+    let fanout = rollout(5, RolloutSettings { straggler_percent, ..RolloutSettings::default() });
+    let finished = fanout.run(task, recorder().0, Signals::scripted().1).await;
+    let reasons: Vec<_> = finished.report.outcomes().iter().map(Outcome::reason).collect();
+    let late = Some("timed out after 4s (200% of the median 2s), stopped".to_owned());
+    assert_eq!(reasons, [None, None, None, late, None]);
+}
+
+#[tokio::test]
+async fn a_quorum_is_a_success_only_when_every_host_had_its_turn() {
+    let quorum = Some(Share::Percent(50));
+    for (max_fail, status) in [(None, ExitStatus::Success), (Some(Share::Count(0)), ExitStatus::Killed)] {
+        let task = Scripted(|host: HostContext| async move { Outcome::Exited(u32::from(host.index() == 2)) });
+        let fanout = rollout(4, RolloutSettings { quorum, max_fail, ..RolloutSettings::default() });
+        let finished = Fanout { limit: 1, ..fanout }.run(task, recorder().0, Signals::scripted().1).await;
+        assert_eq!(finished.status, status, "{:?}", finished.report);
+    }
+}
+
+#[tokio::test]
+async fn kill_cancels_the_hosts_that_run_when_a_rule_is_broken() {
+    let task = Scripted(|host: HostContext| async move {
+        if host.index() == 1 {
+            return Outcome::Exited(1);
+        }
+        host.cancel().cancelled().await;
+        stopped()
+    });
+    let (max_fail, at_early_end) = (Some(Share::Count(0)), AtEarlyEnd::Stop);
+    let fanout = rollout(3, RolloutSettings { max_fail, at_early_end, ..RolloutSettings::default() });
+    let finished = fanout.run(task, recorder().0, Signals::scripted().1).await;
+    assert_eq!(finished.report.outcomes(), [stopped(), Outcome::Exited(1), stopped()]);
+    assert_eq!(finished.completion, Completion::Interrupted);
 }
 
 #[tokio::test]

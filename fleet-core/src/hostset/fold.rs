@@ -192,6 +192,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::expand;
+    use super::super::number::COMPARISONS;
     use super::*;
 
     fn names(text: &str) -> Vec<&str> {
@@ -239,20 +240,51 @@ mod tests {
         assert_eq!(fold_limited::<&str>(&[], 10), "");
     }
 
-    #[test]
-    fn ten_thousand_irregular_names_fold_without_trouble() {
+    /// `count` names with nothing in common but their shape, or not even that.
+    fn irregular(count: u32) -> Vec<String> {
         let scattered = |i: u32| i.wrapping_mul(2_654_435_761).to_be_bytes();
-        let all: Vec<String> = (0..10_000)
-            .map(|i| {
-                let [a, b, c, d] = scattered(i);
-                format!("ip-{a}-{b}-{c}-{d}")
-            })
-            .collect();
+        let name = |i: u32| match (scattered(i), i % 10) {
+            ([a, b, c, d], 0) => format!("i-0{a:02x}{b:02x}{c:02x}{d:02x}"),
+            ([a, b, c, d], _) => format!("ip-{a}-{b}-{c}-{d}"),
+        };
+        (0..count).map(name).collect()
+    }
+
+    #[test]
+    fn ten_thousand_irregular_names_expand_back() {
+        let all = irregular(10_000);
         let back: BTreeSet<String> = expand(&fold(&all)).unwrap().into_iter().collect();
         assert_eq!(back, all.into_iter().collect());
     }
 
+    #[test]
+    fn twice_the_irregular_names_are_about_twice_the_work() {
+        let work = |count: u32| {
+            let names = irregular(count);
+            let before = COMPARISONS.get();
+            let _ = fold(&names);
+            COMPARISONS.get() - before
+        };
+        let (once, twice) = (work(10_000), work(20_000));
+        assert!(once < 10_000 * 250, "{once} comparisons for 10,000 names");
+        assert!(twice < once * 5 / 2, "{once} comparisons for 10,000 names, {twice} for 20,000");
+    }
+
     proptest! {
+        #[test]
+        fn irregular_names_expand_back(
+            given in proptest::collection::btree_set(
+                "ip(-(0|1|9|10|0?25[0-5])){1,4}|i-0[0-9a-f]{3,20}|(a|b)?[0-9]{0,3}(\\.[0-9]{1,2}){0,3}|[0-9]{17,20}|n[0-9]_[0-9]{1,19}",
+                1..60,
+            ),
+        ) {
+            let given: Vec<String> = given.into_iter().filter(|name| !name.is_empty()).collect();
+            prop_assume!(!given.is_empty());
+            let mut names = expand(&fold(&given)).unwrap();
+            names.sort();
+            prop_assert_eq!(names, given);
+        }
+
         #[test]
         fn what_is_folded_expands_back(
             given in proptest::collection::btree_set(

@@ -53,13 +53,33 @@ impl ExitStatus {
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     outcomes: Vec<Outcome>,
+    /// How many attempts each host took; empty where nobody counted.
+    attempts: Vec<u32>,
 }
 
 impl Report {
     /// A report of `outcomes`, one for each host in the run's order.
     #[must_use]
     pub fn new(outcomes: Vec<Outcome>) -> Self {
-        Self { outcomes }
+        Self { outcomes, attempts: Vec::new() }
+    }
+
+    /// The same report with how many attempts each host took, in the run's order; 0 where it had no turn.
+    #[must_use]
+    pub fn with_attempts(self, attempts: Vec<u32>) -> Self {
+        Self { attempts, ..self }
+    }
+
+    /// How many attempts the host with this place in the run took; 1 unless counted.
+    #[must_use]
+    pub fn attempts(&self, index: usize) -> u32 {
+        self.attempts.get(index).copied().unwrap_or(1)
+    }
+
+    /// How many hosts are fine.
+    #[must_use]
+    pub fn fine(&self) -> usize {
+        self.outcomes.iter().filter(|outcome| outcome.is_success()).count()
     }
 
     /// One outcome for each host, in the run's order.

@@ -71,6 +71,9 @@ impl Outcome {
                 "look for what is left on the host, with ps -ef, before running it again"
             }
             Self::Stopped { cause: StopCause::Timeout(_), .. } => "raise --timeout if the command needs longer",
+            Self::Stopped { cause: StopCause::Straggler { .. }, .. } => {
+                "far behind the others: look at the load of the host, or raise the percentage of --timeout"
+            }
             Self::Stopped { cause: StopCause::Stall(_), .. } => "raise --stall if the command may be silent for longer",
             Self::Stopped { cause: StopCause::Cancelled, .. } => {
                 "what the command did until then stays: check, then run it again"
@@ -79,7 +82,7 @@ impl Outcome {
             Self::Failed(error) => {
                 return Some(error.hint.clone().unwrap_or_else(|| error.class.hint(error.stage).into()));
             }
-            Self::Skipped => "run it again for these hosts",
+            Self::Skipped(_) => "resume with psh --resume",
         };
         Some(hint.to_owned())
     }

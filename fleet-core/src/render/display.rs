@@ -8,14 +8,16 @@ use std::time::Duration;
 use super::blocks::Blocks;
 use super::console::Console;
 use super::files::Files;
+use super::groups::Groups;
 use super::json::Json;
 use super::lines::Lines;
 use super::progress::{Progress, StatusLine};
 use super::sanitize::sanitized;
-use super::settings::{Destination, HostLabel, Layout, ProgressLine, RenderSettings};
+use super::settings::{Destination, Detail, HostLabel, Layout, ProgressLine, RenderSettings};
 use super::summary::{Remarks, Summary};
 use super::{Ending, RenderError, Renderer};
-use crate::event::{Event, HostEvent, HostIndex, Stream};
+use crate::event::{Event, HostEvent, HostIndex, Stream, Wave, WaveKind};
+use crate::hostset;
 use crate::outcome::{Outcome, Report};
 
 /// Makes the renderer of a run over `hosts`, which every [`HostEvent::index`] counts from 0.
@@ -39,16 +41,19 @@ pub fn build(
     let mut console = Console::new(&settings, status, stdout, stderr);
     let body = match settings.layout {
         Layout::Lines(prefix) => Body::Lines(Lines::new(prefix, &hosts, settings.limits, &console)),
-        Layout::Blocks => Body::Blocks(Blocks::new(&hosts, settings.limits)),
-        Layout::Json => Body::Json(Json::begin(&settings.program, &hosts, settings.limits, &mut console)?),
+        Layout::Blocks(order) => Body::Blocks(Blocks::new(order, &hosts, settings.limits)),
+        Layout::Groups(groups) => Body::Groups(Groups::new(groups, &hosts, settings.limits)),
+        Layout::Json => Body::Json(Json::begin(&settings, &hosts, &mut console)?),
         Layout::Quiet => Body::Quiet,
     };
     let finished = vec![false; hosts.len()];
-    Ok(Box::new(Display { program: settings.program, hosts, console, files, progress, body, finished }))
+    let (program, detail) = (settings.program, settings.detail);
+    Ok(Box::new(Display { program, detail, hosts, console, files, progress, body, finished }))
 }
 
 struct Display {
     program: String,
+    detail: Detail,
     hosts: Vec<HostLabel>,
     console: Console,
     files: Files,
@@ -62,6 +67,7 @@ struct Display {
 enum Body {
     Lines(Lines),
     Blocks(Blocks),
+    Groups(Groups),
     Json(Json),
     Quiet,
 }
@@ -85,6 +91,28 @@ impl Renderer for Display {
         let line = format!("{}: {text}\n", self.program);
         self.console.write(Stream::Stderr, line.as_bytes())?;
         self.console.flush()
+    }
+
+    fn wave(&mut self, wave: &Wave, at: Duration) -> Result<(), RenderError> {
+        if let Some(progress) = &mut self.progress {
+            progress.wave(wave);
+        }
+        if let Body::Json(json) = &mut self.body {
+            return json.wave(wave, at, &mut self.console);
+        }
+        if self.detail == Detail::Normal && !self.console.destination(Stream::Stderr).is_terminal() {
+            return Ok(());
+        }
+        let names: Vec<&str> = self.hosts[wave.hosts.clone()].iter().map(|host| host.name.as_str()).collect();
+        let kind = match wave.kind {
+            WaveKind::Canary => " (canary)",
+            WaveKind::Batch => "",
+        };
+        let names = match self.console.destination(Stream::Stderr).columns() {
+            Some(columns) => hostset::fold_limited(&names, columns),
+            None => hostset::fold(&names),
+        };
+        self.notice(&format!("wave {} of {}{kind}: {names}", wave.number, wave.of))
     }
 
     fn make_room(&mut self) -> Result<(), RenderError> {
@@ -123,11 +151,24 @@ impl Display {
                 blocks.event(event, &mut self.console)?;
                 self.note(event)
             }
+            Body::Groups(groups) => {
+                groups.event(event)?;
+                self.note(event)
+            }
         }
     }
 
     fn note(&mut self, event: &HostEvent) -> Result<(), RenderError> {
-        let Event::Note(text) = &event.event else { return Ok(()) };
+        let retry;
+        let text = match &event.event {
+            Event::Note(text) => text,
+            Event::Retry(next) if self.detail == Detail::Verbose => {
+                let pause = super::summary::elapsed(next.pause);
+                retry = format!("{}; attempt {} in {pause}", next.reason, next.attempt);
+                &retry
+            }
+            _ => return Ok(()),
+        };
         let name = &self.hosts[event.index].name;
         for line in sanitized(text).lines() {
             let line = format!("{}: {name}: {line}\n", self.program);
@@ -143,8 +184,11 @@ impl Display {
                 self.end_host(index, outcome, ending)?;
             }
         }
-        if let Body::Json(json) = &mut self.body {
-            json.end(report, ending, &mut self.console)?;
+        match &mut self.body {
+            Body::Json(json) => json.end(report, ending, &mut self.console)?,
+            Body::Blocks(blocks) => blocks.finish(&mut self.console)?,
+            Body::Groups(groups) => groups.show(&mut self.console)?,
+            Body::Lines(_) | Body::Quiet => {}
         }
         self.console.flush()
     }
@@ -152,12 +196,13 @@ impl Display {
     fn end_host(&mut self, index: HostIndex, outcome: &Outcome, ending: &Ending) -> Result<(), RenderError> {
         match &mut self.body {
             Body::Lines(lines) => lines.end(index, &mut self.console),
-            Body::Blocks(blocks) if *outcome != Outcome::Skipped => blocks.end(index, outcome, &mut self.console),
+            Body::Blocks(blocks) => blocks.end(index, outcome, &mut self.console),
+            Body::Groups(groups) => groups.end(index, outcome),
             Body::Json(json) => {
                 let event = Event::Finished(outcome.clone());
                 json.event(&HostEvent { index, at: ending.elapsed, event }, &mut self.console)
             }
-            Body::Blocks(_) | Body::Quiet => Ok(()),
+            Body::Quiet => Ok(()),
         }
     }
 
@@ -191,9 +236,10 @@ impl Display {
 mod tests {
     use std::io;
 
+    use super::super::settings::BlockOrder;
     use super::super::settings::Limits;
     use super::super::testing::{
-        FailingWriter, SharedWriter, TERMINAL, event, finished, finished_ok, labels, output, show, started,
+        FailingWriter, SharedWriter, TERMINAL, event, finished, finished_ok, labels, output, retry, show, started,
     };
     use super::super::{Completion, Prefix};
     use super::*;
@@ -325,5 +371,43 @@ mod tests {
         let shown = show(RenderSettings { limits, ..RenderSettings::new("psh") }, &names, &events);
         assert_eq!(shown.stdout.iter().filter(|byte| **byte == b'x').count(), 50 << 20);
         assert!(shown.stderr.contains("shown in pieces: web[0-49]"), "{}", shown.stderr);
+    }
+
+    #[test]
+    fn further_attempts_are_remarked_on_only_by_those_who_say_more() {
+        for (detail, said) in [(Detail::Normal, 0), (Detail::Verbose, 1)] {
+            let settings = RenderSettings { detail, ..RenderSettings::new("psh") };
+            let shown = show(settings, &["web1"], &[started(0), retry(0, 2), finished_ok(0)]);
+            let remark = "psh: web1: exit code 1; attempt 2 in 1.5s\n";
+            assert_eq!(shown.stderr.matches(remark).count(), said, "{}", shown.stderr);
+        }
+    }
+
+    #[test]
+    fn a_wave_is_told_to_a_person_and_to_those_who_say_more() {
+        let wave = Wave { number: 1, of: 2, kind: WaveKind::Canary, hosts: 0..2 };
+        for (detail, stderr, layout, said) in [
+            (Detail::Normal, TERMINAL, Layout::Blocks(BlockOrder::Ended), "psh: wave 1 of 2 (canary): web[1-2]\n"),
+            (Detail::Normal, Destination::Stream, Layout::Blocks(BlockOrder::Ended), ""),
+            (
+                Detail::Verbose,
+                Destination::Stream,
+                Layout::Blocks(BlockOrder::Ended),
+                "psh: wave 1 of 2 (canary): web[1-2]\n",
+            ),
+            (Detail::Verbose, TERMINAL, Layout::Quiet, ""),
+            (Detail::Verbose, TERMINAL, Layout::Json, ""),
+        ] {
+            let settings = RenderSettings { detail, stderr, layout, ..RenderSettings::new("psh") };
+            let (stdout, screen) = (SharedWriter::default(), SharedWriter::default());
+            let hosts = labels(["web1", "web2", "web3"]);
+            let mut renderer = build(settings, hosts, stdout.boxed(), screen.boxed()).unwrap();
+            renderer.wave(&wave, Duration::from_secs(2)).unwrap();
+            renderer.flush().unwrap();
+            assert_eq!(screen.text(), said, "{detail:?} {layout:?}");
+            let object =
+                r#"{"v":1,"event":"wave","at":2.0,"number":1,"of":2,"kind":"canary","first_index":0,"hosts":2}"#;
+            assert_eq!(stdout.text().contains(object), layout == Layout::Json, "{}", stdout.text());
+        }
     }
 }

@@ -10,12 +10,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
+use super::answers::{Answers, Group};
 use super::assemble::{Assembler, Grouping, Piece};
 use super::console::Console;
-use super::settings::{HostLabel, Limits};
+use super::contents::{Contents, Digest};
+use super::settings::{GroupOrder, HostLabel, RenderSettings};
 use super::summary::counts;
-use super::{Completion, Ending, RenderError};
-use crate::event::{Event, HostEvent, HostIndex, Stream};
+use super::{Ending, RenderError};
+use crate::event::{Event, HostEvent, HostIndex, Stream, Wave, WaveKind};
+use crate::hostset;
 use crate::outcome::{Outcome, Report, Stop};
 use crate::select::SelectedHost;
 
@@ -26,7 +29,11 @@ const VERSION: u32 = 1;
 pub(super) struct Json {
     names: Vec<String>,
     started_at: Vec<Option<Duration>>,
+    /// The number of the attempt that each host is at.
+    attempts: Vec<u32>,
     assembler: Assembler,
+    /// Where equal answers are told of.
+    answers: Option<Answers>,
 }
 
 /// A chosen host as `--list` shows it.
@@ -67,6 +74,25 @@ struct HostLine<'a, T> {
 }
 
 #[derive(Serialize)]
+struct WaveLine {
+    v: u32,
+    event: &'static str,
+    at: f64,
+    number: usize,
+    of: usize,
+    kind: &'static str,
+    first_index: HostIndex,
+    hosts: usize,
+}
+
+#[derive(Serialize)]
+struct RetryFields<'a> {
+    attempt: u32,
+    reason: &'a str,
+    pause_seconds: f64,
+}
+
+#[derive(Serialize)]
 struct Nothing {}
 
 #[derive(Serialize)]
@@ -77,6 +103,8 @@ struct StageFields {
 #[derive(Serialize)]
 struct OutputFields<'a> {
     stream: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,6 +121,8 @@ struct NoteFields<'a> {
 struct FinishedFields<'a> {
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_code: Option<u32>,
@@ -105,9 +135,25 @@ struct FinishedFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     may_still_run: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+}
+
+#[derive(Serialize)]
+struct GroupLine<'a> {
+    v: u32,
+    event: &'static str,
+    at: f64,
+    hosts: Vec<&'a str>,
+    indexes: &'a [HostIndex],
+    folded: String,
+    stdout_sha256: String,
+    stderr_sha256: String,
+    #[serde(flatten)]
+    outcome: FinishedFields<'a>,
 }
 
 #[derive(Serialize)]
@@ -124,23 +170,29 @@ struct SummaryLine {
 impl Json {
     /// Says which hosts the run is over.
     pub(super) fn begin(
-        program: &str,
+        settings: &RenderSettings,
         hosts: &[HostLabel],
-        limits: Limits,
         console: &mut Console,
     ) -> Result<Self, RenderError> {
+        let (program, limits) = (settings.program.as_str(), settings.limits);
+        let answers = settings.json_groups.map(|ignored| Answers::new(hosts, ignored, Contents::of_digests()));
         let names: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
         let hosts = names.iter().map(String::as_str).collect();
         write(console, &RunLine { v: VERSION, event: "run", program, hosts })?;
         Ok(Self {
             started_at: vec![None; names.len()],
+            attempts: vec![1; names.len()],
             assembler: Assembler::new(Grouping::Several, names.len(), limits.line_bytes, limits.held_bytes),
             names,
+            answers,
         })
     }
 
     pub(super) fn event(&mut self, event: &HostEvent, console: &mut Console) -> Result<(), RenderError> {
         let (index, at) = (event.index, event.at);
+        if let Some(answers) = &mut self.answers {
+            answers.event(event)?;
+        }
         match &event.event {
             Event::Started => {
                 self.started_at[index] = Some(at);
@@ -151,23 +203,51 @@ impl Json {
             }
             Event::Note(text) => write_host(console, &self.names, "note", at, index, NoteFields { text }),
             Event::Output { stream, bytes } => {
-                let Self { assembler, names, .. } = self;
-                assembler.push((index, *stream), bytes, &mut |key, piece| output(console, names, at, key, &piece))
+                let Self { assembler, names, attempts, .. } = self;
+                let mut show = |key, piece: Piece<'_>| output(console, names, attempts, at, key, &piece);
+                assembler.push((index, *stream), bytes, &mut show)
+            }
+            Event::Retry(retry) => {
+                self.end_output(index, at, console)?;
+                self.attempts[index] = retry.attempt;
+                let pause_seconds = secs(retry.pause);
+                let fields = RetryFields { attempt: retry.attempt, reason: &retry.reason, pause_seconds };
+                write_host(console, &self.names, "retry", at, index, fields)
             }
             Event::Finished(outcome) => {
-                for stream in [Stream::Stdout, Stream::Stderr] {
-                    let Self { assembler, names, .. } = self;
-                    assembler.end((index, stream), &mut |key, piece| output(console, names, at, key, &piece))?;
-                }
+                self.end_output(index, at, console)?;
                 let mut fields = finished(outcome);
+                fields.attempts = later_attempt(self.attempts[index]);
                 fields.seconds = self.started_at[index].map(|started| secs(at.saturating_sub(started)));
                 write_host(console, &self.names, "finished", at, index, fields)
             }
         }
     }
 
-    /// Says how the run ended: the last object.
+    /// Says that a wave begins.
+    pub(super) fn wave(&mut self, wave: &Wave, at: Duration, console: &mut Console) -> Result<(), RenderError> {
+        let kind = match wave.kind {
+            WaveKind::Canary => "canary",
+            WaveKind::Batch => "batch",
+        };
+        let (number, of, first_index, hosts) = (wave.number, wave.of, wave.hosts.start, wave.hosts.len());
+        write(console, &WaveLine { v: VERSION, event: "wave", at: secs(at), number, of, kind, first_index, hosts })
+    }
+
+    /// Shows the unfinished lines of a host.
+    fn end_output(&mut self, index: HostIndex, at: Duration, console: &mut Console) -> Result<(), RenderError> {
+        let Self { assembler, names, attempts, .. } = self;
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let mut show = |key, piece: Piece<'_>| output(console, names, attempts, at, key, &piece);
+            assembler.end((index, stream), &mut show)?;
+        }
+        Ok(())
+    }
+
+    /// Says which hosts gave equal answers, where that was asked for, and how the run ended: the last object.
     pub(super) fn end(&self, report: &Report, ending: &Ending, console: &mut Console) -> Result<(), RenderError> {
+        let groups = self.answers.iter().flat_map(|answers| answers.groups(GroupOrder::Size));
+        groups.into_iter().try_for_each(|group| self.group(&group, ending, console))?;
         let summary = SummaryLine {
             v: VERSION,
             event: "summary",
@@ -175,14 +255,30 @@ impl Json {
             hosts: self.names.len(),
             counts: counts(report).into_iter().collect(),
             exit_status: ending.status.code(),
-            completion: match ending.completion {
-                Completion::Complete => "complete",
-                Completion::Interrupted => "interrupted",
-                Completion::Abandoned => "abandoned",
-            },
+            completion: ending.completion.name(),
         };
         write(console, &summary)
     }
+
+    fn group(&self, group: &Group, ending: &Ending, console: &mut Console) -> Result<(), RenderError> {
+        let hosts: Vec<&str> = group.hosts.iter().map(|index| self.names[*index].as_str()).collect();
+        let line = GroupLine {
+            v: VERSION,
+            event: "group",
+            at: secs(ending.elapsed),
+            folded: hostset::fold(&hosts),
+            hosts,
+            indexes: &group.hosts,
+            stdout_sha256: hexadecimal(&group.stdout),
+            stderr_sha256: hexadecimal(&group.stderr),
+            outcome: finished(&group.outcome),
+        };
+        write(console, &line)
+    }
+}
+
+fn hexadecimal(digest: &Digest) -> String {
+    digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// The chosen hosts, one object a line: `--list --json`.
@@ -207,6 +303,7 @@ pub fn listed(hosts: &[SelectedHost]) -> Vec<u8> {
 fn output(
     console: &mut Console,
     names: &[String],
+    attempts: &[u32],
     at: Duration,
     (index, stream): (HostIndex, Stream),
     piece: &Piece<'_>,
@@ -217,14 +314,17 @@ fn output(
     };
     let text = std::str::from_utf8(&bytes).ok();
     let fields = OutputFields {
-        stream: match stream {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
-        },
+        stream: stream.name(),
+        attempt: later_attempt(attempts[index]),
         text,
         base64: text.is_none().then(|| STANDARD.encode(&bytes)),
     };
     write_host(console, names, "output", at, index, fields)
+}
+
+/// The number of an attempt where it says anything: the first goes without saying.
+fn later_attempt(attempt: u32) -> Option<u32> {
+    Some(attempt).filter(|attempt| *attempt > 1)
 }
 
 fn finished(outcome: &Outcome) -> FinishedFields<'_> {
@@ -242,7 +342,8 @@ fn finished(outcome: &Outcome) -> FinishedFields<'_> {
             fields.stage = Some(error.stage.name());
             fields.class = Some(error.class.name());
         }
-        Outcome::Running | Outcome::Skipped => {}
+        Outcome::Running => {}
+        Outcome::Skipped(cause) => fields.cause = Some(cause.name()),
     }
     fields
 }
@@ -279,8 +380,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use super::super::settings::{Layout, RenderSettings};
-    use super::super::testing::{event, finished_ok, outcome_refused, output, show, started};
+    use super::super::settings::{Ignored, Layout, RenderSettings, Varying};
+    use super::super::testing::{event, finished_ok, outcome_refused, output, retry, show, started};
     use super::*;
     use crate::host::Host;
     use crate::outcome::Stage;
@@ -311,7 +412,7 @@ mod tests {
         {"v":1,"event":"output","at":3.0,"host":"web1","index":0,"stream":"stdout","text":"hal"}
         {"v":1,"event":"finished","at":3.0,"host":"web1","index":0,"outcome":"failed","seconds":3.0,"exit_code":2,"reason":"exit code 2","hint":"the command itself failed: its output says why"}
         {"v":1,"event":"finished","at":3.0,"host":"web2","index":1,"outcome":"unreachable","stage":"connect","class":"refused","reason":"connect: connection refused","hint":"check that sshd runs there and listens on this port"}
-        {"v":1,"event":"finished","at":1.234,"host":"web3","index":2,"outcome":"skipped","reason":"not started","hint":"run it again for these hosts"}
+        {"v":1,"event":"finished","at":1.234,"host":"web3","index":2,"outcome":"skipped","cause":"interrupted","reason":"not started: the run was interrupted","hint":"resume with psh --resume"}
         {"v":1,"event":"summary","at":1.234,"hosts":3,"counts":{"failed":1,"skipped":1,"unreachable":1},"exit_status":3,"completion":"complete"}
         "#);
         assert!(shown.stderr.contains("web1 (1): exit code 2"), "{}", shown.stderr);
@@ -355,9 +456,29 @@ mod tests {
             event(1, 3, Event::Finished(Outcome::Signalled("TERM".into()))),
             event(2, 3, Event::Finished(Outcome::Exited(1))),
         ];
-        for line in show(settings(), &["a", "b", "c"], &events).stdout().lines() {
+        let settings = RenderSettings { json_groups: Some(Ignored::NOTHING), ..settings() };
+        for line in show(settings, &["a", "b", "c"], &events).stdout().lines() {
             assert_documented(line);
         }
+    }
+
+    #[test]
+    fn equal_answers_are_told_of_before_the_summary() {
+        let events = [
+            output(2, Stream::Stdout, b"on web3\n"),
+            finished_ok(2),
+            output(0, Stream::Stdout, b"on web1\n"),
+            finished_ok(0),
+            event(1, 3, Event::Finished(Outcome::Exited(2))),
+        ];
+        let settings = RenderSettings { json_groups: Some([Varying::Host].into_iter().collect()), ..settings() };
+        let shown = show(settings, &["web1", "web2", "web3", "never"], &events);
+        let groups: Vec<&str> = shown.stdout().lines().filter(|line| line.contains("\"group\"")).collect();
+        insta::assert_snapshot!(groups.join("\n"), @r#"
+        {"v":1,"event":"group","at":1.234,"hosts":["web1","web3"],"indexes":[0,2],"folded":"web[1,3]","stdout_sha256":"3c50660a8551a39b76d521f1a68cf8c2f9af3adb0b12d3b4c22b229300e5fba8","stderr_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","outcome":"ok","exit_code":0}
+        {"v":1,"event":"group","at":1.234,"hosts":["web2"],"indexes":[1],"folded":"web2","stdout_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","stderr_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","outcome":"failed","exit_code":2,"reason":"exit code 2","hint":"the command itself failed: its output says why"}
+        "#);
+        assert!(shown.stdout().contains("on web1") && shown.stdout().lines().last().unwrap().contains("summary"));
     }
 
     fn assert_documented(line: &str) {
@@ -399,5 +520,25 @@ mod tests {
                 prop_assert_eq!(&carried[..], bytes);
             }
         }
+    }
+
+    #[test]
+    fn the_objects_of_a_further_attempt_say_so() {
+        let events = [
+            started(0),
+            output(0, Stream::Stdout, b"half"),
+            retry(0, 2),
+            output(0, Stream::Stdout, b"whole\n"),
+            finished_ok(0),
+        ];
+        insta::assert_snapshot!(show(settings(), &["web1"], &events).stdout(), @r#"
+        {"v":1,"event":"run","program":"psh","hosts":["web1"]}
+        {"v":1,"event":"started","at":0.0,"host":"web1","index":0}
+        {"v":1,"event":"output","at":1.0,"host":"web1","index":0,"stream":"stdout","text":"half"}
+        {"v":1,"event":"retry","at":1.0,"host":"web1","index":0,"attempt":2,"reason":"exit code 1","pause_seconds":1.5}
+        {"v":1,"event":"output","at":1.0,"host":"web1","index":0,"stream":"stdout","attempt":2,"text":"whole\n"}
+        {"v":1,"event":"finished","at":2.0,"host":"web1","index":0,"outcome":"ok","attempts":2,"seconds":2.0,"exit_code":0}
+        {"v":1,"event":"summary","at":1.234,"hosts":1,"counts":{"ok":1},"exit_status":0,"completion":"complete"}
+        "#);
     }
 }

@@ -17,6 +17,9 @@ pub(super) struct Lines {
     assembler: Assembler,
     /// What a line of each host starts with, on standard output and on standard error. Empty without prefixes.
     prefixes: Vec<[String; 2]>,
+    names: Vec<String>,
+    /// The hosts that sent something.
+    spoke: Vec<bool>,
     newlines: Newlines,
     /// The hosts with lines that were shown in pieces.
     cut: Vec<bool>,
@@ -40,6 +43,8 @@ impl Lines {
                 Prefix::Name => prefixes(hosts, console),
                 Prefix::None => Vec::new(),
             },
+            names: hosts.iter().map(|host| host.name.clone()).collect(),
+            spoke: vec![false; hosts.len()],
             newlines,
             cut: vec![false; hosts.len()],
         }
@@ -49,14 +54,30 @@ impl Lines {
         match &event.event {
             Event::Output { stream, bytes } => self.output((event.index, *stream), bytes, console),
             Event::Finished(_) => self.end(event.index, console),
+            Event::Retry(retry) => {
+                self.end(event.index, console)?;
+                self.name_attempt(event.index, retry.attempt, console);
+                Ok(())
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// What a host sends twice is told apart by its prefix.
+    fn name_attempt(&mut self, index: HostIndex, attempt: u32, console: &Console) {
+        if self.spoke[index]
+            && let Some(prefixes) = self.prefixes.get_mut(index)
+        {
+            let name = &self.names[index];
+            let shown = format!("{name} (attempt {attempt})");
+            *prefixes = [Stream::Stdout, Stream::Stderr].map(|stream| prefix(name, &shown, 0, stream, console));
         }
     }
 
     /// Shows the unfinished lines of a host.
     pub(super) fn end(&mut self, index: HostIndex, console: &mut Console) -> Result<(), RenderError> {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let Self { assembler, prefixes, newlines, cut } = self;
+            let Self { assembler, prefixes, newlines, cut, .. } = self;
             let mut show = |key, piece: Piece<'_>| show(prefixes, *newlines, cut, console, key, &piece);
             assembler.end((index, stream), &mut show)?;
         }
@@ -72,7 +93,8 @@ impl Lines {
         if self.newlines == Newlines::AsSent && !console.destination(key.1).is_terminal() {
             return console.write(key.1, bytes);
         }
-        let Self { assembler, prefixes, newlines, cut } = self;
+        self.spoke[key.0] = true;
+        let Self { assembler, prefixes, newlines, cut, .. } = self;
         let mut show = |key, piece: Piece<'_>| show(prefixes, *newlines, cut, console, key, &piece);
         assembler.push(key, bytes, &mut show)
     }
@@ -100,20 +122,23 @@ fn show(
 fn prefixes(hosts: &[HostLabel], console: &Console) -> Vec<[String; 2]> {
     let chars = |host: &HostLabel| host.name.chars().count();
     let width = hosts.iter().map(chars).filter(|chars| *chars <= MAX_ALIGNED_CHARS).max().unwrap_or(0);
-    let prefix = |host: &HostLabel, stream: Stream| {
-        let paint = console.paint(stream);
-        let padding = match console.destination(stream).is_terminal() {
-            true => " ".repeat(width.saturating_sub(chars(host))),
-            false => String::new(),
-        };
-        let colon = if stream == Stream::Stderr { paint.text(Style::RED, ":") } else { ":".to_owned() };
-        let name = match paint {
-            Paint::On => paint.text(host_style(&host.name), &host.name),
-            Paint::Off => host.name.clone(),
-        };
-        format!("{name}{colon}{padding} ")
-    };
+    let prefix = |host: &HostLabel, stream| prefix(&host.name, &host.name, width, stream, console);
     hosts.iter().map(|host| [prefix(host, Stream::Stdout), prefix(host, Stream::Stderr)]).collect()
+}
+
+/// What a line of the host `name` starts with: its name as `shown`, in the host's colour.
+fn prefix(name: &str, shown: &str, width: usize, stream: Stream, console: &Console) -> String {
+    let paint = console.paint(stream);
+    let padding = match console.destination(stream).is_terminal() {
+        true => " ".repeat(width.saturating_sub(shown.chars().count())),
+        false => String::new(),
+    };
+    let colon = if stream == Stream::Stderr { paint.text(Style::RED, ":") } else { ":".to_owned() };
+    let shown = match paint {
+        Paint::On => paint.text(host_style(name), shown),
+        Paint::Off => shown.to_owned(),
+    };
+    format!("{shown}{colon}{padding} ")
 }
 
 #[cfg(test)]
@@ -121,7 +146,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::settings::{Color, Layout, RenderSettings};
-    use super::super::testing::{Shown, TERMINAL, finished_ok, output, show, started};
+    use super::super::testing::{Shown, TERMINAL, finished_ok, output, retry, show, started};
     use super::*;
 
     const BOTH: [&str; 2] = ["web1", "database1"];
@@ -260,5 +285,20 @@ mod tests {
             }
             prop_assert_eq!(whole, expected);
         }
+    }
+
+    #[test]
+    fn a_further_attempt_is_named_where_an_earlier_one_was_heard() {
+        let events = [
+            output(0, Stream::Stdout, b"half"),
+            retry(0, 2),
+            retry(1, 2),
+            output(0, Stream::Stdout, b"again\n"),
+            output(1, Stream::Stdout, b"at last\n"),
+            finished_ok(0),
+            finished_ok(1),
+        ];
+        let shown = show(settings(Prefix::Name), &BOTH, &events);
+        assert_eq!(shown.stdout(), "web1: half\nweb1 (attempt 2): again\ndatabase1: at last\n");
     }
 }

@@ -3,13 +3,18 @@
 //! Renderers run on a thread of their own, so they may block on a slow terminal. They have no clock: every event says
 //! when it happened. Must not know SSH, nor how the work is scheduled.
 
+mod answers;
 mod assemble;
 mod blocks;
 mod console;
+mod contents;
+mod difference;
 mod display;
 mod files;
+mod groups;
 mod json;
 mod lines;
+mod normalize;
 mod paint;
 mod progress;
 mod sanitize;
@@ -24,12 +29,17 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::event::HostEvent;
+use crate::event::{HostEvent, Wave};
 use crate::outcome::{ExitStatus, Report};
 
 pub use display::build;
+pub use files::file_names;
 pub use json::listed;
-pub use settings::{Color, Destination, HostLabel, Layout, Limits, Prefix, ProgressLine, RenderSettings};
+pub use sanitize::{copy_sanitized, sanitized_line};
+pub use settings::{
+    BlockOrder, Color, Destination, Detail, GroupOrder, GroupSettings, HostLabel, Ignored, Layout, Limits, Majority,
+    Others, OutputFolders, Prefix, ProgressLine, RenderSettings, Varying,
+};
 pub use terminal::{destination, progress_line, stderr_columns};
 
 /// Shows what happens, in the order in which it is told.
@@ -47,6 +57,12 @@ pub trait Renderer: Send {
     /// # Errors
     /// When standard error cannot be written.
     fn notice(&mut self, text: &str) -> Result<(), RenderError>;
+
+    /// Says that a wave begins, `at` this time since the start of the run.
+    ///
+    /// # Errors
+    /// When standard output or standard error cannot be written.
+    fn wave(&mut self, wave: &Wave, at: Duration) -> Result<(), RenderError>;
 
     /// Writes out what is held back and takes the progress line away until the next call: another writes there now.
     ///
@@ -93,6 +109,18 @@ pub enum Completion {
     Interrupted,
     /// It was left at once, without waiting for the commands that were running.
     Abandoned,
+}
+
+impl Completion {
+    /// The name in `--json` and in records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Interrupted => "interrupted",
+            Self::Abandoned => "abandoned",
+        }
+    }
 }
 
 /// Why something could not be shown.

@@ -14,6 +14,7 @@ impl Style {
     pub(super) const RED: Self = Self(31);
     pub(super) const GREEN: Self = Self(32);
     pub(super) const YELLOW: Self = Self(33);
+    pub(super) const CYAN: Self = Self(36);
 }
 
 /// The colours of host names: readable on dark and light backgrounds, and none that means failure.
@@ -38,9 +39,22 @@ impl Paint {
 
     /// `text` in `style`, where colours are on.
     pub(super) fn text(self, style: Style, text: &str) -> String {
+        format!("{}{text}{}", self.start(style), self.end())
+    }
+
+    /// What comes before text in `style`.
+    pub(super) fn start(self, style: Style) -> String {
         match self {
-            Self::On => format!("\x1b[{}m{text}\x1b[0m", style.0),
-            Self::Off => text.to_owned(),
+            Self::On => format!("\x1b[{}m", style.0),
+            Self::Off => String::new(),
+        }
+    }
+
+    /// What comes behind it.
+    pub(super) fn end(self) -> &'static str {
+        match self {
+            Self::On => "\x1b[0m",
+            Self::Off => "",
         }
     }
 }

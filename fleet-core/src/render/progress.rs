@@ -10,7 +10,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::settings::HostLabel;
-use crate::event::{Event, HostEvent, HostIndex};
+use crate::event::{Event, HostEvent, HostIndex, Wave};
 use crate::outcome::Stage;
 
 /// From what age a running host is named as slow.
@@ -28,6 +28,8 @@ pub(super) struct Progress {
     running: BTreeSet<(Duration, HostIndex)>,
     done: usize,
     failed: usize,
+    /// What the line starts with: the wave, where there are several.
+    wave: String,
 }
 
 impl Progress {
@@ -39,6 +41,7 @@ impl Progress {
             running: BTreeSet::new(),
             done: 0,
             failed: 0,
+            wave: String::new(),
         }
     }
 
@@ -49,7 +52,17 @@ impl Progress {
                 self.started_at[index] = event.at;
                 self.running.insert((event.at, index));
             }
-            Event::Stage(stage) => self.stages[index] = *stage,
+            Event::Stage(stage) => {
+                self.stages[index] = *stage;
+                // After a retry it runs again from its first stage on.
+                if !self.running.contains(&(self.started_at[index], index)) {
+                    self.started_at[index] = event.at;
+                    self.running.insert((event.at, index));
+                }
+            }
+            Event::Retry(_) => {
+                self.running.remove(&(self.started_at[index], index));
+            }
             Event::Finished(outcome) => {
                 self.running.remove(&(self.started_at[index], index));
                 self.done += 1;
@@ -59,9 +72,14 @@ impl Progress {
         }
     }
 
+    /// A wave begins.
+    pub(super) fn wave(&mut self, wave: &Wave) {
+        self.wave = format!("wave {} of {}: ", wave.number, wave.of);
+    }
+
     /// The text of the line at `now`.
     pub(super) fn text(&self, now: Duration) -> String {
-        let mut text = format!("{}/{} done, {} running", self.done, self.names.len(), self.running.len());
+        let mut text = format!("{}{}/{} done, {} running", self.wave, self.done, self.names.len(), self.running.len());
         if self.failed > 0 {
             text.push_str(&format!(", {} failed", self.failed));
         }
@@ -205,8 +223,9 @@ impl TermLike for Ink {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{event, labels, outcome_refused};
+    use super::super::testing::{event, labels, outcome_refused, retry};
     use super::*;
+    use crate::event::WaveKind;
     use crate::outcome::Outcome;
 
     fn columns() -> u16 {
@@ -253,5 +272,21 @@ mod tests {
         assert_eq!(line.clear(), b"");
         line.set("2/2 done".into());
         assert!(String::from_utf8(line.redraw()).unwrap().contains("2/2 done"));
+    }
+
+    #[test]
+    fn a_host_that_waits_for_its_retry_does_not_run() {
+        let mut progress = Progress::new(&labels(["web1", "web2"]));
+        progress.wave(&Wave { number: 2, of: 3, kind: WaveKind::Batch, hosts: 0..2 });
+        for event in [event(0, 0, Event::Started), event(0, 1, Event::Stage(Stage::Connect)), retry(0, 2)] {
+            progress.event(&event);
+        }
+        assert_eq!(progress.text(Duration::from_secs(9)), "wave 2 of 3: 0/2 done, 0 running");
+        progress.event(&event(0, 10, Event::Stage(Stage::Resolve)));
+        progress.event(&event(0, 11, Event::Stage(Stage::Banner)));
+        let text = progress.text(Duration::from_secs(15));
+        assert_eq!(text, "wave 2 of 3: 0/2 done, 1 running; slowest: web1 banner 5s");
+        progress.event(&event(0, 16, Event::Finished(outcome_refused())));
+        assert_eq!(progress.text(Duration::from_secs(16)), "wave 2 of 3: 1/2 done, 0 running, 1 failed");
     }
 }

@@ -5,6 +5,7 @@
 //! Must not be used towards pipes and files, which get the bytes as they are.
 
 use std::fmt::Write as _;
+use std::io::{self, Read, Write};
 
 /// How many bytes the longest UTF-8 character has.
 const MAX_CHAR_LEN: usize = 4;
@@ -61,19 +62,41 @@ impl Sanitizer {
     }
 }
 
-/// The same for a piece of text that is all there.
+/// Copies the bytes of `from`, made harmless.
+///
+/// # Errors
+/// When one of them cannot be read, or the other written.
+pub fn copy_sanitized(mut from: impl Read, to: &mut dyn Write) -> io::Result<()> {
+    let mut out = |bytes: &[u8]| to.write_all(bytes);
+    let mut sanitizer = Sanitizer::default();
+    let mut buffer = [0; 1 << 14];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return sanitizer.finish(&mut out),
+            count => sanitizer.push(&buffer[..count], &mut out)?,
+        }
+    }
+}
+
+/// Remote text that is all there, made harmless: only text, newlines and tabs stay as they are.
 pub(super) fn sanitized(text: &str) -> String {
-    let mut shown = Vec::with_capacity(text.len());
+    String::from_utf8_lossy(&sanitized_bytes(text.as_bytes())).into_owned()
+}
+
+/// The same for bytes that are all there.
+pub(super) fn sanitized_bytes(bytes: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::with_capacity(bytes.len());
     let mut append = |bytes: &[u8]| {
         shown.extend_from_slice(bytes);
         Ok::<(), std::convert::Infallible>(())
     };
-    let Ok(()) = show(text.as_bytes(), &mut append);
-    String::from_utf8_lossy(&shown).into_owned()
+    let Ok(()) = show(bytes, &mut append);
+    shown
 }
 
-/// The same for a text that has to stay on one line.
-pub(super) fn sanitized_line(text: &str) -> String {
+/// Remote text that has to stay on one line, made harmless for a terminal.
+#[must_use]
+pub fn sanitized_line(text: &str) -> String {
     sanitized(text).replace('\n', "\\n")
 }
 

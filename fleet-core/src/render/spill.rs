@@ -4,7 +4,7 @@
 //! is done. Must not know what is shown, nor when.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead, Read};
 use std::os::unix::fs::FileExt;
 
 use super::RenderError;
@@ -49,34 +49,33 @@ impl Spill {
         self.memory.append(key, bytes);
         while self.memory.total_bytes > self.limit_bytes {
             let largest = self.memory.largest();
-            self.write_out(largest).map_err(|source| RenderError::Spill { folder: std::env::temp_dir(), source })?;
+            self.write_out(largest).map_err(failed)?;
         }
         Ok(())
     }
 
-    /// Whether anything is kept of a stream.
-    pub(super) fn is_empty(&self, key: StreamKey) -> bool {
-        self.memory.get(key).is_empty() && self.written_by(key).is_empty()
+    /// How many bytes are kept of a stream.
+    pub(super) fn bytes(&self, key: StreamKey) -> u64 {
+        let written = self.written_by(key).iter().map(|written| written.bytes);
+        (written.sum::<usize>() + self.memory.get(key).len()) as u64
     }
 
-    /// Hands over what is kept of a stream, in order and in parts of bounded size, and forgets it.
-    pub(super) fn take(
-        &mut self,
-        key: StreamKey,
-        show: &mut dyn FnMut(&[u8]) -> Result<(), RenderError>,
-    ) -> Result<(), RenderError> {
-        let written = std::mem::take(self.written_mut(key));
-        let mut part = Vec::new();
-        for Written { place, bytes } in written {
-            if let Some(file) = &self.file {
-                part.resize(bytes, 0);
-                file.read_exact_at(&mut part, place * PLACE_BYTES as u64)
-                    .map_err(|source| RenderError::Spill { folder: std::env::temp_dir(), source })?;
-                show(&part)?;
-            }
-            self.free.push(place);
+    /// Reads what is kept of a stream, from its start and in parts of bounded size.
+    pub(super) fn reader(&self, key: StreamKey) -> SpillReader<'_> {
+        SpillReader {
+            file: self.file.as_ref(),
+            written: self.written_by(key).iter(),
+            memory: self.memory.get(key),
+            part: Vec::new(),
+            taken: 0,
         }
-        self.memory.take(key).chunks(PLACE_BYTES).try_for_each(show)
+    }
+
+    /// Forgets what is kept of a stream.
+    pub(super) fn discard(&mut self, key: StreamKey) {
+        let written = std::mem::take(self.written_mut(key));
+        self.free.extend(written.iter().map(|written| written.place));
+        drop(self.memory.take(key));
     }
 
     /// How many places the file has: what the disk has to hold at most.
@@ -111,6 +110,54 @@ impl Spill {
     }
 }
 
+/// The temporary file cannot be written or read.
+pub(super) fn failed(source: io::Error) -> RenderError {
+    RenderError::Spill { folder: std::env::temp_dir(), source }
+}
+
+/// What is kept of one stream: first what is in the file, then what is in memory.
+pub(super) struct SpillReader<'a> {
+    file: Option<&'a File>,
+    written: std::slice::Iter<'a, Written>,
+    memory: &'a [u8],
+    /// What was read from the file last.
+    part: Vec<u8>,
+    /// How much of `part` was consumed.
+    taken: usize,
+}
+
+impl BufRead for SpillReader<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.taken == self.part.len()
+            && let (Some(file), Some(written)) = (self.file, self.written.next())
+        {
+            self.part.resize(written.bytes, 0);
+            self.taken = 0;
+            file.read_exact_at(&mut self.part, written.place * PLACE_BYTES as u64)?;
+        }
+        Ok(match &self.part[self.taken..] {
+            [] => &self.memory[..self.memory.len().min(PLACE_BYTES)],
+            part => part,
+        })
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        if self.taken < self.part.len() {
+            self.taken += bytes;
+        } else {
+            self.memory = &self.memory[bytes..];
+        }
+    }
+}
+
+impl Read for SpillReader<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(into)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -119,11 +166,9 @@ mod tests {
 
     fn taken(spill: &mut Spill, key: StreamKey) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let mut show = |part: &[u8]| {
-            bytes.extend_from_slice(part);
-            Ok(())
-        };
-        spill.take(key, &mut show).unwrap();
+        spill.reader(key).read_to_end(&mut bytes).unwrap();
+        assert_eq!(spill.bytes(key), bytes.len() as u64);
+        spill.discard(key);
         bytes
     }
 
@@ -144,7 +189,7 @@ mod tests {
             let key = (round % 2, Stream::Stdout);
             spill.append(key, &bytes).unwrap();
             assert_eq!(taken(&mut spill, key), bytes);
-            assert!(spill.is_empty(key));
+            assert_eq!(spill.bytes(key), 0);
         }
         assert_eq!(spill.places(), 4);
     }

@@ -17,7 +17,7 @@ use crate::outcome::{Outcome, Report, Stop};
 /// How many reasons are shown on a terminal.
 const MAX_REASONS: usize = 12;
 /// How many lines of a terminal a list of hosts may take.
-const MAX_LIST_LINES: usize = 3;
+pub(super) const MAX_LIST_LINES: usize = 3;
 /// How far hints and long lists are set in.
 const DETAIL_INDENT: usize = 6;
 
@@ -114,10 +114,14 @@ impl Summary<'_> {
         let mut groups: BTreeMap<(Part, String), Group> = BTreeMap::new();
         for (index, outcome) in self.report.outcomes().iter().enumerate() {
             let part = Part::of(outcome);
-            if part == Part::Fine && self.ending.completion == Completion::Complete {
+            let attempts = self.report.attempts(index);
+            if part == Part::Fine && self.ending.completion == Completion::Complete && attempts < 2 {
                 continue;
             }
-            let reason = outcome.reason().unwrap_or_else(|| outcome.name().to_owned());
+            let mut reason = outcome.reason().unwrap_or_else(|| outcome.name().to_owned());
+            if attempts > 1 {
+                push(&mut reason, format_args!(" ({attempts} attempts)"));
+            }
             let group = groups.entry((part, reason)).or_insert_with_key(|(_, reason)| Group {
                 part,
                 hosts: Vec::new(),
@@ -211,7 +215,7 @@ impl Part {
         match outcome {
             Outcome::Exited(0) => Self::Fine,
             Outcome::Stopped { stop: Stop::Unconfirmed(_), .. } => Self::MayStillRun,
-            Outcome::Skipped => Self::NotStarted,
+            Outcome::Skipped(_) => Self::NotStarted,
             _ => Self::Failed,
         }
     }
@@ -228,7 +232,7 @@ pub(super) fn counts(report: &Report) -> Vec<(&'static str, usize)> {
     counts
 }
 
-fn elapsed(elapsed: Duration) -> String {
+pub(super) fn elapsed(elapsed: Duration) -> String {
     match elapsed.as_secs() {
         0..60 => format!("{:.1}s", elapsed.as_secs_f64()),
         secs => humantime::format_duration(Duration::from_secs(secs)).to_string(),
@@ -244,7 +248,7 @@ fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
 mod tests {
     use super::super::testing::{labels, outcome_refused};
     use super::*;
-    use crate::outcome::{ExitRule, FailureClass, HostError, LastOutput, Stage, StopCause};
+    use crate::outcome::{ExitRule, FailureClass, HostError, LastOutput, SkipCause, Stage, StopCause};
 
     /// Outcomes with the number of hosts, in the order of the hosts `web01`, `web02`, ...
     fn summary(fates: &[(usize, Outcome)], completion: Completion, columns: Option<usize>) -> String {
@@ -285,7 +289,7 @@ mod tests {
             (7, outcome_refused()),
             (2, timeout),
             (1, Outcome::Exited(1)),
-            (3, Outcome::Skipped),
+            (3, Outcome::Skipped(SkipCause::Interrupted)),
         ];
         insta::assert_snapshot!(summary(&fates, Completion::Complete, None), @r"
         16 hosts: 2 ok, 9 unreachable, 3 skipped, 2 failed in 1.2s
@@ -296,8 +300,8 @@ mod tests {
           web03 (1): exit code 2
               hint: the command itself failed: its output says why
           web13 (1): exit code 1
-          web[14-16] (3): not started
-              hint: run it again for these hosts
+          web[14-16] (3): not started: the run was interrupted
+              hint: resume with psh --resume
         ");
     }
 
@@ -307,7 +311,7 @@ mod tests {
             (2, Outcome::Exited(0)),
             (2, stopped(Stop::Confirmed)),
             (5, stopped(Stop::Unconfirmed("no answer".into()))),
-            (3, Outcome::Skipped),
+            (3, Outcome::Skipped(SkipCause::Interrupted)),
         ];
         insta::assert_snapshot!(summary(&fates, Completion::Interrupted, None), @r"
         12 hosts: 2 ok, 7 cancelled, 3 skipped; interrupted after 1.2s
@@ -316,8 +320,8 @@ mod tests {
               hint: what the command did until then stays: check, then run it again
           web[05-09] (5): cancelled, may still run (no answer)
               hint: look for what is left on the host, with ps -ef, before running it again
-          web[10-12] (3): not started
-              hint: run it again for these hosts
+          web[10-12] (3): not started: the run was interrupted
+              hint: resume with psh --resume
         ");
     }
 
@@ -387,6 +391,25 @@ mod tests {
         3 hosts: 3 ok in 2m 5s
           incomplete output files: web[1-2] (2): out: No space left on device
           lines too long to be shown whole were shown in pieces: web3
+        ");
+    }
+
+    #[test]
+    fn several_attempts_are_counted_in_the_reason_also_where_the_last_was_fine() {
+        let hosts: Vec<_> = (1..=4).map(|number| HostLabel { name: format!("web{number}") }).collect();
+        let outcomes = vec![Outcome::Exited(0), Outcome::Exited(0), outcome_refused(), outcome_refused()];
+        let report = Report::new(outcomes).with_attempts(vec![1, 2, 3, 1]);
+        let status = report.exit_status(ExitRule::WorstClass);
+        let ending = Ending { elapsed: Duration::from_secs(1), status, completion: Completion::Complete };
+        let remarks = Remarks::default();
+        let summary =
+            Summary { hosts: &hosts, report: &report, ending: &ending, remarks, columns: None, paint: Paint::Off };
+        insta::assert_snapshot!(summary.text(), @r"
+        4 hosts: 2 ok, 2 unreachable in 1.0s
+          web2 (1): ok (2 attempts)
+          web3 (1): connect: connection refused (3 attempts)
+              hint: check that sshd runs there and listens on this port
+          web4 (1): connect: connection refused
         ");
     }
 }

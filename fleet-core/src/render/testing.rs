@@ -8,8 +8,10 @@ use bytes::Bytes;
 
 use super::settings::{Destination, HostLabel, RenderSettings};
 use super::{Completion, Ending, build};
-use crate::event::{Event, HostEvent, HostIndex, Stream};
-use crate::outcome::{ExitRule, FailureClass, HostError, LastOutput, Outcome, Report, Stage, Stop, StopCause};
+use crate::event::{Event, HostEvent, HostIndex, Retry, Stream};
+use crate::outcome::{
+    ExitRule, FailureClass, HostError, LastOutput, Outcome, Report, SkipCause, Stage, Stop, StopCause,
+};
 
 /// Remembers all that is written to it, through any of its clones.
 #[derive(Clone, Default)]
@@ -107,7 +109,7 @@ impl Shown {
 pub(super) fn show(settings: RenderSettings, names: &[&str], events: &[HostEvent]) -> Shown {
     let (stdout, stderr) = (SharedWriter::default(), SharedWriter::default());
     let mut renderer = build(settings, labels(names.iter().copied()), stdout.boxed(), stderr.boxed()).unwrap();
-    let mut outcomes = vec![Outcome::Skipped; names.len()];
+    let mut outcomes = vec![Outcome::Skipped(SkipCause::Interrupted); names.len()];
     for event in events {
         renderer.event(event).unwrap();
         outcomes[event.index] = match &event.event {
@@ -151,6 +153,12 @@ pub(super) fn output(index: HostIndex, stream: Stream, bytes: &[u8]) -> HostEven
 
 pub(super) fn finished(index: HostIndex, outcome: Outcome) -> HostEvent {
     event(index, 2, Event::Finished(outcome))
+}
+
+/// An attempt that ended with exit code 1; the one with this number follows.
+pub(super) fn retry(index: HostIndex, attempt: u32) -> HostEvent {
+    let pause = Duration::from_millis(1500);
+    event(index, 1, Event::Retry(Retry { attempt, reason: "exit code 1".to_owned(), pause }))
 }
 
 pub(super) fn finished_ok(index: HostIndex) -> HostEvent {

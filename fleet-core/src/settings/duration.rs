@@ -59,6 +59,58 @@ impl FromStr for Limit {
     }
 }
 
+/// How long a command may run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CommandTimeout {
+    /// As long as it likes; written `none` or `0`.
+    #[default]
+    None,
+    /// So long at most.
+    After(Duration),
+    /// So many percent, more than 100, of the median time that it takes on the other hosts; written `300%`.
+    OfMedian(u32),
+}
+
+/// Why a text is not a limit for a command.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is no time limit; expected a duration such as 90 or 1m30s, none, or more than 100%, such as 300%")]
+pub struct CommandTimeoutError(String);
+
+impl CommandTimeout {
+    /// The fixed limit, if it is one.
+    #[must_use]
+    pub fn duration(self) -> Option<Duration> {
+        match self {
+            Self::After(limit) => Some(limit),
+            Self::None | Self::OfMedian(_) => None,
+        }
+    }
+
+    /// The percentage of the median, if it is one.
+    #[must_use]
+    pub fn percent_of_median(self) -> Option<u32> {
+        match self {
+            Self::OfMedian(percent) => Some(percent),
+            Self::None | Self::After(_) => None,
+        }
+    }
+}
+
+impl FromStr for CommandTimeout {
+    type Err = CommandTimeoutError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let timeout = match text.trim().strip_suffix('%') {
+            Some(number) => number.parse().ok().filter(|percent| *percent > 100).map(Self::OfMedian),
+            None => text.parse().ok().map(|limit| match limit {
+                Limit::None => Self::None,
+                Limit::After(limit) => Self::After(limit),
+            }),
+        };
+        timeout.ok_or_else(|| CommandTimeoutError(text.to_owned()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,5 +154,20 @@ mod tests {
             assert_eq!(text.parse(), Ok(limit), "{text}");
         }
         assert!("never".parse::<Limit>().is_err());
+    }
+    #[test]
+    fn the_limit_of_a_command_may_follow_the_median() {
+        for (text, limit) in [
+            ("300%", CommandTimeout::OfMedian(300)),
+            ("101%", CommandTimeout::OfMedian(101)),
+            ("90", CommandTimeout::After(Duration::from_secs(90))),
+            ("none", CommandTimeout::None),
+        ] {
+            assert_eq!(text.parse(), Ok(limit), "{text}");
+        }
+        for text in ["100%", "0%", "%", "-5%", "soon"] {
+            let error = text.parse::<CommandTimeout>().unwrap_err().to_string();
+            assert!(error.contains(text) && error.contains("300%"), "{error}");
+        }
     }
 }

@@ -60,7 +60,9 @@ pub fn from_environment(environment: &Environment) -> Result<Layer, SettingsErro
         parallel: parse(environment, Key::Parallel, |text| {
             text.parse().map_err(|_| refused(Key::Parallel, text, "a whole number"))
         })?,
-        timeout: limit(environment, Key::Timeout)?,
+        timeout: parse(environment, Key::Timeout, |text| {
+            text.parse().map_err(|_| refused(Key::Timeout, text, super::file::TIMEOUT))
+        })?,
         connect_timeout: limit(environment, Key::ConnectTimeout)?,
         stall: limit(environment, Key::Stall)?,
         grace: parse(environment, Key::Grace, |text| {
@@ -72,6 +74,9 @@ pub fn from_environment(environment: &Environment) -> Result<Layer, SettingsErro
             .transpose()?,
         host_key: parse(environment, Key::HostKey, |text| {
             text.parse().map_err(|error: super::UnknownWord| refused(Key::HostKey, text, error.expected))
+        })?,
+        record: parse(environment, Key::Record, |text| {
+            text.parse().map_err(|_| refused(Key::Record, text, super::file::TRUTH))
         })?,
         ..Layer::default()
     })
@@ -147,7 +152,7 @@ mod tests {
     use std::os::unix::ffi::OsStringExt as _;
     use std::time::Duration;
 
-    use super::super::{HostKeyPolicy, Limit};
+    use super::super::{CommandTimeout, HostKeyPolicy, Limit};
     use super::*;
 
     #[test]
@@ -155,26 +160,28 @@ mod tests {
         let environment = Environment::from_iter([
             ("FLEET_HOSTS", "a.txt::~/b.txt:/c"),
             ("FLEET_PARALLEL", "7"),
-            ("FLEET_TIMEOUT", "none"),
+            ("FLEET_TIMEOUT", "300%"),
             ("FLEET_CONNECT_TIMEOUT", "3"),
             ("FLEET_STALL", "1m"),
             ("FLEET_GRACE", "500ms"),
             ("FLEET_USER", "me"),
             ("FLEET_SSH_CONFIG", "none"),
             ("FLEET_HOST_KEY", "accept-new"),
+            ("FLEET_RECORD", "false"),
             ("HOME", "/home/me"),
         ]);
         let expected = Layer {
             source: LayerSource::Environment,
             hosts: Some(vec!["a.txt".into(), "/home/me/b.txt".into(), "/c".into()]),
             parallel: Some(7),
-            timeout: Some(Limit::None),
+            timeout: Some(CommandTimeout::OfMedian(300)),
             connect_timeout: Some(Limit::After(Duration::from_secs(3))),
             stall: Some(Limit::After(Duration::from_secs(60))),
             grace: Some(Duration::from_millis(500)),
             user: Some("me".to_owned()),
             ssh_config: Some(SshConfigFile::None),
             host_key: Some(HostKeyPolicy::AcceptNew),
+            record: Some(false),
             ..Layer::default()
         };
         assert_eq!(from_environment(&environment).unwrap(), expected);

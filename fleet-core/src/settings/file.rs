@@ -15,8 +15,14 @@ use crate::inventory::{GroupDefinition, nearest};
 
 /// What a duration is, in words.
 pub(super) const DURATION: &str = "a duration such as 5, 90s, 1m30s or 500ms";
+/// What a choice between two is, in words.
+pub(super) const TRUTH: &str = "true or false";
 /// What a limit is, in words.
 pub(super) const LIMIT: &str = "a duration such as 5, 90s, 1m30s or 500ms, or \"none\"";
+
+/// What the limit for a command is, in words.
+pub(super) const TIMEOUT: &str =
+    "a duration such as 5, 90s, 1m30s or 500ms, \"none\", or more than 100% of the median, such as \"300%\"";
 
 /// Reads the settings file at `path`.
 ///
@@ -74,7 +80,10 @@ impl File<'_> {
         match key {
             Key::Hosts => layer.hosts = Some(self.paths(entry)?),
             Key::Parallel => layer.parallel = Some(self.count(entry)?),
-            Key::Timeout => layer.timeout = Some(self.limit(entry)?),
+            Key::Timeout => {
+                let timeout = plain(entry.value).and_then(|text| text.parse().ok());
+                layer.timeout = Some(timeout.ok_or_else(|| self.refused(entry, TIMEOUT))?);
+            }
             Key::ConnectTimeout => layer.connect_timeout = Some(self.limit(entry)?),
             Key::Stall => layer.stall = Some(self.limit(entry)?),
             Key::Grace => {
@@ -88,6 +97,10 @@ impl File<'_> {
             Key::HostKey => {
                 let word: Result<_, UnknownWord> = plain(entry.value).unwrap_or_default().parse();
                 layer.host_key = Some(word.map_err(|error| self.refused(entry, error.expected))?);
+            }
+            Key::Record => {
+                let choice = entry.value.get_ref().as_bool();
+                layer.record = Some(choice.ok_or_else(|| self.refused(entry, TRUTH))?);
             }
             Key::Groups => layer.groups = self.groups(entry)?,
         }
@@ -192,7 +205,7 @@ fn plain<'e>(value: &'e Spanned<DeValue<'_>>) -> Option<&'e str> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::HostKeyPolicy;
+    use super::super::{CommandTimeout, HostKeyPolicy};
     use super::*;
 
     fn parsed(text: &str) -> Result<Layer, SettingsError> {
@@ -213,6 +226,7 @@ mod tests {
             ssh_options = ["Compression=yes", "ServerAliveInterval=5"]
             identity = "~/.ssh/id"
             host_key = "accept-new"
+            record = false
             [groups]
             web = "web[01-20]"
             all = ["@web", "db1"]
@@ -226,7 +240,7 @@ mod tests {
             source: LayerSource::File("/p/fleet.toml".into()),
             hosts: Some(vec!["/p/hosts.txt".into(), "/home/me/all".into(), "/etc/hosts.fleet".into()]),
             parallel: Some(1000),
-            timeout: Some(Limit::None),
+            timeout: Some(CommandTimeout::None),
             connect_timeout: Some(Limit::After(Duration::from_secs(3))),
             stall: Some(Limit::After(Duration::from_secs(90))),
             grace: Some(Duration::from_millis(500)),
@@ -235,6 +249,7 @@ mod tests {
             ssh_options: vec!["Compression=yes".to_owned(), "ServerAliveInterval=5".to_owned()],
             identity: Some(vec!["/home/me/.ssh/id".into()]),
             host_key: Some(HostKeyPolicy::AcceptNew),
+            record: Some(false),
             groups: vec![group("web", &["web[01-20]"]), group("all", &["@web", "db1"])],
         };
         assert_eq!(parsed(text).unwrap(), expected);
@@ -243,7 +258,7 @@ mod tests {
     #[test]
     fn none_zero_and_empty_lists_are_values() {
         let layer = parsed("ssh_config = 'none'\ntimeout = 0\nhosts = []\n[groups]\n").unwrap();
-        assert_eq!((layer.ssh_config, layer.timeout), (Some(SshConfigFile::None), Some(Limit::None)));
+        assert_eq!((layer.ssh_config, layer.timeout), (Some(SshConfigFile::None), Some(CommandTimeout::None)));
         assert_eq!((layer.hosts, layer.groups), (Some(vec![]), vec![]));
     }
 
@@ -261,6 +276,7 @@ mod tests {
             ("timeout = '5 parsecs'", "/p/fleet.toml:1: timeout: found '5 parsecs'; expected a duration"),
             ("grace = 'none'", "/p/fleet.toml:1: grace: found 'none'; expected a duration"),
             ("host_key = 'no'", "/p/fleet.toml:1: host_key: found 'no'; expected strict, accept-new or off"),
+            ("record = 'no'", "/p/fleet.toml:1: record: found 'no'; expected true or false"),
             ("user = 3", "/p/fleet.toml:1: user: found 3; expected a user name"),
             ("hosts = ''", "/p/fleet.toml:1: hosts: found ''; expected a path"),
             ("identity = [\n'a',\n3\n]", "/p/fleet.toml:3: identity: found 3; expected a path or a list of paths"),

@@ -30,13 +30,15 @@ pub enum Key {
     Identity,
     /// What to do about host keys.
     HostKey,
+    /// Whether runs are recorded.
+    Record,
     /// Groups of hosts.
     Groups,
 }
 
 impl Key {
     /// Every key, in the order of the documentation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Hosts,
         Self::Parallel,
         Self::Timeout,
@@ -48,6 +50,7 @@ impl Key {
         Self::SshOptions,
         Self::Identity,
         Self::HostKey,
+        Self::Record,
         Self::Groups,
     ];
 
@@ -82,6 +85,7 @@ impl Key {
             Self::SshOptions => ("ssh_options", "-O", None),
             Self::Identity => ("identity", "--identity", None),
             Self::HostKey => ("host_key", "--host-key", Some("FLEET_HOST_KEY")),
+            Self::Record => ("record", "--no-record", Some("FLEET_RECORD")),
             Self::Groups => ("groups", "--group", None),
         }
     }
@@ -95,6 +99,8 @@ pub enum LayerSource {
     Flags,
     /// `FLEET_*` variables.
     Environment,
+    /// The command line of a former run, named by its id.
+    Run(String),
     /// A `fleet.toml`.
     File(PathBuf),
 }
@@ -113,6 +119,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Layer(LayerSource::Flags, key) => f.write_str(key.flag()),
             Self::Layer(LayerSource::Environment, key) => f.write_str(key.variable().unwrap_or(key.name())),
+            Self::Layer(LayerSource::Run(id), key) => write!(f, "run {id}: {}", key.flag()),
             Self::Layer(LayerSource::File(path), key) => write!(f, "{}: {}", path.display(), key.name()),
             Self::Default => f.write_str("default"),
         }

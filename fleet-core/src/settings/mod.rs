@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod key;
 mod resolve;
+mod share;
 mod value;
 
 use std::num::NonZeroUsize;
@@ -17,10 +18,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use discover::discover;
-pub use duration::{DurationError, Limit, parse_duration};
+pub use duration::{CommandTimeout, CommandTimeoutError, DurationError, Limit, parse_duration};
 pub use environment::{Environment, from_environment, mistyped_variables};
 pub use error::SettingsError;
 pub use key::{Key, LayerSource, Origin};
+pub use share::{Share, ShareError};
 pub use value::{HostKeyPolicy, SshConfigFile, UnknownWord};
 
 use crate::inventory::GroupDefinition;
@@ -35,7 +37,7 @@ pub struct Layer {
     /// Hosts at once; 0 is refused by [`Settings::resolve`].
     pub parallel: Option<usize>,
     /// Limit for the command.
-    pub timeout: Option<Limit>,
+    pub timeout: Option<CommandTimeout>,
     /// Limit for each stage before the command.
     pub connect_timeout: Option<Limit>,
     /// Limit for silence.
@@ -52,6 +54,8 @@ pub struct Layer {
     pub identity: Option<Vec<PathBuf>>,
     /// What to do about host keys.
     pub host_key: Option<HostKeyPolicy>,
+    /// Whether runs are recorded.
+    pub record: Option<bool>,
     /// Groups; of several with one name the nearest counts.
     pub groups: Vec<GroupDefinition>,
 }
@@ -72,8 +76,8 @@ pub struct Settings {
     pub hosts: Setting<Vec<PathBuf>>,
     /// Hosts at once.
     pub parallel: Setting<NonZeroUsize>,
-    /// Limit for the command; `None` is no limit.
-    pub timeout: Setting<Option<Duration>>,
+    /// Limit for the command.
+    pub timeout: Setting<CommandTimeout>,
     /// Limit for each stage before the command; `None` is no limit.
     pub connect_timeout: Setting<Option<Duration>>,
     /// Limit for silence; `None` is no limit.
@@ -90,6 +94,8 @@ pub struct Settings {
     pub identity: Setting<Option<Vec<PathBuf>>>,
     /// What to do about host keys; `None` leaves it to the OpenSSH configuration, else strict.
     pub host_key: Setting<Option<HostKeyPolicy>>,
+    /// Whether runs are recorded.
+    pub record: Setting<bool>,
     /// Groups, each name once.
     pub groups: Vec<GroupDefinition>,
 }

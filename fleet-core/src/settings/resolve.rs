@@ -26,7 +26,7 @@ impl Settings {
         Ok(Self {
             hosts: pick(layers, Key::Hosts, |layer| layer.hosts.clone()).unwrap_or_default(),
             parallel: parallel(layers)?,
-            timeout: pick(layers, Key::Timeout, |layer| layer.timeout.map(limit)).unwrap_or_default(),
+            timeout: pick(layers, Key::Timeout, |layer| layer.timeout).unwrap_or_default(),
             connect_timeout: pick(layers, Key::ConnectTimeout, |layer| layer.connect_timeout.map(limit))
                 .unwrap_or_else(|| Setting::default_of(Some(DEFAULT_CONNECT_TIMEOUT))),
             stall: pick(layers, Key::Stall, |layer| layer.stall.map(limit)).unwrap_or_default(),
@@ -36,6 +36,7 @@ impl Settings {
             ssh_options: ssh_options(layers)?,
             identity: pick(layers, Key::Identity, |layer| layer.identity.clone().map(Some)).unwrap_or_default(),
             host_key: pick(layers, Key::HostKey, |layer| layer.host_key.map(Some)).unwrap_or_default(),
+            record: pick(layers, Key::Record, |layer| layer.record).unwrap_or_else(|| Setting::default_of(true)),
             groups: groups(layers),
         })
     }
@@ -118,7 +119,7 @@ fn refused(origin: &Origin, found: &str, expected: &str) -> SettingsError {
 mod tests {
     use std::path::PathBuf;
 
-    use super::super::LayerSource;
+    use super::super::{CommandTimeout, LayerSource};
     use super::*;
 
     fn file(name: &str) -> Layer {
@@ -134,7 +135,8 @@ mod tests {
         let settings = Settings::resolve(&[Layer::default(), variables(), file("fleet.toml")]).unwrap();
         assert_eq!(settings.parallel.value.get(), 64);
         assert_eq!(settings.parallel.origin.to_string(), "default");
-        assert_eq!(settings.timeout.value, None);
+        assert!(settings.record.value);
+        assert_eq!(settings.timeout.value, CommandTimeout::None);
         assert_eq!(settings.connect_timeout.value, Some(Duration::from_secs(10)));
         assert_eq!(settings.stall.value, None);
         assert_eq!(settings.grace.value, Duration::from_secs(5));
@@ -160,10 +162,11 @@ mod tests {
 
     #[test]
     fn no_limit_in_a_nearer_layer_hides_a_limit() {
-        let flags = Layer { connect_timeout: Some(Limit::None), timeout: Some(Limit::None), ..Layer::default() };
-        let lower = Layer { timeout: Some(Limit::After(Duration::from_secs(1))), ..file("fleet.toml") };
+        let flags =
+            Layer { connect_timeout: Some(Limit::None), timeout: Some(CommandTimeout::None), ..Layer::default() };
+        let lower = Layer { timeout: Some(CommandTimeout::After(Duration::from_secs(1))), ..file("fleet.toml") };
         let settings = Settings::resolve(&[flags, lower]).unwrap();
-        assert_eq!(settings.timeout.value, None);
+        assert_eq!(settings.timeout.value, CommandTimeout::None);
         assert_eq!(settings.connect_timeout.value, None);
         assert_eq!(settings.connect_timeout.origin.to_string(), "--connect-timeout");
     }

@@ -19,7 +19,7 @@ use super::remote::{self, Announcement, RemoteCommand, RemoteProcess, Token, Wra
 use super::session::Session;
 use super::stop::{Process, outcome_of, outcome_of_end};
 use crate::event::Stream;
-use crate::outcome::{HostError, LastOutput, Outcome, Stage, Stop, StopCause};
+use crate::outcome::{HostError, LastOutput, Outcome, SkipCause, Stage, Stop, StopCause};
 
 /// How long the last output of a stopped command is waited for.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
@@ -110,7 +110,7 @@ pub async fn run_command<F: StdinFeed>(session: &Session, run: CommandRun<'_, F>
             Ok(started) => started,
             Err(error) => return Outcome::Failed(error),
         },
-        () = cancel.cancelled() => return Outcome::Skipped,
+        () = cancel.cancelled() => return Outcome::Skipped(SkipCause::Interrupted),
         error = session.until_silent() => return Outcome::Failed(error),
     };
     let activity = Activity::new();

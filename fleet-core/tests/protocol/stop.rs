@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fleet_core::event::Stream;
 use fleet_core::fanout::{Signal, Signals};
-use fleet_core::outcome::{FailureClass, LastOutput, Outcome, Stage, Stop, StopCause};
+use fleet_core::outcome::{FailureClass, LastOutput, Outcome, SkipCause, Stage, Stop, StopCause};
 use fleet_core::render::Completion;
 use fleet_core::ssh::{OutputSink, Wrapping};
 use fleet_sandbox::Fault;
@@ -318,7 +318,7 @@ async fn cancelling_while_the_channel_is_opened_skips_the_host() {
     let job = Job::new("true");
     let cancelling = async { job.cancel.cancel() };
     let ((outcome, _), ()) = tokio::join!(job.watch(&session), cancelling);
-    assert_eq!(outcome, Outcome::Skipped);
+    assert_eq!(outcome, Outcome::Skipped(SkipCause::Interrupted));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -337,7 +337,7 @@ async fn cancelling_before_the_login_skips_the_host_and_closes_the_connection() 
             sender.send(Signal::Interrupt).await.unwrap();
         };
         let (finished, ()) = tokio::join!(fan_out(task, 1, &recorder, signals), interrupting);
-        assert_eq!(finished.report.outcomes(), [Outcome::Skipped], "{fault}");
+        assert_eq!(finished.report.outcomes(), [Outcome::Skipped(SkipCause::Interrupted)], "{fault}");
         assert_eq!(finished.completion, Completion::Interrupted);
         until("the connection is closed", || world.stats("web").open_connections == 0).await;
     }
@@ -358,7 +358,13 @@ async fn the_first_signal_stops_what_runs_on_every_host_and_skips_the_rest() {
         sender.send(Signal::Interrupt).await.unwrap();
     };
     let (finished, ()) = tokio::join!(fan_out(task, 3, &recorder, signals), interrupting);
-    let expected = |index| if index < 3 { stopped(StopCause::Cancelled, Stop::Confirmed) } else { Outcome::Skipped };
+    let expected = |index| {
+        if index < 3 {
+            stopped(StopCause::Cancelled, Stop::Confirmed)
+        } else {
+            Outcome::Skipped(SkipCause::Interrupted)
+        }
+    };
     assert_eq!(finished.report.outcomes(), (0..6).map(expected).collect::<Vec<_>>());
     marker.assert_gone();
     assert_eq!(world.stats("web4").connections, 0);

@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use clap::Args;
 use fleet_core::cli::Failure;
@@ -66,25 +65,20 @@ pub(super) struct JobArgs {
 }
 
 impl JobArgs {
-    /// What is to be done with jobs that were started before.
-    pub(super) fn work(&self) -> Result<Option<JobWork>, Failure> {
+    /// What is to be done with jobs that were started before, and how that is written down.
+    pub(super) fn work(&self) -> Result<Option<(JobWork, String)>, Failure> {
         let name = |text: &str| {
             JobName::parse(text).map_err(|error| Failure::usage(&error).hint("psh -g GROUP --jobs lists the jobs"))
         };
         if let Some(job) = &self.stop {
-            return Ok(Some(JobWork::Stop(name(job)?)));
+            return Ok(Some((JobWork::Stop(name(job)?), format!("--stop {job}"))));
         }
         if let Some(job) = &self.collect {
             let wait = if self.wait { JobWait::Ended } else { JobWait::Now };
             let after = if self.rm { Afterwards::Forgotten } else { Afterwards::Kept };
-            return Ok(Some(JobWork::Collect { job: name(job)?, wait, after }));
+            return Ok(Some((JobWork::Collect { job: name(job)?, wait, after }, format!("--collect {job}"))));
         }
-        Ok(self.jobs.then_some(JobWork::List))
-    }
-
-    /// The name of the job to start.
-    pub(super) fn new_name(&self) -> Option<JobName> {
-        self.background.then(|| JobName::random(SystemTime::now()))
+        Ok(self.jobs.then(|| (JobWork::List, "--jobs".to_owned())))
     }
 }
 

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fleet_core::event::{Event, HostEvent, HostIndex, Stream};
-use fleet_core::fanout::{Fanout, Finished, Floor, HostContext, Signals, Task};
+use fleet_core::event::{Event, HostEvent, HostIndex, Stream, Wave};
+use fleet_core::fanout::{
+    Answer, CanaryReport, Confirm, Fanout, Finished, Floor, HostContext, Nobody, RolloutSettings, Signals, Task,
+};
 use fleet_core::host::Host;
-use fleet_core::outcome::{ExitRule, Outcome, Report, Stage};
+use fleet_core::outcome::{ExitRule, Outcome, Report, SkipCause, Stage};
 use fleet_core::render::{Ending, RenderError, Renderer};
 use fleet_core::ssh::{ConnectObserver, Connector, OutputSink};
 use tokio::sync::watch;
@@ -25,7 +27,7 @@ impl Task for RunCommand {
         let reporter = Reporter(&host);
         let connected = tokio::select! {
             connected = self.connector.connect(&self.hosts[host.index()], &reporter) => connected,
-            () = host.cancel().cancelled() => return Outcome::Skipped,
+            () = host.cancel().cancelled() => return Outcome::Skipped(SkipCause::Interrupted),
         };
         let session = match connected {
             Ok(session) => session,
@@ -97,6 +99,10 @@ impl Renderer for Recorder {
         Ok(())
     }
 
+    fn wave(&mut self, _: &Wave, _: std::time::Duration) -> Result<(), RenderError> {
+        Ok(())
+    }
+
     fn make_room(&mut self) -> Result<(), RenderError> {
         Ok(())
     }
@@ -114,8 +120,22 @@ impl Renderer for Recorder {
     }
 }
 
+/// Has nobody to ask.
+struct NoQuestion;
+
+impl Confirm for NoQuestion {
+    fn go_on(&self, _: &CanaryReport) -> Answer {
+        Answer::Stop
+    }
+
+    fn withdraw(&self) {}
+}
+
 /// Runs `task` on its hosts, at most `limit` at once.
 pub(crate) async fn fan_out(task: RunCommand, limit: usize, recorder: &Recorder, signals: Signals) -> Finished {
-    let fanout = Fanout { hosts: task.hosts.len(), limit, exit_rule: ExitRule::WorstClass, floor: Floor::default() };
+    let (floor, witness) = (Floor::default(), Arc::new(Nobody));
+    let (rollout, confirm) = (RolloutSettings::default(), Arc::new(NoQuestion));
+    let hosts = task.hosts.len();
+    let fanout = Fanout { hosts, limit, exit_rule: ExitRule::WorstClass, rollout, seed: 1, confirm, floor, witness };
     in_time("the run", fanout.run(task, Box::new(recorder.clone()), signals)).await
 }

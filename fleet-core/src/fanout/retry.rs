@@ -1,0 +1,165 @@
+//! Which failures are worth another attempt, and how long it is put off: pure.
+//!
+//! Must not know other hosts, nor when there is room for the attempt.
+
+use std::time::Duration;
+
+use rand::Rng;
+
+use crate::outcome::{FailureClass, HostError, Outcome, Stage};
+
+/// The pause before the first further attempt; doubled for each after it.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How often a host is tried again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetrySettings {
+    /// After a failure before the command was sent (`--retry`).
+    pub connections: u32,
+    /// After a command that ended badly or was lost (`--retry-command`).
+    pub commands: u32,
+}
+
+/// The further attempts that a host has had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Retries {
+    connections: u32,
+    commands: u32,
+}
+
+/// What has to be done again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Repeatable {
+    Connection,
+    Command,
+}
+
+impl Retries {
+    /// The number of the attempt that they lead to, from 1.
+    pub(super) fn attempt(self) -> u32 {
+        1 + self.connections + self.commands
+    }
+
+    /// How long the attempt after `outcome` is put off; `None` if there is to be none. Pauses are varied by half, so that
+    /// hosts that failed together do not come back together.
+    pub(super) fn next(&mut self, settings: RetrySettings, outcome: &Outcome, rng: &mut impl Rng) -> Option<Duration> {
+        let (used, allowed) = match repeatable(outcome)? {
+            Repeatable::Connection => (&mut self.connections, settings.connections),
+            Repeatable::Command => (&mut self.commands, settings.commands),
+        };
+        if *used >= allowed {
+            return None;
+        }
+        let pause = FIRST_PAUSE.saturating_mul(1 << (*used).min(16)).min(LONGEST_PAUSE);
+        *used += 1;
+        Some(pause.mul_f64(rng.random_range(0.5..1.5)))
+    }
+}
+
+/// From [`Stage::Channel`] on the host may have got the command, which then must not be sent twice unasked.
+fn repeatable(outcome: &Outcome) -> Option<Repeatable> {
+    match outcome {
+        Outcome::Failed(error) if error.stage < Stage::Channel => passes(error).then_some(Repeatable::Connection),
+        Outcome::Failed(error) if error.class == FailureClass::Lost => Some(Repeatable::Command),
+        Outcome::Exited(0) => None,
+        Outcome::Exited(_) | Outcome::Signalled(_) => Some(Repeatable::Command),
+        Outcome::Failed(_) | Outcome::Stopped { .. } | Outcome::Running | Outcome::Skipped(_) => None,
+    }
+}
+
+/// Whether a failure to connect may pass by itself. A refused login does not: each further one may lock the account.
+fn passes(error: &HostError) -> bool {
+    use FailureClass as Class;
+    match error.class {
+        Class::Resolve
+        | Class::Refused
+        | Class::Unreachable
+        | Class::Timeout
+        | Class::Banner
+        | Class::KeyExchange
+        | Class::Lost => true,
+        Class::HostKey | Class::Auth | Class::Channel | Class::Local => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::outcome::{LastOutput, SkipCause, Stop, StopCause};
+
+    const BOTH: RetrySettings = RetrySettings { connections: 2, commands: 1 };
+
+    fn failed(stage: Stage, class: FailureClass) -> Outcome {
+        Outcome::Failed(HostError::new(stage, class, "x"))
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again_and_commands_only_when_asked() {
+        use FailureClass as Class;
+        use Repeatable::{Command, Connection};
+        let stopped = Outcome::Stopped {
+            cause: StopCause::Timeout(Duration::from_secs(1)),
+            stop: Stop::Confirmed,
+            output: LastOutput::Complete,
+        };
+        for (outcome, expected) in [
+            (failed(Stage::Resolve, Class::Resolve), Some(Connection)),
+            (failed(Stage::Connect, Class::Refused), Some(Connection)),
+            (failed(Stage::Connect, Class::Unreachable), Some(Connection)),
+            (failed(Stage::Banner, Class::Timeout), Some(Connection)),
+            (failed(Stage::Banner, Class::Banner), Some(Connection)),
+            (failed(Stage::KeyExchange, Class::KeyExchange), Some(Connection)),
+            (failed(Stage::Authenticate, Class::Lost), Some(Connection)),
+            (failed(Stage::Authenticate, Class::Auth), None),
+            (failed(Stage::KeyExchange, Class::HostKey), None),
+            (failed(Stage::Resolve, Class::Local), None),
+            (failed(Stage::Command, Class::Local), None),
+            (failed(Stage::Channel, Class::Channel), None),
+            (failed(Stage::Channel, Class::Timeout), None),
+            (failed(Stage::Channel, Class::Lost), Some(Command)),
+            (failed(Stage::Command, Class::Lost), Some(Command)),
+            (Outcome::Exited(1), Some(Command)),
+            (Outcome::Signalled("KILL".into()), Some(Command)),
+            (Outcome::Exited(0), None),
+            (stopped, None),
+            (Outcome::Skipped(SkipCause::Interrupted), None),
+        ] {
+            assert_eq!(repeatable(&outcome), expected, "{outcome:?}");
+            let none = RetrySettings::default();
+            let mut rng = StdRng::seed_from_u64(1);
+            assert_eq!(Retries::default().next(none, &outcome, &mut rng), None, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn each_kind_of_failure_has_its_own_number_of_attempts() {
+        let (refused, exited) = (failed(Stage::Connect, FailureClass::Refused), Outcome::Exited(1));
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut retries = Retries::default();
+        let again = [&refused, &exited, &refused, &refused, &exited]
+            .map(|outcome| retries.next(BOTH, outcome, &mut rng).is_some());
+        assert_eq!(again, [true, true, true, false, false]);
+        assert_eq!(retries.attempt(), 4);
+    }
+
+    #[test]
+    fn pauses_grow_to_a_minute_and_differ_between_hosts() {
+        let settings = RetrySettings { connections: 40, commands: 0 };
+        let refused = failed(Stage::Connect, FailureClass::Refused);
+        let pauses = |seed| {
+            let (mut rng, mut retries) = (StdRng::seed_from_u64(seed), Retries::default());
+            [(); 40].map(|()| retries.next(settings, &refused, &mut rng).unwrap())
+        };
+        for (number, pause) in pauses(1).into_iter().enumerate() {
+            let middle = 2f64.powi(i32::try_from(number).unwrap()).min(60.0);
+            assert!(pause.as_secs_f64() >= middle * 0.5 && pause.as_secs_f64() < middle * 1.5, "{number}: {pause:?}");
+        }
+        assert_ne!(pauses(1), pauses(2));
+        assert_eq!(pauses(3), pauses(3));
+    }
+}
