@@ -76,6 +76,8 @@ pub enum FailureClass {
     Auth,
     /// The server refused the session or the command.
     Channel,
+    /// `sudo` on the host did not run the command.
+    Sudo,
     /// The connection ended before the command's exit status was known.
     Lost,
     /// The failure is on this machine: configuration, files, disk.
@@ -96,6 +98,7 @@ impl FailureClass {
             Self::HostKey => "host-key",
             Self::Auth => "auth",
             Self::Channel => "channel",
+            Self::Sudo => "sudo",
             Self::Lost => "lost",
             Self::Local => "local",
         }
@@ -188,7 +191,7 @@ pub enum Outcome {
         /// Whether its output is complete.
         output: LastOutput,
     },
-    /// It was never reached, or was lost.
+    /// It was never reached, or was lost, or could not run the command as asked.
     Failed(HostError),
     /// It was not started: the run ended before its turn.
     Skipped,
@@ -213,6 +216,7 @@ impl Outcome {
             Self::Failed(error) => match error.class {
                 FailureClass::Lost => "lost",
                 FailureClass::Local => "local-error",
+                FailureClass::Sudo => "failed",
                 _ => "unreachable",
             },
             Self::Skipped => "skipped",
@@ -250,6 +254,7 @@ impl Outcome {
             Self::Exited(_) => ExitStatus::CommandFailed,
             Self::Signalled(_) | Self::Stopped { .. } | Self::Skipped => ExitStatus::Killed,
             Self::Failed(error) if error.class == FailureClass::Local => ExitStatus::OurFailure,
+            Self::Failed(error) if error.class == FailureClass::Sudo => ExitStatus::CommandFailed,
             Self::Failed(_) => ExitStatus::NotReached,
         }
     }
@@ -360,6 +365,7 @@ mod tests {
             Class::HostKey,
             Class::Auth,
             Class::Channel,
+            Class::Sudo,
             Class::Lost,
             Class::Local,
         ];

@@ -2,6 +2,8 @@
 //!
 //! Must not contact any host.
 
+mod sudo;
+
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -9,11 +11,14 @@ use std::sync::Arc;
 
 use clap::{ArgAction, Parser};
 use fleet_core::broadcast::Broadcast;
-use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, usage_failure};
+use fleet_core::cli::{
+    EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, SudoPassword, our_terminal, usage_failure,
+};
 use fleet_core::render::Layout;
-use fleet_core::ssh::remote::{is_variable_name, sh_quote};
-use fleet_core::ssh::{CommandLimits, Connector, Wrapping};
+use fleet_core::ssh::remote::{SudoUser, is_variable_name, sh_quote};
+use fleet_core::ssh::{CommandLimits, Connector, Sudo, Terminal, Wrapping};
 
+use self::sudo::SudoArgs;
 use crate::task::{Remarks, RunCommand};
 
 /// Run a command on many hosts at once over SSH
@@ -42,8 +47,15 @@ struct PshArgs {
     argv: bool,
 
     /// Send the command without our shell wrapper, for servers that have no POSIX shell
-    #[arg(long, conflicts_with = "variables", help_heading = "Running")]
+    #[arg(long, conflicts_with_all = ["variables", "sudo", "ask_sudo"], help_heading = "Running")]
     raw: bool,
+
+    #[command(flatten)]
+    sudo: SudoArgs,
+
+    /// Run the command on a terminal of its own: one output; -I types, Ctrl-D at its end
+    #[arg(long, help_heading = "Running")]
+    pty: bool,
 
     /// What to run: one word is a shell command, several are joined as ssh(1) does
     #[arg(value_name = "COMMAND", trailing_var_arg = true, action = ArgAction::Append)]
@@ -57,6 +69,8 @@ pub(crate) struct CommandSettings {
     variables: Vec<(String, Vec<u8>)>,
     input: Input,
     wrapping: Wrapping,
+    sudo: Option<SudoUser>,
+    terminal: Option<Terminal>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,11 +82,13 @@ enum Input {
 /// Reads the arguments of this process.
 pub(crate) fn parse() -> Result<(Prepared, CommandSettings), Failure> {
     let args = PshArgs::try_parse().map_err(|error| usage_failure("psh", &error))?;
-    let PshArgs { fleet, send_input, variables, argv, raw, command } = args;
+    let PshArgs { fleet, send_input, variables, argv, raw, sudo, pty, command } = args;
     let stdin = if send_input { StdinUse::Taken("-I") } else { StdinUse::Free };
     let variables = variables.into_iter().map(variable).collect::<Result<_, _>>()?;
     let lists_only = fleet.lists_only();
-    let prepared = fleet.prepare("psh", stdin)?;
+    let sudo = sudo.resolve()?;
+    let mut prepared = fleet.prepare("psh", stdin)?;
+    prepared.sudo_password = if sudo.asks { SudoPassword::Ask } else { SudoPassword::None };
     let command = if argv { quoted(&command) } else { joined(&command) };
     if command.is_empty() && !lists_only {
         return Err(Failure::usage_text("there is no command to run")
@@ -80,7 +96,8 @@ pub(crate) fn parse() -> Result<(Prepared, CommandSettings), Failure> {
     }
     let input = if send_input { Input::Ours } else { Input::None };
     let wrapping = if raw { Wrapping::Raw } else { Wrapping::Shell };
-    Ok((prepared, CommandSettings { command, variables, input, wrapping }))
+    let terminal = pty.then(our_terminal);
+    Ok((prepared, CommandSettings { command, variables, input, wrapping, sudo: sudo.user, terminal }))
 }
 
 impl CommandSettings {
@@ -98,6 +115,8 @@ impl CommandSettings {
             variables: self.variables,
             input,
             wrapping: self.wrapping,
+            sudo: self.sudo.map(|user| Sudo { user, password: prepared.sudo_password.known().cloned() }),
+            terminal: self.terminal,
             remarks: if prepared.verbosity > 0 || prepared.render.layout == Layout::Json {
                 Remarks::Shown
             } else {

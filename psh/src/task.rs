@@ -12,7 +12,8 @@ use fleet_core::outcome::{HostError, Outcome, Stage};
 use fleet_core::select::SelectedHost;
 use fleet_core::ssh::remote::{RemoteCommand, StdinMode};
 use fleet_core::ssh::{
-    CommandLimits, CommandRun, ConnectObserver, Connector, ExecStdin, OutputSink, StdinFeed, Wrapping, run_command,
+    CommandLimits, CommandRun, ConnectObserver, Connector, ExecStdin, OutputSink, StdinFeed, Sudo, Terminal, Wrapping,
+    run_command,
 };
 use tracing::Instrument;
 
@@ -24,6 +25,8 @@ pub(crate) struct RunCommand {
     pub(crate) variables: Vec<(String, Vec<u8>)>,
     pub(crate) input: Option<Broadcast>,
     pub(crate) wrapping: Wrapping,
+    pub(crate) sudo: Option<Sudo>,
+    pub(crate) terminal: Option<Terminal>,
     pub(crate) limits: CommandLimits,
     pub(crate) remarks: Remarks,
 }
@@ -62,6 +65,8 @@ impl RunCommand {
             limits: &self.limits,
             cancel: host.cancel(),
             stdin: self.input.as_ref().map(Feed),
+            sudo: self.sudo.as_ref(),
+            terminal: self.terminal.as_ref(),
         };
         let outcome = run_command(&session, run, &reporter).await;
         tracing::info!(outcome = outcome.name(), "ended");
@@ -88,7 +93,7 @@ impl RunCommand {
         RemoteCommand {
             command: self.command.clone(),
             env,
-            stdin: if self.input.is_some() { StdinMode::Passed } else { StdinMode::Closed },
+            stdin: if self.input.is_some() || self.terminal.is_some() { StdinMode::Passed } else { StdinMode::Closed },
             grace: self.limits.grace,
         }
     }
