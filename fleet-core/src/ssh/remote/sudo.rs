@@ -78,10 +78,12 @@ pub fn sudo_command(user: &SudoUser, asks: SudoAsks, channel: ChannelKind, token
         ChannelKind::Pipes => "",
         ChannelKind::Terminal => "stty echo icanon; ",
     };
-    let ready = ready_text(token);
+    let token = token.as_str();
+    // Ready, in words that do not stand in the command line itself: sudo shows that when it refuses it.
     format!(
-        "exec env LANGUAGE=en sudo {asks} -H -u '{}' -- /bin/sh -c \
-         'echo \"{ready}\" >&2; IFS= read -r FLEET_PROGRAM || exit; unset LANGUAGE; {terminal}eval \"$(printf %b \"$FLEET_PROGRAM\")\"'",
+        "exec env LANGUAGE=en sudo {asks} -H -u '{}' -- /bin/sh -c '\
+         echo \"[fleet\" {token} \"ready]\" >&2; IFS= read -r FLEET_PROGRAM || exit; \
+         unset LANGUAGE; {terminal}eval \"$(printf %b \"$FLEET_PROGRAM\")\"'",
         user.0
     )
     .into_bytes()
