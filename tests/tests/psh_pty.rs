@@ -112,9 +112,8 @@ fn ctrl_c_stops_what_runs_on_a_terminal() {
 #[test]
 fn the_death_of_psh_stops_what_runs_on_a_terminal_and_is_deaf_to_its_hang_up() {
     let (env, _server) = world();
-    let sleeping: Vec<_> = STUBBORN.iter().map(|command| Sleeping::start(&env, &[], command)).collect();
-    // The keeper comes by a second channel, which says nothing when it is there.
-    processes::wait_for("attend", 0);
+    let sleeping: Vec<_> = STUBBORN.iter().map(|command| Sleeping::start(&env, &["-vv"], command)).collect();
+    sleeping.iter().for_each(|one| one.run.wait_for_stderr("a keeper watches"));
     sleeping.iter().for_each(|one| one.run.signal(Signal::KILL));
     for one in &sleeping {
         processes::assert_gone(&one.marker);
@@ -125,9 +124,8 @@ fn the_death_of_psh_stops_what_runs_on_a_terminal_and_is_deaf_to_its_hang_up() {
 fn a_background_process_that_leaves_the_terminal_is_left_alone_when_the_command_ends() {
     let (env, _server) = world();
     for pause in ["", "; sleep 1"] {
-        println!("{pause}");
         let marker = processes::unique_sleep();
-        let command = format!("nohup setsid sleep {marker} >/dev/null 2>&1 </dev/null & echo started{pause}");
+        let command = format!("trap '' HUP; setsid sleep {marker} >/dev/null 2>&1 </dev/null & echo started{pause}");
         env.psh(["--pty", "-H", "server", &command]).finish().expect_code(0).expect_stdout("started");
         processes::wait_for_command(&format!("sleep {marker}"));
     }
@@ -186,16 +184,22 @@ fn sudo_that_wants_a_terminal_has_one_and_the_password_is_not_shown() {
 
 #[test]
 fn what_sudo_runs_on_a_terminal_is_stopped_too() {
-    for signal in [Signal::INT, Signal::KILL] {
-        let (env, _server, _account) = world_of(SUDOERS[2]);
-        let sleeping: Vec<_> = STUBBORN.iter().map(|command| Sleeping::start(&env, &["--sudo"], command)).collect();
+    // A keeper has no terminal, so with requiretty there is none.
+    let keeps = "Defaults:USER use_pty\nUSER ALL=(ALL) NOPASSWD: ALL";
+    for (signal, sudoers) in [(Signal::INT, SUDOERS[2]), (Signal::INT, keeps), (Signal::KILL, keeps)] {
+        let (env, _server, _account) = world_of(sudoers);
+        let sleeping: Vec<_> =
+            STUBBORN.iter().map(|command| Sleeping::start(&env, &["--sudo", "-vv"], command)).collect();
+        if sudoers == keeps {
+            sleeping.iter().for_each(|one| one.run.wait_for_stderr("a keeper watches"));
+        }
         sleeping.iter().for_each(|one| one.run.signal(signal));
         for (one, command) in sleeping.iter().zip(STUBBORN) {
-            println!("{signal:?} {command} {}", one.marker);
+            println!("{signal:?} {sudoers} {command}");
             processes::assert_gone(&one.marker);
         }
-        for Sleeping { run, .. } in sleeping {
-            run.finish().expect_nowhere("may still run");
+        for Sleeping { run, .. } in sleeping.into_iter().filter(|_| signal == Signal::INT) {
+            run.finish().expect_code(3).expect_nowhere("may still run");
         }
     }
 }

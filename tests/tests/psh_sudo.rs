@@ -211,7 +211,7 @@ impl Sleeping {
 const WAYS: [(&str, &[&str]); 5] = [
     (WITHOUT_PASSWORD, &["--sudo"]),
     (WITH_PASSWORD, &["--ask-sudo"]),
-    (WITHOUT_PASSWORD, &["--sudo", "-I"]),
+    (WITHOUT_PASSWORD, &["--sudo", "-I", "-vv"]),
     ("Defaults:USER use_pty\nUSER ALL=(ALL) NOPASSWD: ALL", &["--sudo"]),
     ("Defaults:USER use_pty\nUSER ALL=(ALL) ALL", &["--ask-sudo"]),
 ];
@@ -244,6 +244,9 @@ fn the_death_of_psh_stops_what_runs_as_root() {
     for (sudoers, options) in WAYS {
         let world = World::new(sudoers);
         let sleeping: Vec<_> = STUBBORN.iter().map(|command| Sleeping::start(&world, options, command)).collect();
+        if options.contains(&"-I") {
+            sleeping.iter().for_each(|one| one.run.wait_for_stderr("a keeper watches"));
+        }
         sleeping.iter().for_each(|one| one.run.signal(Signal::KILL));
         for one in &sleeping {
             println!("{sudoers} {options:?}");

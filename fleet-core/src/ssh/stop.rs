@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::command::{CommandRun, OutputSink, StdinFeed, Wrapping};
 use super::exec::{Exec, ExecEnd, ExecEvent, ExecSide, ExecSignals, ExecStdin, ExitReport};
-use super::remote::{self, RemoteProcess, StdinMode, StopVerdict, Token};
+use super::remote::{self, Program, RemoteProcess, StdinMode, StopVerdict, Token};
 use super::session::Session;
 use super::sudo::Sudo;
 use super::terminal::Terminal;
@@ -88,8 +88,11 @@ impl Process<'_> {
             None => remote::keeper_program(&process, &self.token, run.limits.grace),
             Some(_) => remote::terminal_keeper_program(&process, &self.token, run.limits.grace),
         };
-        match self.start_beside(&program).await {
-            Ok(keeper) => *self.lock_keeper() = Some(keeper),
+        match self.start_beside(&program, None).await {
+            Ok(keeper) => {
+                tracing::debug!("a keeper watches over the command");
+                *self.lock_keeper() = Some(keeper);
+            }
             Err(error) => {
                 let text = format!("nobody watches over the command: if we die, it may run on ({})", error.message);
                 sink.note(text).await;
@@ -109,10 +112,10 @@ impl Process<'_> {
         let _ = keeper.side().ended().await;
     }
 
-    /// Runs `program` on a channel of its own, as the user who runs the command.
-    async fn start_beside(&self, program: &remote::Program) -> Result<Exec, HostError> {
+    /// Runs `program` on a channel of its own, as the user who runs the command; where that takes `sudo`, on `terminal`.
+    async fn start_beside(&self, program: &Program, terminal: Option<&Terminal>) -> Result<Exec, HostError> {
         let Some(sudo) = self.sudo else { return self.session.exec(&program.command_line()).await };
-        let mut exec = sudo.start(self.session, None, &self.token).await?;
+        let mut exec = sudo.start(self.session, terminal, &self.token).await?;
         let _said = sudo.pass(&mut exec, self.session, &self.token, program.input_line().into()).await?;
         Ok(exec)
     }
@@ -178,7 +181,8 @@ impl Process<'_> {
     /// When there is no channel for it, no verdict from the host, or no host any more.
     async fn ask_to_stop(&self, process: &RemoteProcess, grace: Duration) -> Result<StopVerdict, HostError> {
         let asking = async {
-            let mut exec = match self.start_beside(&remote::stop_program(process, &self.token, grace)).await {
+            let program = remote::stop_program(process, &self.token, grace);
+            let mut exec = match self.start_beside(&program, self.terminal).await {
                 Ok(exec) => exec,
                 Err(error) => {
                     let keeper = self.lock_keeper().take().ok_or(error)?;
