@@ -183,6 +183,10 @@ mod tests {
         let args = command_of(&["psh", "-H", "a", "--", "-x"]);
         assert_eq!(args.command, words(&["-x"]));
         assert!(PshArgs::try_parse_from(["psh", "-H", "a", "--no-such-flag", "true"]).is_err());
+        for (flag, sudo) in [("--sudo", "root"), ("--sudo=www-data", "www-data")] {
+            let args = command_of(&["psh", "-H", "a", flag, "id", "-u"]);
+            assert_eq!((args.command, args.sudo.name()), (words(&["id", "-u"]), Some(sudo)));
+        }
     }
 
     #[test]

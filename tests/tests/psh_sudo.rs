@@ -1,9 +1,10 @@
 //! `psh --sudo` and `--ask-sudo` with the machine's own sudo, on real OpenSSH servers.
 
 use std::fs;
+use std::process::Command;
 
 use fleet_tests::accounts::{self, Throwaway};
-use fleet_tests::{Running, Server, Signal, Sshd, TestEnv, processes};
+use fleet_tests::{Running, Server, Signal, Sshd, TestEnv, processes, program, run_to_end};
 
 const PASSWORD: &str = "open sesame!";
 const WITHOUT_PASSWORD: &str = "USER ALL=(ALL) NOPASSWD: ALL";
@@ -91,7 +92,7 @@ fn a_refusal_is_folded_with_its_reason_and_a_hint_and_runs_nothing() {
 fn sudo_that_is_not_there_is_said() {
     let path = tempfile::tempdir().unwrap();
     fs::set_permissions(path.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    std::os::unix::fs::symlink(fleet_tests::program("env"), path.path().join("env")).unwrap();
+    std::os::unix::fs::symlink(program("env"), path.path().join("env")).unwrap();
     let variable = format!("PATH={}", path.path().display());
     let world = World::with_server(WITHOUT_PASSWORD, |server| server.option("SetEnv", &variable));
     world.env.psh(["--sudo", "-H", "web01", "true"]).finish().expect_code(5).expect_stderr("sudo is not installed");
@@ -105,11 +106,12 @@ fn the_password_is_asked_for_once_and_answers_every_host_that_asks() {
         .finish()
         .expect_code(0);
     assert_eq!(run.stdout_text().matches("Password of sudo").count(), 1, "{run}");
+    assert_eq!(run.stdout_text().lines().filter(|line| line.trim_end().ends_with("root")).count(), 3, "{run}");
     for host in ["web01", "web02", "web03"] {
         let lines = run.stdout_text().lines().filter(|line| line.trim_end().ends_with(host)).count();
-        assert!(lines > 0 && run.stdout_text().contains("root"), "{host}: {run}");
+        assert!(lines > 0, "{host}: {run}");
     }
-    run.expect_nowhere(PASSWORD).expect_nowhere("[fleet ").expect_nowhere("asks]");
+    run.expect_nowhere(PASSWORD).expect_nowhere("[fleet ").expect_nowhere("asks%");
 }
 
 #[test]
@@ -120,7 +122,7 @@ fn the_input_of_the_command_is_ours_alone_whether_sudo_asks_or_not() {
         let command =
             format!("{} --ask-sudo -I -o {} -H 'web[01-03]' 'id -un; cat' <input", world.env.psh_path(), out.display());
         world.env.write("work/input", "first\nlast, without a line end");
-        let mut run = world.env.run(&fleet_tests::program("sh"), ["-c", &command]).on_terminal().start();
+        let mut run = world.env.run(&program("sh"), ["-c", &command]).on_terminal().start();
         run.wait_for_stdout("Password of sudo: ");
         run.type_secret(PASSWORD);
         run.finish().expect_code(0).expect_nowhere(PASSWORD);
@@ -291,6 +293,15 @@ fn the_password_is_in_no_process_while_the_command_runs() {
     run.signal(Signal::INT);
     run.finish().expect_nowhere(PASSWORD).expect_nowhere("classified");
     processes::assert_gone(&marker);
+}
+
+#[test]
+fn a_shell_that_shows_what_it_runs_gets_no_password() {
+    let world = World::new(WITHOUT_PASSWORD);
+    run_to_end(Command::new(program("usermod")).args(["--shell", "/bin/bash", world.account.name()]));
+    fs::write(world.account.home().join(".bashrc"), "set -vx\n").unwrap();
+    let run = world.answered(PASSWORD, &["-H", "web01", "id -un; cat; echo end"]).finish().expect_code(0);
+    run.expect_stdout("root").expect_stdout("end").expect_nowhere(PASSWORD);
 }
 
 #[test]

@@ -201,7 +201,7 @@ struct Output {
     exec: Exec,
     announcement: Option<Announcement>,
     /// Where the announcement comes.
-    announces: Stream,
+    marks: Stream,
     remote: watch::Sender<Option<RemoteProcess>>,
 }
 
@@ -229,20 +229,19 @@ async fn start<'a, F>(
 ) -> Result<(Output, Process<'a>), HostError> {
     let token = Token::new(rand::random());
     let limit = run.limits.channel.or(session.stage_limit());
+    let marks = if run.terminal.is_some() { Stream::Stdout } else { Stream::Stderr };
     let exec = match run.sudo {
         None => within(limit, Stage::Channel, open(session, run, &token)).await?,
         Some(sudo) => {
             let program = remote::wrap_for_sudo(run.command, &token).map_err(|error| not_wrapped(&error))?;
             let mut exec = within(limit, Stage::Channel, sudo.start(session, run.terminal, &token)).await?;
-            let said = sudo.pass(&mut exec, session, &token, program.into()).await?;
-            if !said.is_empty() {
-                sink.output(Stream::Stderr, said).await;
+            for (stream, bytes) in sudo.pass(&mut exec, session, &token, program.into(), marks).await? {
+                sink.output(stream, bytes).await;
             }
             exec
         }
     };
     let announcement = (run.wrapping == Wrapping::Shell).then(|| Announcement::new(&token));
-    let announces = if run.terminal.is_some() { Stream::Stdout } else { Stream::Stderr };
     let (remote_sender, remote) = watch::channel(None);
     let process = Process {
         session,
@@ -257,7 +256,7 @@ async fn start<'a, F>(
         side: exec.side(),
         keeper: Mutex::default(),
     };
-    Ok((Output { exec, announcement, announces, remote: remote_sender }, process))
+    Ok((Output { exec, announcement, marks, remote: remote_sender }, process))
 }
 
 /// Starts the command on a channel, as the user who logged in.
@@ -307,7 +306,7 @@ impl Output {
         if let Some(mut announcement) = self.announcement.take() {
             let rest = announcement.finish();
             if !rest.is_empty() {
-                sink.output(self.announces, rest).await;
+                sink.output(self.marks, rest).await;
             }
         }
         Ok(outcome)
@@ -315,7 +314,7 @@ impl Output {
 
     /// Takes the wrapper's first line out of the output and remembers the process id in it.
     fn without_announcement(&mut self, stream: Stream, bytes: Bytes) -> Bytes {
-        let Some(announcement) = self.announcement.as_mut().filter(|_| stream == self.announces) else { return bytes };
+        let Some(announcement) = self.announcement.as_mut().filter(|_| stream == self.marks) else { return bytes };
         let (rest, process) = announcement.feed(bytes);
         if process.is_some() {
             self.remote.send_replace(process);

@@ -116,7 +116,8 @@ impl Process<'_> {
     async fn start_beside(&self, program: &Program, terminal: Option<&Terminal>) -> Result<Exec, HostError> {
         let Some(sudo) = self.sudo else { return self.session.exec(&program.command_line()).await };
         let mut exec = sudo.start(self.session, terminal, &self.token).await?;
-        let _said = sudo.pass(&mut exec, self.session, &self.token, program.input_line().into()).await?;
+        let marks = if terminal.is_some() { Stream::Stdout } else { Stream::Stderr };
+        let _said = sudo.pass(&mut exec, self.session, &self.token, program.input_line().into(), marks).await?;
         Ok(exec)
     }
 

@@ -15,10 +15,13 @@ use super::remote::{ChannelKind, Mark, SudoAsks, SudoDialogue, SudoRefusal, Sudo
 use super::session::Session;
 use super::stop::outcome_of;
 use super::terminal::{Terminal, Typing};
+use crate::event::Stream;
 use crate::outcome::{FailureClass, HostError, Outcome, Stage};
 
 /// How long `sudo` may take: as long as a person at a second device.
 const SUDO_LIMIT: Duration = Duration::from_secs(60);
+/// Bytes on the other stream that are kept until `sudo` has let us pass: noise of the shell's start-up files.
+const BESIDE_LIMIT: usize = 64 * 1024;
 /// Characters of a refusal in `sudo`'s own words.
 const LONGEST_WORDS: usize = 200;
 
@@ -51,7 +54,7 @@ impl Sudo {
     }
 
     /// Brings `exec` through `sudo` and sends `program` there, a line. Returns what was said on the way, such as a
-    /// lecture.
+    /// lecture. The marks come on `marks`.
     ///
     /// # Errors
     /// [`FailureClass::Sudo`] when `sudo` refuses: nothing has run, and nothing will.
@@ -61,10 +64,12 @@ impl Sudo {
         session: &Session,
         token: &Token,
         program: Bytes,
-    ) -> Result<Bytes, HostError> {
+        marks: Stream,
+    ) -> Result<Vec<(Stream, Bytes)>, HostError> {
         let mut dialogue = SudoDialogue::new(token);
+        let mut said = Vec::new();
         let ended = tokio::select! {
-            passed = self.talk(exec, &mut dialogue) => passed?,
+            passed = self.talk(exec, &mut dialogue, marks, &mut said) => passed?,
             limit = expired(Some(SUDO_LIMIT)) => {
                 let limit = humantime::format_duration(limit);
                 return Err(HostError::new(Stage::Command, FailureClass::Sudo, format!("no answer from sudo for {limit}"))
@@ -74,7 +79,9 @@ impl Sudo {
         match ended {
             None => {
                 exec.stdin().send(program).await;
-                Ok(dialogue.into_said().into())
+                said.push((marks, dialogue.into_said().into()));
+                said.retain(|(_, bytes)| !bytes.is_empty());
+                Ok(said)
             }
             Some(end) => Err(match outcome_of(&end, session) {
                 Outcome::Exited(code) => refusal(&dialogue.into_said(), code),
@@ -85,12 +92,24 @@ impl Sudo {
     }
 
     /// Answers until the other user's shell is there, or returns the end of the channel.
-    async fn talk(&self, exec: &mut Exec, dialogue: &mut SudoDialogue) -> Result<Option<ExecEnd>, HostError> {
+    async fn talk(
+        &self,
+        exec: &mut Exec,
+        dialogue: &mut SudoDialogue,
+        marks: Stream,
+        beside: &mut Vec<(Stream, Bytes)>,
+    ) -> Result<Option<ExecEnd>, HostError> {
         let mut password = self.password.as_ref();
+        let mut room = BESIDE_LIMIT;
         loop {
-            // On a terminal there is but one stream; elsewhere nothing of ours comes by the other.
             let bytes = match exec.next().await? {
-                ExecEvent::Output(_, bytes) => bytes,
+                ExecEvent::Output(stream, bytes) if stream == marks => bytes,
+                ExecEvent::Output(stream, bytes) => {
+                    let bytes = bytes.slice(..bytes.len().min(room));
+                    room -= bytes.len();
+                    beside.push((stream, bytes));
+                    continue;
+                }
                 ExecEvent::Ended(end) => return Ok(Some(end)),
             };
             match dialogue.feed(&bytes) {

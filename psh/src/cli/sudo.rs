@@ -28,6 +28,11 @@ pub(super) struct SudoChoice {
 }
 
 impl SudoArgs {
+    #[cfg(test)]
+    pub(super) fn name(&self) -> Option<&str> {
+        self.sudo.as_deref()
+    }
+
     pub(super) fn resolve(self) -> Result<SudoChoice, Failure> {
         let Self { sudo, ask_sudo } = self;
         let named = sudo.map(|name| SudoUser::new(&name)).transpose();

@@ -72,7 +72,8 @@ pub enum ChannelKind {
 pub fn sudo_command(user: &SudoUser, asks: SudoAsks, channel: ChannelKind, token: &Token) -> Vec<u8> {
     let asks = match asks {
         SudoAsks::Never => "-n".to_owned(),
-        SudoAsks::OverChannel => format!("-S -p '{}'", prompt_text(token)),
+        // Collapsed by sudo(8) into one: a shell that shows what it runs does not show the prompt.
+        SudoAsks::OverChannel => format!("-S -p '{}'", prompt_text(token).replace('%', "%%")),
     };
     let terminal = match channel {
         ChannelKind::Pipes => "",
@@ -98,7 +99,7 @@ pub fn wrap_for_sudo(command: &RemoteCommand, token: &Token) -> Result<Vec<u8>, 
 }
 
 fn prompt_text(token: &Token) -> String {
-    format!("[fleet {} asks]", token.as_str())
+    format!("[fleet {} asks%]", token.as_str())
 }
 
 fn ready_text(token: &Token) -> String {
@@ -120,7 +121,7 @@ pub struct SudoDialogue {
     prompt: Vec<u8>,
     ready: Vec<u8>,
     said: Vec<u8>,
-    /// Where in `said` the line end belongs to a password that was typed unseen, on a terminal.
+    /// Where in `said` `sudo` asked last.
     asked_at: Option<usize>,
 }
 
@@ -147,21 +148,22 @@ impl SudoDialogue {
             self.said.drain(at..=at + line);
             return Some(Mark::Ready);
         }
-        let excess = self.said.len().saturating_sub(SAID_LIMIT);
-        self.said.drain(..excess);
+        if let Some(excess) = self.said.len().checked_sub(SAID_LIMIT + 1) {
+            self.said.drain(..=excess);
+            self.asked_at = None;
+        }
         None
     }
 
     /// All that was said beside the marks: a lecture, the words of a refusal.
     #[must_use]
     pub fn into_said(mut self) -> Vec<u8> {
-        let typed = self.asked_at.and_then(|at| self.said.get(at..)).map_or(0, |rest| match rest {
-            [b'\r', b'\n', ..] => 2,
-            [b'\n', ..] => 1,
-            _ => 0,
-        });
-        if let Some(at) = self.asked_at.filter(|_| typed > 0) {
-            self.said.drain(at..at + typed);
+        if let Some(at) = self.asked_at {
+            // What a terminal shows of a password: a line end, and with `pwfeedback` a star for each character.
+            let shown = self.said[at..].iter().take_while(|b| b"*\x08 \r".contains(b)).count();
+            if self.said.get(at + shown) == Some(&b'\n') {
+                self.said.drain(at..=at + shown);
+            }
         }
         self.said
     }
@@ -214,4 +216,99 @@ impl SudoRefusal {
 
 fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
     bytes.windows(part.len()).position(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::StdinMode;
+    use super::*;
+
+    const PROMPT: &str = "[fleet 00000000000000ab asks%]";
+    const READY: &str = "[fleet 00000000000000ab ready]\n";
+
+    /// The marks in `text`, fed byte by byte, and what is left of it.
+    fn fed(text: &str) -> (Vec<Mark>, String) {
+        let mut dialogue = SudoDialogue::new(&Token::new(0xab));
+        let marks = text.bytes().filter_map(|byte| dialogue.feed(&[byte])).collect();
+        (marks, String::from_utf8(dialogue.into_said()).unwrap())
+    }
+
+    #[test]
+    fn marks_are_found_and_all_else_is_left() {
+        let lecture = "We trust you have received the usual lecture.\n";
+        for (text, marks, said) in [
+            (READY.to_owned(), vec![Mark::Ready], ""),
+            (format!("motd\n{lecture}{PROMPT}{READY}"), vec![Mark::Asked, Mark::Ready], &*format!("motd\n{lecture}")),
+            (format!("{PROMPT}\r\n{}", READY.replace('\n', "\r\n")), vec![Mark::Asked, Mark::Ready], ""),
+            (format!("{PROMPT}****\x08 \x08\r\nwelcome"), vec![Mark::Asked], "welcome"),
+            (format!("{PROMPT}Sorry, try again.\n{PROMPT}"), vec![Mark::Asked, Mark::Asked], "Sorry, try again.\n"),
+            (PROMPT.replace("ab", "ac"), vec![], "[fleet 00000000000000ac asks%]"),
+            ("sudo: a password is required\n".to_owned(), vec![], "sudo: a password is required\n"),
+        ] {
+            assert_eq!(fed(&text), (marks, said.to_owned()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn much_noise_is_kept_in_part_and_hides_no_mark() {
+        let mut dialogue = SudoDialogue::new(&Token::new(0xab));
+        for _ in 0..300 {
+            assert_eq!(dialogue.feed(&[b'x'; 1000]), None);
+        }
+        assert_eq!(dialogue.feed(PROMPT.as_bytes()), Some(Mark::Asked));
+        assert_eq!(dialogue.feed(READY.as_bytes()), Some(Mark::Ready));
+        assert_eq!(dialogue.into_said().len(), SAID_LIMIT);
+    }
+
+    #[test]
+    fn the_command_line_holds_no_mark_that_a_shell_or_sudo_could_repeat() {
+        for (asks, channel) in [(SudoAsks::Never, ChannelKind::Pipes), (SudoAsks::OverChannel, ChannelKind::Terminal)] {
+            let line = sudo_command(&SudoUser::root(), asks, channel, &Token::new(0xab));
+            let text = format!("+ {}\n", String::from_utf8(line).unwrap());
+            assert_eq!(fed(&text), (vec![], text));
+        }
+    }
+
+    #[test]
+    fn nothing_of_the_command_is_an_argument_of_sudo() {
+        let command = RemoteCommand {
+            command: b"pkill -f classified".to_vec(),
+            env: vec![("NAME".to_owned(), b"classified".to_vec())],
+            stdin: StdinMode::Closed,
+            grace: Duration::from_secs(1),
+        };
+        let line = wrap_for_sudo(&command, &Token::new(0xab)).unwrap();
+        assert_eq!(line.iter().position(|&b| b == b'\n'), Some(line.len() - 1), "one line");
+        assert!(find(&line, b"classified").is_some());
+    }
+
+    #[test]
+    fn names_of_users_cannot_be_taken_for_anything_else() {
+        for name in ["root", "#0", "www-data", "svc$", "me@EXAMPLE.ORG", "a.b_c+d"] {
+            assert!(SudoUser::new(name).is_ok(), "{name}");
+        }
+        for name in ["", "-u", "a b", "it's", "a!b", "a\\b", "a\nb", "a;b", "\u{e9}"] {
+            assert!(SudoUser::new(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_told_by_the_words_of_sudo() {
+        for (said, code, refusal) in [
+            ("sudo: a password is required\n", 1, Some(SudoRefusal::NeedsPassword)),
+            ("sudo: interactive authentication is required\n", 1, Some(SudoRefusal::NeedsPassword)),
+            ("sudo: 1 incorrect password attempt\n", 1, Some(SudoRefusal::WrongPassword)),
+            ("a is not in the sudoers file.\nThis incident has been reported.\n", 1, Some(SudoRefusal::NotAllowed)),
+            ("Sorry, user a is not allowed to execute '/bin/sh' as root on h.\n", 1, Some(SudoRefusal::NotAllowed)),
+            ("Sorry, user a may not run sudo on h.\n", 1, Some(SudoRefusal::NotAllowed)),
+            ("sudo: sorry, you must have a tty to run sudo\n", 1, Some(SudoRefusal::NeedsTerminal)),
+            ("sudo: unknown user: b\n", 1, Some(SudoRefusal::UnknownUser)),
+            ("env: 'sudo': No such file or directory\n", 127, Some(SudoRefusal::NotInstalled)),
+            ("sudo: account validation failure, is your account locked?\n", 1, None),
+        ] {
+            assert_eq!(SudoRefusal::find(said.as_bytes(), code), refusal, "{said}");
+        }
+    }
 }
