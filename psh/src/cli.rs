@@ -38,7 +38,7 @@ struct PshArgs {
     #[arg(short = 'I', long, help_heading = "Running")]
     send_input: bool,
 
-    /// Set a variable for the command, as NAME=VALUE; repeatable
+    /// Set a variable for the command, as NAME=VALUE, which others on the host may see; repeatable
     #[arg(long = "env", value_name = "NAME=VALUE", help_heading = "Running")]
     variables: Vec<OsString>,
 
@@ -53,7 +53,7 @@ struct PshArgs {
     #[command(flatten)]
     sudo: SudoArgs,
 
-    /// Run the command on a terminal of its own: one output; -I types, Ctrl-D at its end
+    /// Run the command on a terminal of its own, which makes one output of its two; -I types there
     #[arg(long, help_heading = "Running")]
     pty: bool,
 

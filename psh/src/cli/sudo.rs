@@ -7,14 +7,14 @@ use fleet_core::cli::Failure;
 use fleet_core::ssh::remote::SudoUser;
 
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Running")]
 pub(super) struct SudoArgs {
-    /// Run the command by the host's sudo as root, or as USER; in /bin/sh, with their HOME
+    /// Run the command in /bin/sh as root, or as USER, by the host's sudo
     #[arg(long, value_name = "USER", num_args = 0..=1, require_equals = true, default_missing_value = "root")]
+    #[arg(help_heading = "Running")]
     sudo: Option<String>,
 
-    /// Ask once for the password of sudo, for the hosts whose sudo wants it; implies --sudo
-    #[arg(long)]
+    /// Ask once for a password, and answer the hosts whose sudo asks; implies --sudo
+    #[arg(long, help_heading = "Running")]
     ask_sudo: bool,
 }
 
