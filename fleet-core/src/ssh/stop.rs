@@ -48,9 +48,9 @@ impl Process<'_> {
     /// Feeds standard input; returns only when that fails. The wrapper's control line must stay open, so without input
     /// nothing is closed there.
     pub(super) async fn feed<F: StdinFeed>(&self, run: &CommandRun<'_, F>) -> HostError {
-        // What comes before the command is there, its shell or sudo may take for their own.
-        let is_early = self.sudo.is_some() || self.terminal.is_some();
-        if is_early && self.wrapping == Wrapping::Shell && self.announced().await.is_none() {
+        // What is typed before the command is there, the user's shell may take for its own.
+        let is_early = self.terminal.is_some() && self.wrapping == Wrapping::Shell;
+        if is_early && self.announced().await.is_none() {
             return std::future::pending().await;
         }
         let fed = match (&run.stdin, self.wrapping) {
