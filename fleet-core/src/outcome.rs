@@ -76,6 +76,8 @@ pub enum FailureClass {
     Auth,
     /// The server refused the session or the command.
     Channel,
+    /// `sudo` on the host did not run the command.
+    Sudo,
     /// The connection ended before the command's exit status was known.
     Lost,
     /// The failure is on this machine: configuration, files, disk.
@@ -96,6 +98,7 @@ impl FailureClass {
             Self::HostKey => "host-key",
             Self::Auth => "auth",
             Self::Channel => "channel",
+            Self::Sudo => "sudo",
             Self::Lost => "lost",
             Self::Local => "local",
         }
@@ -240,7 +243,7 @@ pub enum Outcome {
     },
     /// What was asked after has not ended yet.
     Running,
-    /// It was never reached, or was lost.
+    /// It was never reached, or was lost, or could not run the command as asked.
     Failed(HostError),
     /// It was not started: the run ended before its turn, for this reason.
     Skipped(SkipCause),
@@ -266,6 +269,7 @@ impl Outcome {
             Self::Failed(error) => match error.class {
                 FailureClass::Lost => "lost",
                 FailureClass::Local => "local-error",
+                FailureClass::Sudo => "failed",
                 _ => "unreachable",
             },
             Self::Skipped(_) => "skipped",
@@ -304,6 +308,7 @@ impl Outcome {
             Self::Exited(_) => ExitStatus::CommandFailed,
             Self::Signalled(_) | Self::Stopped { .. } | Self::Running | Self::Skipped(_) => ExitStatus::Killed,
             Self::Failed(error) if error.class == FailureClass::Local => ExitStatus::OurFailure,
+            Self::Failed(error) if error.class == FailureClass::Sudo => ExitStatus::CommandFailed,
             Self::Failed(_) => ExitStatus::NotReached,
         }
     }
@@ -425,6 +430,7 @@ mod tests {
             Class::HostKey,
             Class::Auth,
             Class::Channel,
+            Class::Sudo,
             Class::Lost,
             Class::Local,
         ];

@@ -11,7 +11,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use self::record::{Beginning, Record};
-use crate::cli::{CanaryQuestion, Failure, Password, Prepared, Purpose, TerminalPrompt};
+use crate::cli::{CanaryQuestion, Failure, Password, Prepared, Purpose, SudoPassword, TerminalPrompt};
 use crate::descriptors;
 use crate::fanout::{Fanout, Finished, Floor, Signals, Task};
 use crate::host::Host;
@@ -62,7 +62,7 @@ async fn run_on_hosts<T: Task>(
     let floor = Floor::default();
     let prompt = Arc::new(TerminalPrompt::new(floor.clone()));
     let password = tokio::select! {
-        password = password(&prepared, &prompt) => password?,
+        password = passwords(&mut prepared, &prompt) => password?,
         _ = signals.next() => {
             prompt.close();
             return Err(Failure::usage_text("interrupted at the question for the password"));
@@ -126,16 +126,30 @@ async fn check_configuration(connector: &Arc<Connector>, prepared: &Prepared) ->
     checking.await.map_err(|error| Failure::ours(&error))?.map_err(Failure::from)
 }
 
-async fn password(prepared: &Prepared, prompt: &Arc<TerminalPrompt>) -> Result<Option<Secret>, Failure> {
-    if prepared.password == Password::None {
-        return Ok(None);
+/// Asks for all passwords that the run needs. Returns that of the login.
+async fn passwords(prepared: &mut Prepared, prompt: &Arc<TerminalPrompt>) -> Result<Option<Secret>, Failure> {
+    let login = match prepared.password {
+        Password::None => None,
+        Password::Ask => Some(ask("Password: ", prompt).await.map_err(|reason| {
+            Failure::usage_text(format!("-A needs a password: {reason}")).hint("run it at a terminal, or use a key")
+        })?),
+    };
+    if matches!(prepared.sudo_password, SudoPassword::Ask) {
+        let answer = ask("Password of sudo: ", prompt).await.and_then(|secret| {
+            if secret.expose().is_empty() { Err("the answer is empty".to_owned()) } else { Ok(secret) }
+        });
+        prepared.sudo_password = SudoPassword::Known(answer.map_err(|reason| {
+            Failure::usage_text(format!("--ask-sudo needs a password: {reason}"))
+                .hint("run it at a terminal; where sudo asks for no password, --sudo is enough")
+        })?);
     }
+    Ok(login)
+}
+
+async fn ask(question: &'static str, prompt: &Arc<TerminalPrompt>) -> Result<Secret, String> {
     let prompt = Arc::clone(prompt);
-    let asked = tokio::task::spawn_blocking(move || prompt.secret("Password: ")).await;
-    let answer = asked.unwrap_or_else(|error| Err(error.to_string()));
-    answer.map(Some).map_err(|reason| {
-        Failure::usage_text(format!("-A needs a password: {reason}")).hint("run it at a terminal, or use a key")
-    })
+    let asked = tokio::task::spawn_blocking(move || prompt.secret(question)).await;
+    asked.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 fn connector(prepared: &Prepared, password: Option<Secret>, prompt: Arc<TerminalPrompt>) -> Result<Connector, Failure> {

@@ -2,6 +2,7 @@
 //!
 //! Must not contact any host.
 
+mod sudo;
 mod ways;
 
 use std::ffi::OsString;
@@ -12,13 +13,14 @@ use std::time::SystemTime;
 
 use clap::{ArgAction, Args, Parser};
 use fleet_core::broadcast::Broadcast;
-use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, typed, usage_failure};
+use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, our_terminal, typed, usage_failure};
 use fleet_core::record;
 use fleet_core::render::Layout;
-use fleet_core::ssh::remote::{JobName, is_variable_name, sh_quote};
-use fleet_core::ssh::{CommandLimits, Connector, Wrapping};
+use fleet_core::ssh::remote::{JobName, JobShell, SudoUser, is_variable_name, sh_quote};
+use fleet_core::ssh::{CommandLimits, Connector, Sudo, Terminal, Wrapping};
 use fleet_core::template::Template;
 
+use self::sudo::SudoArgs;
 use self::ways::WaysArgs;
 use crate::payload::{Form, Payload, template};
 use crate::recipe::{Places, Recipe};
@@ -51,7 +53,7 @@ struct CommandArgs {
     #[arg(short = 'I', long, help_heading = "Running")]
     send_input: bool,
 
-    /// Set a variable for the command, as NAME=VALUE; repeatable
+    /// Set a variable for the command, as NAME=VALUE, which others on the host may see; repeatable
     #[arg(long = "env", value_name = "NAME=VALUE", help_heading = "Running")]
     variables: Vec<OsString>,
 
@@ -60,8 +62,15 @@ struct CommandArgs {
     argv: bool,
 
     /// Send the command without our shell wrapper, for servers that have no POSIX shell
-    #[arg(long, conflicts_with = "variables", help_heading = "Running")]
+    #[arg(long, conflicts_with_all = ["variables", "sudo", "ask_sudo"], help_heading = "Running")]
     raw: bool,
+
+    #[command(flatten)]
+    sudo: SudoArgs,
+
+    /// Run the command on a terminal of its own, which makes one output of its two; -I types there
+    #[arg(long, help_heading = "Running")]
+    pty: bool,
 
     /// What to run: one word is a shell command, several are joined as ssh(1) does
     #[arg(value_name = "COMMAND", trailing_var_arg = true, action = ArgAction::Append)]
@@ -78,6 +87,8 @@ pub(crate) struct CommandSettings {
     input: Input,
     wrapping: Wrapping,
     places: Option<Places>,
+    sudo: Option<SudoUser>,
+    terminal: Option<Terminal>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,37 +108,42 @@ enum Braces {
 pub(crate) fn parse() -> Result<(Prepared, record::Work, CommandSettings), Failure> {
     let PshArgs { fleet, run } = PshArgs::try_parse().map_err(|error| usage_failure("psh", &error))?;
     let stdin = run.stdin_use()?;
-    let typed = typed(run.command.len(), &SECRET_FLAGS);
     let jobs = run.ways.jobs.work()?;
-    let lists_only = fleet.lists_only();
-    let prepared = fleet.prepare("psh", stdin)?;
-    let input = if run.send_input { Input::Ours } else { Input::None };
-    if let Some((jobs, text)) = jobs {
-        let recorded = record::Work { typed, text, ..record::Work::default() };
-        let settings = CommandSettings { work: Work::Jobs(jobs), input, wrapping: Wrapping::Shell, places: None };
-        return Ok((prepared, recorded, settings));
-    }
     let variables = run.variables.iter().cloned().map(variable).collect::<Result<Vec<_>, _>>()?;
     let given = run.recipe(&variables);
+    let lists_only = fleet.lists_only();
+    let mut prepared = fleet.prepare("psh", stdin)?;
     let recipe = match &prepared.former {
-        Some(former) if run.is_empty() && !lists_only => given.completed_from(former, &prepared.selected.hosts)?,
+        Some(former) if run.is_empty() && jobs.is_none() && !lists_only => {
+            given.completed_from(former, &prepared.selected.hosts)?
+        }
         _ => given,
     };
-    // What is not text is no recipe either.
-    let words =
-        if recipe.words.is_empty() { run.command.clone() } else { recipe.words.iter().map(OsString::from).collect() };
-    let payload = run.payload(&recipe, &words, variables)?;
-    if payload.form.is_empty() && !lists_only {
+    let mut recorded = record::Work { typed: typed(run.command.len(), &SECRET_FLAGS), ..record::Work::default() };
+    let work = if let Some((jobs, text)) = jobs {
+        recorded.text = text;
+        Work::Jobs(jobs)
+    } else {
+        // What is not text is no recipe either.
+        let words = if recipe.words.is_empty() { run.command.clone() } else { recipe.words() };
+        recorded.text = String::from_utf8_lossy(&shown(&recipe, &words)).into_owned();
+        recorded.again = serde_json::to_value(&recipe).unwrap_or_default();
+        Work::Run(run.payload(&recipe, &words, variables)?)
+    };
+    if matches!(&work, Work::Run(payload) if payload.form.is_empty()) && !lists_only {
         return Err(Failure::usage_text("there is no command to run")
             .hint("psh -g GROUP 'uptime' runs one; psh -g GROUP --list only shows the hosts"));
     }
-    let wrapping = if recipe.raw { Wrapping::Raw } else { Wrapping::Shell };
-    let recorded = record::Work {
-        typed,
-        text: String::from_utf8_lossy(&shown(&recipe, &words)).into_owned(),
-        again: serde_json::to_value(&recipe).unwrap_or_default(),
+    prepared.sudo_password = sudo::password(&recipe);
+    let settings = CommandSettings {
+        work,
+        input: if run.send_input { Input::Ours } else { Input::None },
+        wrapping: if recipe.raw { Wrapping::Raw } else { Wrapping::Shell },
+        sudo: sudo::user(&recipe)?,
+        terminal: recipe.pty.then(our_terminal),
+        places: recipe.places,
     };
-    Ok((prepared, recorded, CommandSettings { work: Work::Run(payload), input, wrapping, places: recipe.places }))
+    Ok((prepared, recorded, settings))
 }
 
 impl CommandArgs {
@@ -156,6 +172,9 @@ impl CommandArgs {
             script: self.ways.script.as_ref().map(|path| path.to_string_lossy().into_owned()),
             template: self.ways.template,
             background: self.ways.jobs.background,
+            sudo: self.sudo.name().map(str::to_owned),
+            ask_sudo: self.sudo.asks(),
+            pty: self.pty,
             env: variables.iter().map(|(name, _)| name.clone()).collect(),
             input: self.send_input,
             places: None,
@@ -176,7 +195,8 @@ impl CommandArgs {
             None => Form::Shell(braces.read(&joined(words))?),
         };
         let variables = variables.into_iter().map(|(name, value)| Ok((name, braces.read(&value)?)));
-        let job = recipe.background.then(|| JobName::random(SystemTime::now()));
+        let shell = if recipe.has_sudo() { JobShell::Posix } else { JobShell::Login };
+        let job = recipe.background.then(|| (JobName::random(SystemTime::now()), shell));
         Ok(Payload { form, variables: variables.collect::<Result<_, Failure>>()?, job })
     }
 }
@@ -223,6 +243,8 @@ impl CommandSettings {
             input,
             wrapping: self.wrapping,
             places: self.places,
+            sudo: self.sudo.map(|user| Sudo { user, password: prepared.sudo_password.known().cloned() }),
+            terminal: self.terminal,
             remarks: if prepared.verbosity > 0 || prepared.render.layout == Layout::Json {
                 Remarks::Shown
             } else {
@@ -302,6 +324,10 @@ mod tests {
         let args = command_of(&["psh", "-H", "a", "--", "-x"]);
         assert_eq!(args.run.command, words(&["-x"]));
         assert!(PshArgs::try_parse_from(["psh", "-H", "a", "--no-such-flag", "true"]).is_err());
+        for (flag, sudo) in [("--sudo", "root"), ("--sudo=www-data", "www-data")] {
+            let args = command_of(&["psh", "-H", "a", flag, "id", "-u"]);
+            assert_eq!((args.run.command, args.run.sudo.name()), (words(&["id", "-u"]), Some(sudo)));
+        }
     }
 
     #[test]

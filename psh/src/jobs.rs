@@ -12,7 +12,7 @@ use fleet_core::ssh::remote::{
     JobName, JobState, JobWait, RemoteCommand, StdinMode, StopVerdict, job_list_command, job_output_command,
     job_remove_command, job_state_command, stop_command,
 };
-use fleet_core::ssh::{CommandLimits, CommandRun, NoStdin, OutputSink, Session, Wrapping, run_command};
+use fleet_core::ssh::{CommandLimits, CommandRun, NoStdin, OutputSink, Session, Sudo, Wrapping, run_command};
 
 /// Bytes of a host's answer that are kept: noise of the shell's start-up files, and one line.
 const ANSWER_LIMIT: usize = 64 * 1024;
@@ -48,6 +48,8 @@ pub(crate) enum Afterwards {
 pub(crate) struct OnHost<'a> {
     pub(crate) session: &'a Session,
     pub(crate) limits: &'a CommandLimits,
+    /// Whose jobs they are, unless those of the user who logged in.
+    pub(crate) sudo: Option<&'a Sudo>,
     pub(crate) host: &'a HostContext,
 }
 
@@ -91,7 +93,9 @@ impl OnHost<'_> {
             JobState::Running(process, mark) => (process, mark),
         };
         let answer = Answer::default();
-        match self.run(stop_command(&process, &mark, self.limits.grace), Wrapping::Raw, &answer).await {
+        // Nothing has to watch over it, but sudo runs nothing else than what is wrapped.
+        let wrapping = if self.sudo.is_some() { Wrapping::Shell } else { Wrapping::Raw };
+        match self.run(stop_command(&process, &mark, self.limits.grace), wrapping, &answer).await {
             Outcome::Exited(_) => {}
             outcome => return Err(outcome),
         }
@@ -123,14 +127,19 @@ impl OnHost<'_> {
         let grace = self.limits.grace;
         let command = RemoteCommand { command, env: Vec::new(), stdin: StdinMode::Closed, grace };
         let cancel = self.host.cancel();
-        let run = CommandRun { command: &command, wrapping, limits: self.limits, cancel, stdin: None::<NoStdin> };
+        let (limits, sudo, stdin) = (self.limits, self.sudo, None::<NoStdin>);
+        let run = CommandRun { command: &command, wrapping, limits, cancel, stdin, sudo, terminal: None };
         run_command(self.session, run, sink).await
     }
 }
 
 fn no_such_job() -> Outcome {
     let error = HostError::new(Stage::Command, FailureClass::Channel, "no such job");
-    Outcome::Failed(error.with_hint("--jobs lists the jobs of a host; each user has their own"))
+    Outcome::Failed(
+        error.with_hint(
+            "--jobs lists the jobs of a host; each user has their own, and --sudo shows those of the other one",
+        ),
+    )
 }
 
 fn died() -> Outcome {

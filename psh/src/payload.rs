@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use fleet_core::ssh::ConnectorError;
-use fleet_core::ssh::remote::{JobName, Script, Token, WrapError, job_start_command, login_shell_word};
+use fleet_core::ssh::remote::{JobName, JobShell, Script, Token, WrapError, job_start_command, login_shell_word};
 use fleet_core::template::{Template, TemplateError};
 
 use crate::quoting::quoted_behind;
@@ -19,8 +19,8 @@ const PLACEHOLDERS: [&str; 5] = ["host", "addr", "group", "index", "count"];
 pub(crate) struct Payload {
     pub(crate) form: Form,
     pub(crate) variables: Vec<(String, Template)>,
-    /// The job that it is started as, unless it runs under our eyes.
-    pub(crate) job: Option<JobName>,
+    /// The job that it is started as, and the shell for it, unless it runs under our eyes.
+    pub(crate) job: Option<(JobName, JobShell)>,
 }
 
 /// How the words become a command.
@@ -144,7 +144,7 @@ impl Payload {
             }
         };
         let command = match &self.job {
-            Some(name) => job_start_command(&command, name, &command)?,
+            Some((name, shell)) => job_start_command(&command, name, &command, *shell)?,
             None => command,
         };
         Ok(HostPayload { command, variables })

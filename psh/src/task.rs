@@ -12,8 +12,8 @@ use fleet_core::outcome::{HostError, Outcome, SkipCause, Stage};
 use fleet_core::select::SelectedHost;
 use fleet_core::ssh::remote::{RemoteCommand, StdinMode};
 use fleet_core::ssh::{
-    CommandLimits, CommandRun, ConnectObserver, Connector, ExecStdin, OutputSink, Session, StdinFeed, Wrapping,
-    run_command,
+    CommandLimits, CommandRun, ConnectObserver, Connector, ExecStdin, OutputSink, Session, StdinFeed, Sudo, Terminal,
+    Wrapping, run_command,
 };
 use tracing::Instrument;
 
@@ -32,6 +32,8 @@ pub(crate) struct RunCommand {
     pub(crate) input: Option<Broadcast>,
     pub(crate) wrapping: Wrapping,
     pub(crate) places: Option<Places>,
+    pub(crate) sudo: Option<Sudo>,
+    pub(crate) terminal: Option<Terminal>,
     pub(crate) limits: CommandLimits,
     pub(crate) remarks: Remarks,
 }
@@ -75,7 +77,7 @@ impl RunCommand {
         let outcome = match &self.work {
             Work::Run(payload) => self.run_payload(payload, &session, &host, &reporter).await,
             Work::Jobs(work) => {
-                let on_host = OnHost { session: &session, limits: &self.limits, host: &host };
+                let on_host = OnHost { session: &session, limits: &self.limits, sudo: self.sudo.as_ref(), host: &host };
                 on_host.work(work, &reporter).await
             }
         };
@@ -96,13 +98,16 @@ impl RunCommand {
             Err(error) => return Outcome::Failed(HostError::local(error.to_string())),
         };
         let script = payload.script().map(ScriptText::text);
-        let feed = (command.stdin == StdinMode::Passed).then_some(Feed { script, input: self.input.as_ref() });
+        let input = self.input.as_ref();
+        let feed = (script.is_some() || input.is_some()).then_some(Feed { script, input });
         let run = CommandRun {
             command: &command,
             wrapping: self.wrapping,
             limits: &self.limits,
             cancel: host.cancel(),
             stdin: feed,
+            sudo: self.sudo.as_ref(),
+            terminal: self.terminal.as_ref(),
         };
         run_command(session, run, reporter).await
     }
@@ -145,7 +150,7 @@ impl RunCommand {
         Ok(RemoteCommand {
             command: made.command,
             env,
-            stdin: if has_input { StdinMode::Passed } else { StdinMode::Closed },
+            stdin: if has_input || self.terminal.is_some() { StdinMode::Passed } else { StdinMode::Closed },
             grace: self.limits.grace,
         })
     }

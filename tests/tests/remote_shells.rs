@@ -15,9 +15,9 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Output,
 use std::time::{Duration, Instant};
 
 use fleet_core::ssh::remote::{
-    Announcement, JobName, JobState, JobWait, RemoteCommand, RemoteProcess, Script, StdinMode, StopVerdict, Token,
-    job_list_command, job_output_command, job_start_command, job_state_command, keeper_command, login_shell_word,
-    sh_quote, stop_command, wrap,
+    Announcement, JobName, JobShell, JobState, JobWait, RemoteCommand, RemoteProcess, Script, StdinMode, StopVerdict,
+    Token, job_list_command, job_output_command, job_start_command, job_state_command, keeper_command,
+    login_shell_word, sh_quote, stop_command, wrap,
 };
 use tempfile::TempDir;
 
@@ -628,7 +628,7 @@ fn jobs_are_started_and_looked_after_from_every_login_shell() {
             output.stdout
         };
         let command = b"cat; echo it\\'s 'a  b'; sh -c 'exit 7'".as_slice();
-        let started = run(&job_start_command(command, &job, b"title").unwrap());
+        let started = run(&job_start_command(command, &job, b"title", JobShell::Login).unwrap());
         assert_eq!(String::from_utf8_lossy(&started), format!("job {job}\n"), "{name}");
         let state = run(&job_state_command(&job, JobWait::Ended));
         assert_eq!(JobState::find(&state), Some(JobState::Exited(7)), "{name}");

@@ -31,6 +31,8 @@ mod route;
 mod session;
 mod spool;
 mod stop;
+mod sudo;
+mod terminal;
 mod wire;
 
 pub use command::{CommandLimits, CommandRun, NoStdin, OutputSink, StdinFeed, Wrapping, run_command};
@@ -38,3 +40,5 @@ pub use connector::{ConnectObserver, ConnectSettings, Connector, ConnectorError,
 pub use exec::{Exec, ExecEnd, ExecEvent, ExecSignals, ExecStdin, ExitReport};
 pub use prompt::{NoPrompt, Prompt, Secret};
 pub use session::Session;
+pub use sudo::Sudo;
+pub use terminal::Terminal;

@@ -14,8 +14,8 @@ use crate::jobs::{Afterwards, JobWork};
 use crate::payload::ScriptText;
 
 /// What only says something about a command, and there is none where jobs are looked after.
-const ABOUT_A_COMMAND: [&str; 8] =
-    ["command", "script", "background", "template", "argv", "raw", "send_input", "variables"];
+const ABOUT_A_COMMAND: [&str; 9] =
+    ["command", "script", "background", "template", "argv", "raw", "pty", "send_input", "variables"];
 
 /// The longest script that is read: more is data, for which a copy tool is better.
 const MAX_SCRIPT_BYTES: u64 = 64 << 20;
@@ -24,7 +24,7 @@ const MAX_SCRIPT_BYTES: u64 = 64 << 20;
 #[command(next_help_heading = "Running")]
 pub(super) struct WaysArgs {
     /// Run the script FILE (- is standard input) with the words as its arguments; it leaves no file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["argv", "raw"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["argv", "raw", "pty"])]
     pub(super) script: Option<PathBuf>,
 
     /// Replace {host}, {addr}, {group}, {index} and {count} in the words and in --env for each host; {{ and }} are
@@ -40,7 +40,7 @@ pub(super) struct WaysArgs {
 #[command(next_help_heading = "Jobs")]
 pub(super) struct JobArgs {
     /// Start the command as a job that goes on without us, and print the job's name
-    #[arg(long, conflicts_with_all = ["raw", "send_input", "script"])]
+    #[arg(long, conflicts_with_all = ["raw", "pty", "send_input", "script"])]
     pub(super) background: bool,
 
     /// List the jobs on the hosts

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use super::quote::sh_quote;
 use super::{
-    BECOME, IDENTITY, RemoteProcess, Token, WrapError, bootstrap, no_option, push_all, refuse_nul, without_comments,
+    BECOME, IDENTITY, Program, RemoteProcess, Token, WrapError, no_option, push_all, refuse_nul, without_comments,
 };
 
 static FOLDER: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_folder.sh")));
@@ -110,21 +110,34 @@ impl JobState {
     }
 }
 
+/// What runs the command of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobShell {
+    /// The shell of the account.
+    Login,
+    /// `/bin/sh`: under `sudo`, where the account may have no shell.
+    Posix,
+}
+
 /// The command, for any login shell, that starts `command` as the job `name` and prints `job NAME`. In lists it is shown
 /// as `title`.
 ///
 /// # Errors
 /// When a NUL is in the command.
-pub fn job_start_command(command: &[u8], name: &JobName, title: &[u8]) -> Result<Vec<u8>, WrapError> {
+pub fn job_start_command(command: &[u8], name: &JobName, title: &[u8], shell: JobShell) -> Result<Vec<u8>, WrapError> {
     refuse_nul(command, || "the command".to_owned())?;
     let mut watcher = IDENTITY.clone();
-    watcher.extend(["become() {\n", &BECOME, "}\n", &RUN]);
+    let shell = match shell {
+        JobShell::Login => "set -- \"$1\" \"${SHELL:-/bin/sh}\"\n",
+        JobShell::Posix => "set -- \"$1\" /bin/sh\n",
+    };
+    watcher.extend(["become() {\n", &BECOME, "}\n", shell, &RUN]);
     let title: Vec<u8> =
         title.iter().take(MAX_TITLE_LEN).map(|&b| if b.is_ascii_control() { b' ' } else { b }).collect();
     let mut program = format!("set -- {name} ").into_bytes();
     push_all(&mut program, &[&sh_quote(&title), b" ", &sh_quote(&no_option(command)), b"\nexport FLEET_PROGRAM="]);
     push_all(&mut program, &[&sh_quote(watcher.as_bytes()), b"\n", START.as_bytes()]);
-    Ok(bootstrap(&program))
+    Ok(Program(program).command_line())
 }
 
 /// The command that lists the jobs of a host, the oldest first, a line each.
@@ -167,7 +180,7 @@ pub fn job_remove_command(name: &JobName) -> Vec<u8> {
 fn with_folder(parts: &[&str]) -> Vec<u8> {
     let mut program = format!("{}{}", *IDENTITY, *FOLDER).into_bytes();
     program.extend(parts.iter().flat_map(|part| part.bytes()));
-    bootstrap(&program)
+    Program(program).command_line()
 }
 
 #[cfg(test)]
@@ -218,7 +231,8 @@ mod tests {
 
     #[test]
     fn a_title_is_one_line() {
-        let line = job_start_command(b"true", &JobName::new(SystemTime::UNIX_EPOCH, 0), b"a\nb\x1b[m").unwrap();
+        let line = job_start_command(b"true", &JobName::new(SystemTime::UNIX_EPOCH, 0), b"a\nb\x1b[m", JobShell::Login)
+            .unwrap();
         let line = String::from_utf8(line).unwrap();
         assert!(line.contains("a b [m"), "{line}");
     }

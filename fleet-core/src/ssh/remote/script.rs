@@ -9,7 +9,7 @@
 use std::sync::LazyLock;
 
 use super::quote::sh_quote;
-use super::{Token, WrapError, bootstrap, push_all, refuse_nul, without_comments};
+use super::{Program, Token, WrapError, push_all, refuse_nul, without_comments};
 
 static RECEIVE: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("receive.sh")));
 
@@ -107,7 +107,7 @@ impl Script {
         }
         // Named here, as some shells let a command inherit only what is named.
         program.extend_from_slice(b" 9<&9\n");
-        Ok(bootstrap(&program))
+        Ok(Program(program).command_line())
     }
 }
 
