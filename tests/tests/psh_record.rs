@@ -219,8 +219,8 @@ fn a_job_is_started_again_as_one_and_looking_after_it_is_no_command() {
     let state = format!("XDG_STATE_HOME={}", fleet.env.path().join("jobs").display());
     let arguments = ["-H", "web01", "--background", "--env", &state, "echo done"];
     fleet.psh(&arguments).finish().expect_code(0).expect_stdout("job ");
-    let again = fleet.psh(&["--resume", "last", "--only", "ok", "--env", &state]).finish().expect_code(0);
-    again.expect_stdout("job ").expect_nowhere("done\n");
+    let again = fleet.psh(&["--only", "ok", "--env", &state]).finish().expect_code(0);
+    again.expect_stdout("job ").expect_nowhere("web01: done");
     fleet.psh(&["-H", "web01", "--collect", "20261122-0401-ab12"]).finish().expect_code(4);
     fleet.history(&["show"]).finish().expect_stdout("--collect 20261122-0401-ab12");
     fleet.psh(&["--failed"]).finish().expect_code(2).expect_stderr("its record does not have all of it");

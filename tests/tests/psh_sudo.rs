@@ -338,7 +338,7 @@ fn a_script_that_runs_as_root_is_stopped() {
         for signal in [Signal::INT, Signal::KILL] {
             let world = World::new(sudoers);
             let marker = processes::unique_sleep();
-            let text = format!("trap '' TERM HUP\necho go\nsleep {marker} & sleep {marker}\n");
+            let text = format!("trap '' TERM HUP\necho it-runs\nsleep {marker} & sleep {marker}\n");
             let file = world.env.write("work/deploy", text).display().to_string();
             let arguments = ["--grace", "1s", "-vv", "-H", "web01", "--script", &file];
             let run = if options == ["--sudo"] {
@@ -346,7 +346,7 @@ fn a_script_that_runs_as_root_is_stopped() {
             } else {
                 world.answered(PASSWORD, &arguments)
             };
-            run.wait_for_stdout("web01: go");
+            run.wait_for_stdout("it-runs");
             run.wait_for_stdout("a keeper watches");
             run.signal(signal);
             run.finish().expect_nowhere("may still run");
@@ -417,6 +417,7 @@ fn a_refusal_of_sudo_is_not_tried_again() {
     world.account.sudoers(&format!("Defaults:USER logfile={}\n{WITH_PASSWORD}", log.display()));
     let retry = ["--retry", "2", "--retry-command", "2", "-H", "web01", "true"];
     world.answered("wrong-one", &retry).finish().expect_code(5).expect_stdout("sudo refused the password");
+    processes::assert_gone("sudo -S -p [fleet");
     assert_eq!(fs::read_to_string(log).unwrap().matches("incorrect password").count(), 1);
 }
 
