@@ -33,13 +33,14 @@ use self::refused::RefusedArgs;
 use self::rollout::RolloutArgs;
 use self::running::RunningArgs;
 use self::selection::SelectionArgs;
-pub use self::terminal::TerminalPrompt;
+pub use self::terminal::{TerminalPrompt, our_terminal};
 use crate::fanout::RolloutSettings;
 use crate::outcome::{ExitRule, ExitStatus};
 use crate::record::{Connection, FormerRun, RecordError, Store};
 use crate::render::RenderSettings;
 use crate::select::Selected;
 use crate::settings::{self, Environment, Layer, LayerSource, Settings};
+use crate::ssh::Secret;
 
 /// The exit codes, for the end of every `--help`.
 pub const EXIT_CODES_HELP: &str = "\
@@ -88,6 +89,8 @@ pub struct Prepared {
     pub exit_rule: ExitRule,
     /// Whether a password is to be asked for.
     pub password: Password,
+    /// The password of the hosts' `sudo`.
+    pub sudo_password: SudoPassword,
     /// What is done with the hosts.
     pub purpose: Purpose,
     /// Whether remarks about single hosts are shown.
@@ -122,6 +125,29 @@ pub enum Password {
     Ask,
     /// Keys only.
     None,
+}
+
+/// The password of the hosts' `sudo`.
+#[derive(Clone, Debug, Default)]
+pub enum SudoPassword {
+    /// Nobody is asked for it.
+    #[default]
+    None,
+    /// To be asked for once, before the run.
+    Ask,
+    /// It was asked for.
+    Known(Secret),
+}
+
+impl SudoPassword {
+    /// The answer, where there was a question.
+    #[must_use]
+    pub fn known(&self) -> Option<&Secret> {
+        match self {
+            Self::Known(secret) => Some(secret),
+            Self::None | Self::Ask => None,
+        }
+    }
 }
 
 /// What is done with the chosen hosts.
@@ -192,6 +218,7 @@ impl FleetArgs {
             render: self.output.render_settings(program, &environment, stdin),
             exit_rule: self.output.exit_rule(),
             password: self.connection.password(),
+            sudo_password: SudoPassword::None,
             purpose,
             rollout,
             verbosity: self.output.verbose,

@@ -16,3 +16,4 @@ pub mod run;
 pub mod select;
 pub mod settings;
 pub mod ssh;
+pub mod template;

@@ -76,6 +76,8 @@ pub enum FailureClass {
     Auth,
     /// The server refused the session or the command.
     Channel,
+    /// `sudo` on the host did not run the command.
+    Sudo,
     /// The connection ended before the command's exit status was known.
     Lost,
     /// The failure is on this machine: configuration, files, disk.
@@ -96,6 +98,7 @@ impl FailureClass {
             Self::HostKey => "host-key",
             Self::Auth => "auth",
             Self::Channel => "channel",
+            Self::Sudo => "sudo",
             Self::Lost => "lost",
             Self::Local => "local",
         }
@@ -238,7 +241,9 @@ pub enum Outcome {
         /// Whether its output is complete.
         output: LastOutput,
     },
-    /// It was never reached, or was lost.
+    /// What was asked after has not ended yet.
+    Running,
+    /// It was never reached, or was lost, or could not run the command as asked.
     Failed(HostError),
     /// It was not started: the run ended before its turn, for this reason.
     Skipped(SkipCause),
@@ -260,9 +265,11 @@ impl Outcome {
             Self::Signalled(_) => "killed",
             Self::Stopped { cause: StopCause::Cancelled, .. } => "cancelled",
             Self::Stopped { .. } => "timed-out",
+            Self::Running => "running",
             Self::Failed(error) => match error.class {
                 FailureClass::Lost => "lost",
                 FailureClass::Local => "local-error",
+                FailureClass::Sudo => "failed",
                 _ => "unreachable",
             },
             Self::Skipped(_) => "skipped",
@@ -277,6 +284,7 @@ impl Outcome {
             Self::Exited(code) => Some(format!("exit code {code}")),
             Self::Signalled(signal) => Some(format!("killed by signal {signal}")),
             Self::Stopped { cause, stop, output } => Some(format!("{}, {}{}", cause.words(), stop, output.words())),
+            Self::Running => Some("still running".to_owned()),
             Self::Failed(error) => Some(error.to_string()),
             Self::Skipped(cause) => Some(format!("not started: {}", cause.words())),
         }
@@ -298,8 +306,9 @@ impl Outcome {
         match self {
             Self::Exited(0) => ExitStatus::Success,
             Self::Exited(_) => ExitStatus::CommandFailed,
-            Self::Signalled(_) | Self::Stopped { .. } | Self::Skipped(_) => ExitStatus::Killed,
+            Self::Signalled(_) | Self::Stopped { .. } | Self::Running | Self::Skipped(_) => ExitStatus::Killed,
             Self::Failed(error) if error.class == FailureClass::Local => ExitStatus::OurFailure,
+            Self::Failed(error) if error.class == FailureClass::Sudo => ExitStatus::CommandFailed,
             Self::Failed(_) => ExitStatus::NotReached,
         }
     }
@@ -387,6 +396,7 @@ mod tests {
             (vec![Outcome::Exited(9), unreachable()], 4),
             (vec![unreachable(), Outcome::Exited(9), timed_out()], 3),
             (vec![Outcome::Signalled("KILL".into())], 3),
+            (vec![Outcome::Running, unreachable()], 3),
             (vec![Outcome::Skipped(SkipCause::MaxFail), Outcome::Exited(0)], 3),
             (vec![timed_out(), Outcome::Failed(HostError::local("disk full"))], 1),
         ] {
@@ -420,6 +430,7 @@ mod tests {
             Class::HostKey,
             Class::Auth,
             Class::Channel,
+            Class::Sudo,
             Class::Lost,
             Class::Local,
         ];
@@ -445,6 +456,7 @@ mod tests {
             Outcome::Signalled("KILL".into()),
             timed_out(),
             unconfirmed,
+            Outcome::Running,
             straggler(),
             Outcome::Skipped(SkipCause::Interrupted),
             Outcome::Skipped(SkipCause::Quorum),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub use self::fan_out::FIRST_LOGINS;
 use self::fan_out::fan_out;
 use self::record::{Beginning, Record};
-use crate::cli::{CanaryQuestion, Failure, Keys, KeysGuard, Password, Prepared, Purpose, TerminalPrompt};
+use crate::cli::{CanaryQuestion, Failure, Keys, KeysGuard, Password, Prepared, Purpose, SudoPassword, TerminalPrompt};
 use crate::descriptors;
 use crate::fanout::{
     Answer, CanaryReport, Confirm, Fanout, FanoutLimit, Finished, Floor, Nobody, Requests, RolloutSettings, Signals,
@@ -69,7 +69,7 @@ async fn run_on_hosts<T: Task>(
     let floor = Floor::default();
     let prompt = Arc::new(TerminalPrompt::new(floor.clone()));
     let password = tokio::select! {
-        password = ask_password(prepared.password, &prompt) => password?,
+        password = passwords(&mut prepared, &prompt) => password?,
         _ = signals.next() => {
             prompt.close();
             return Err(Failure::usage_text("interrupted at the question for the password"));
@@ -194,7 +194,22 @@ async fn check_configuration(connector: &Arc<Connector>, prepared: &Prepared) ->
     checking.await.map_err(|error| Failure::ours(&error))?.map_err(Failure::from)
 }
 
-/// The password for all hosts, if one is to be asked for.
+/// Asks for all passwords that the run needs. Returns that of the login.
+async fn passwords(prepared: &mut Prepared, prompt: &Arc<TerminalPrompt>) -> Result<Option<Secret>, Failure> {
+    let login = ask_password(prepared.password, prompt).await?;
+    if matches!(prepared.sudo_password, SudoPassword::Ask) {
+        let answer = ask("Password of sudo: ", prompt).await.and_then(|secret| {
+            if secret.expose().is_empty() { Err("the answer is empty".to_owned()) } else { Ok(secret) }
+        });
+        prepared.sudo_password = SudoPassword::Known(answer.map_err(|reason| {
+            Failure::usage_text(format!("--ask-sudo needs a password: {reason}"))
+                .hint("run it at a terminal; where sudo asks for no password, --sudo is enough")
+        })?);
+    }
+    Ok(login)
+}
+
+/// The password of the login for all hosts, if one is to be asked for.
 ///
 /// # Errors
 /// When there is nobody to ask.
@@ -202,12 +217,16 @@ pub async fn ask_password(password: Password, prompt: &Arc<TerminalPrompt>) -> R
     if password == Password::None {
         return Ok(None);
     }
-    let prompt = Arc::clone(prompt);
-    let asked = tokio::task::spawn_blocking(move || prompt.secret("Password: ")).await;
-    let answer = asked.unwrap_or_else(|error| Err(error.to_string()));
+    let answer = ask("Password: ", prompt).await;
     answer.map(Some).map_err(|reason| {
         Failure::usage_text(format!("-A needs a password: {reason}")).hint("run it at a terminal, or use a key")
     })
+}
+
+async fn ask(question: &'static str, prompt: &Arc<TerminalPrompt>) -> Result<Secret, String> {
+    let prompt = Arc::clone(prompt);
+    let asked = tokio::task::spawn_blocking(move || prompt.secret(question)).await;
+    asked.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 fn connector(prepared: &Prepared, password: Option<Secret>, prompt: Arc<TerminalPrompt>) -> Result<Connector, Failure> {

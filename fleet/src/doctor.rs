@@ -20,7 +20,7 @@ use std::time::Duration;
 use fleet_core::cli::{Examined, Failure, FleetArgs, StdinUse, TerminalPrompt};
 use fleet_core::fanout::Floor;
 use fleet_core::host::Host;
-use fleet_core::outcome::{ExitStatus, FailureClass, HostError, Outcome, SkipCause};
+use fleet_core::outcome::{ExitStatus, FailureClass, HostError, Outcome};
 use fleet_core::render::{Color, Completion, Destination, HostLabel, Layout, RenderSettings};
 use fleet_core::run;
 use fleet_core::settings::{HostKeyPolicy, Parallel, Settings};
@@ -311,7 +311,7 @@ impl Examination {
     /// The visits to the hosts, and behind them those to the jump hosts.
     async fn visit(&self, ways: &[Way], jumps: &[JumpHost]) -> Result<(Vec<Visit>, ExitStatus), Failure> {
         if ways.is_empty() {
-            return Ok((vec![not_visited(); jumps.len()], ExitStatus::Success));
+            return Ok((vec![Visit::none(); jumps.len()], ExitStatus::Success));
         }
         let shared: BTreeSet<&str> = ways::shared_servers(ways).into_iter().flatten().collect();
         let mut targets = Vec::new();
@@ -332,7 +332,7 @@ impl Examination {
             self.connector.disconnect().await;
         }
         let visits = std::mem::take(&mut *visits.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok((visits.into_iter().map(|visit| visit.unwrap_or_else(not_visited)).collect(), finished.status))
+        Ok((visits.into_iter().map(|visit| visit.unwrap_or_else(Visit::none)).collect(), finished.status))
     }
 
     /// A host key that is not known is seen twice: in the files, and by the login, which knows more.
@@ -388,15 +388,6 @@ fn of_jump_host(jump: &JumpHost, visit: &Visit) -> Vec<Finding> {
     let max_startups = (visit.answers.reached != Reached::Nothing).then(|| MaxStartups::of(&visit.answers));
     let of_this = failure.into_iter().map(|finding| finding.of(&*jump.name));
     of_this.chain([ways::jump_host(jump, max_startups)]).collect()
-}
-
-fn not_visited() -> Visit {
-    Visit {
-        outcome: Outcome::Skipped(SkipCause::Interrupted),
-        answers: probe::Answers::parse(b"", b""),
-        clock: None,
-        sftp: None,
-    }
 }
 
 fn failed_task(error: JoinError) -> Failure {

@@ -2,21 +2,29 @@
 //!
 //! Must not contact any host.
 
+mod sudo;
+mod ways;
+
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, Args, Parser};
 use fleet_core::broadcast::Broadcast;
-use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, typed, usage_failure};
-use fleet_core::record::Work;
+use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, our_terminal, typed, usage_failure};
+use fleet_core::record;
 use fleet_core::render::Layout;
-use fleet_core::ssh::remote::{is_variable_name, sh_quote};
-use fleet_core::ssh::{CommandLimits, Connector, Wrapping};
+use fleet_core::ssh::remote::{JobName, JobShell, SudoUser, is_variable_name, sh_quote};
+use fleet_core::ssh::{CommandLimits, Connector, Sudo, Terminal, Wrapping};
+use fleet_core::template::Template;
 
+use self::sudo::SudoArgs;
+use self::ways::WaysArgs;
+use crate::payload::{Form, Payload, template};
 use crate::recipe::{Places, Recipe};
-use crate::task::{Remarks, RunCommand};
+use crate::task::{Remarks, RunCommand, Work};
 
 /// The flags whose values `NAME=VALUE` are not written down.
 const SECRET_FLAGS: [&str; 1] = ["--env"];
@@ -34,11 +42,18 @@ struct PshArgs {
     #[command(flatten)]
     fleet: FleetArgs,
 
+    #[command(flatten)]
+    run: CommandArgs,
+}
+
+/// What to run, and how.
+#[derive(Args, Debug)]
+struct CommandArgs {
     /// Send our standard input to every host [default: end of file at once]
     #[arg(short = 'I', long, help_heading = "Running")]
     send_input: bool,
 
-    /// Set a variable for the command, as NAME=VALUE; repeatable
+    /// Set a variable for the command, as NAME=VALUE, which others on the host may see; repeatable
     #[arg(long = "env", value_name = "NAME=VALUE", help_heading = "Running")]
     variables: Vec<OsString>,
 
@@ -47,22 +62,33 @@ struct PshArgs {
     argv: bool,
 
     /// Send the command without our shell wrapper, for servers that have no POSIX shell
-    #[arg(long, conflicts_with = "variables", help_heading = "Running")]
+    #[arg(long, conflicts_with_all = ["variables", "sudo", "ask_sudo"], help_heading = "Running")]
     raw: bool,
+
+    #[command(flatten)]
+    sudo: SudoArgs,
+
+    /// Run the command on a terminal of its own, which makes one output of its two; -I types there
+    #[arg(long, help_heading = "Running")]
+    pty: bool,
 
     /// What to run: one word is a shell command, several are joined as ssh(1) does
     #[arg(value_name = "COMMAND", trailing_var_arg = true, action = ArgAction::Append)]
     command: Vec<OsString>,
+
+    #[command(flatten)]
+    ways: WaysArgs,
 }
 
 /// The command line apart from hosts and connections.
 #[derive(Debug)]
 pub(crate) struct CommandSettings {
-    command: Vec<u8>,
-    variables: Vec<(String, Vec<u8>)>,
+    work: Work,
     input: Input,
     wrapping: Wrapping,
     places: Option<Places>,
+    sudo: Option<SudoUser>,
+    terminal: Option<Terminal>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,54 +97,154 @@ enum Input {
     Ours,
 }
 
+/// Whether braces in texts are placeholders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Braces {
+    Placeholders,
+    Plain,
+}
+
 /// Reads the arguments of this process.
-pub(crate) fn parse() -> Result<(Prepared, Work, CommandSettings), Failure> {
-    let args = PshArgs::try_parse().map_err(|error| usage_failure("psh", &error))?;
-    let PshArgs { fleet, send_input, variables, argv, raw, command } = args;
-    let stdin = if send_input { StdinUse::Taken("-I") } else { StdinUse::Free };
-    let variables = variables.into_iter().map(variable).collect::<Result<Vec<_>, _>>()?;
-    let typed = typed(command.len(), &SECRET_FLAGS);
+pub(crate) fn parse() -> Result<(Prepared, record::Work, CommandSettings), Failure> {
+    let PshArgs { fleet, run } = PshArgs::try_parse().map_err(|error| usage_failure("psh", &error))?;
+    let stdin = run.stdin_use()?;
+    let jobs = run.ways.jobs.work()?;
+    let variables = run.variables.iter().cloned().map(variable).collect::<Result<Vec<_>, _>>()?;
+    let given = run.recipe(&variables);
     let lists_only = fleet.lists_only();
-    let prepared = fleet.prepare("psh", stdin)?;
-    let env = variables.iter().map(|(name, _)| name.clone()).collect();
-    let given = Recipe { words: text_of(&command), argv, raw, env, input: send_input, places: None };
+    let mut prepared = fleet.prepare("psh", stdin)?;
     let recipe = match &prepared.former {
-        Some(run) if command.is_empty() && !lists_only => given.completed_from(run, &prepared.selected.hosts)?,
+        Some(former) if run.is_empty() && jobs.is_none() && !lists_only => {
+            given.completed_from(former, &prepared.selected.hosts)?
+        }
         _ => given,
     };
-    // What is not text is no recipe either.
-    let command = if recipe.words.is_empty() { command } else { recipe.words.iter().map(OsString::from).collect() };
-    let command = if recipe.argv { quoted(&command) } else { joined(&command) };
-    if command.is_empty() && !lists_only {
+    let mut recorded = record::Work { typed: typed(run.command.len(), &SECRET_FLAGS), ..record::Work::default() };
+    let work = if let Some((jobs, text)) = jobs {
+        recorded.text = text;
+        Work::Jobs(jobs)
+    } else {
+        // What is not text is no recipe either.
+        let words = if recipe.words.is_empty() { run.command.clone() } else { recipe.words() };
+        recorded.text = String::from_utf8_lossy(&shown(&recipe, &words)).into_owned();
+        recorded.again = serde_json::to_value(&recipe).unwrap_or_default();
+        Work::Run(run.payload(&recipe, &words, variables)?)
+    };
+    if matches!(&work, Work::Run(payload) if payload.form.is_empty()) && !lists_only {
         return Err(Failure::usage_text("there is no command to run")
             .hint("psh -g GROUP 'uptime' runs one; psh -g GROUP --list only shows the hosts"));
     }
-    let input = if send_input { Input::Ours } else { Input::None };
-    let wrapping = if recipe.raw { Wrapping::Raw } else { Wrapping::Shell };
-    let work = Work {
-        typed,
-        text: String::from_utf8_lossy(&command).into_owned(),
-        again: serde_json::to_value(&recipe).unwrap_or_default(),
+    prepared.sudo_password = sudo::password(&recipe);
+    let settings = CommandSettings {
+        work,
+        input: if run.send_input { Input::Ours } else { Input::None },
+        wrapping: if recipe.raw { Wrapping::Raw } else { Wrapping::Shell },
+        sudo: sudo::user(&recipe)?,
+        terminal: recipe.pty.then(our_terminal),
+        places: recipe.places,
     };
-    Ok((prepared, work, CommandSettings { command, variables, input, wrapping, places: recipe.places }))
+    Ok((prepared, recorded, settings))
+}
+
+impl CommandArgs {
+    fn stdin_use(&self) -> Result<StdinUse, Failure> {
+        match &self.ways.script {
+            Some(path) if path.as_os_str() == "-" && self.send_input => {
+                Err(Failure::usage_text("-I and --script - both read standard input").hint("give the script as a file"))
+            }
+            Some(path) if path.as_os_str() == "-" => Ok(StdinUse::Taken("--script -")),
+            _ if self.send_input => Ok(StdinUse::Taken("-I")),
+            _ => Ok(StdinUse::Free),
+        }
+    }
+
+    /// Whether no command is given.
+    fn is_empty(&self) -> bool {
+        self.command.is_empty() && self.ways.script.is_none()
+    }
+
+    /// What is given, as it is written down.
+    fn recipe(&self, variables: &[(String, Vec<u8>)]) -> Recipe {
+        Recipe {
+            words: text_of(&self.command),
+            argv: self.argv,
+            raw: self.raw,
+            script: self.ways.script.as_ref().map(|path| path.to_string_lossy().into_owned()),
+            template: self.ways.template,
+            background: self.ways.jobs.background,
+            sudo: self.sudo.name().map(str::to_owned),
+            ask_sudo: self.sudo.asks(),
+            pty: self.pty,
+            env: variables.iter().map(|(name, _)| name.clone()).collect(),
+            input: self.send_input,
+            places: None,
+        }
+    }
+
+    /// What is to be run, and the only thing that is read for it: the script.
+    fn payload(
+        &self,
+        recipe: &Recipe,
+        words: &[OsString],
+        variables: Vec<(String, Vec<u8>)>,
+    ) -> Result<Payload, Failure> {
+        let braces = if recipe.template { Braces::Placeholders } else { Braces::Plain };
+        let form = match &self.ways.script {
+            Some(path) => Form::Script(ways::read_script(path)?, braces.read_all(words)?),
+            None if recipe.argv => Form::Words(braces.read_all(words)?),
+            None => Form::Shell(braces.read(&joined(words))?),
+        };
+        let variables = variables.into_iter().map(|(name, value)| Ok((name, braces.read(&value)?)));
+        let shell = if recipe.has_sudo() { JobShell::Posix } else { JobShell::Login };
+        let job = recipe.background.then(|| (JobName::random(SystemTime::now()), shell));
+        Ok(Payload { form, variables: variables.collect::<Result<_, Failure>>()?, job })
+    }
+}
+
+impl Braces {
+    fn read(self, text: &[u8]) -> Result<Template, Failure> {
+        match self {
+            Self::Plain => Ok(Template::verbatim(text)),
+            Self::Placeholders => template(text).map_err(|error| {
+                Failure::usage(&error).hint("with --template, braces of the shell are doubled: ${{HOME}}, {{ ...; }}")
+            }),
+        }
+    }
+
+    fn read_all(self, words: &[OsString]) -> Result<Vec<Template>, Failure> {
+        words.iter().map(|word| self.read(word.as_bytes())).collect()
+    }
+}
+
+/// The command as people read it.
+fn shown(recipe: &Recipe, words: &[OsString]) -> Vec<u8> {
+    match &recipe.script {
+        Some(script) => {
+            let words = [&["--script".into(), script.into()], words].concat();
+            quoted(&words)
+        }
+        None if recipe.argv => quoted(words),
+        None => joined(words),
+    }
 }
 
 impl CommandSettings {
-    /// The task that runs the command on the chosen hosts.
+    /// The task that does the work on the chosen hosts.
     pub(crate) fn into_task(self, connector: Arc<Connector>, prepared: &Prepared) -> Result<RunCommand, Failure> {
         let settings = &prepared.settings;
         let input = match self.input {
             Input::None => None,
             Input::Ours => Some(Broadcast::start(io::stdin()).map_err(|error| Failure::ours(&error))?),
         };
-        Ok(RunCommand {
+        let task = RunCommand {
             connector,
             hosts: prepared.selected.hosts.clone(),
-            command: self.command,
-            variables: self.variables,
+            work: self.work,
             input,
             wrapping: self.wrapping,
             places: self.places,
+            sudo: self.sudo.map(|user| Sudo { user, password: prepared.sudo_password.known().cloned() }),
+            terminal: self.terminal,
             remarks: if prepared.verbosity > 0 || prepared.render.layout == Layout::Json {
                 Remarks::Shown
             } else {
@@ -130,7 +256,15 @@ impl CommandSettings {
                 grace: settings.grace.value,
                 channel: None,
             },
-        })
+        };
+        if let Err((host, error)) = task.check() {
+            let failure = Failure::usage_text(format!("{}: {error}", host.host));
+            return Err(match error.hint() {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            });
+        }
+        Ok(task)
     }
 }
 
@@ -144,7 +278,7 @@ fn joined(words: &[OsString]) -> Vec<u8> {
     words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>().join(&b' ')
 }
 
-/// Each word quoted, so that the remote program gets exactly these arguments.
+/// Each word quoted, so that a shell reads exactly these.
 fn quoted(words: &[OsString]) -> Vec<u8> {
     words.iter().map(|word| sh_quote(word.as_bytes())).collect::<Vec<_>>().join(&b' ')
 }
@@ -186,10 +320,14 @@ mod tests {
     #[test]
     fn options_behind_the_command_belong_to_the_command() {
         let args = command_of(&["psh", "-H", "a", "-p", "5", "ls", "-l", "-p", "--json"]);
-        assert_eq!(args.command, words(&["ls", "-l", "-p", "--json"]));
+        assert_eq!(args.run.command, words(&["ls", "-l", "-p", "--json"]));
         let args = command_of(&["psh", "-H", "a", "--", "-x"]);
-        assert_eq!(args.command, words(&["-x"]));
+        assert_eq!(args.run.command, words(&["-x"]));
         assert!(PshArgs::try_parse_from(["psh", "-H", "a", "--no-such-flag", "true"]).is_err());
+        for (flag, sudo) in [("--sudo", "root"), ("--sudo=www-data", "www-data")] {
+            let args = command_of(&["psh", "-H", "a", flag, "id", "-u"]);
+            assert_eq!((args.run.command, args.run.sudo.name()), (words(&["id", "-u"]), Some(sudo)));
+        }
     }
 
     #[test]
@@ -217,10 +355,9 @@ mod tests {
     }
 
     #[test]
-    fn one_word_is_verbatim_several_are_joined_and_argv_is_exact() {
+    fn one_word_is_verbatim_and_several_are_joined() {
         assert_eq!(joined(&words(&["echo  $HOME | wc"])), b"echo  $HOME | wc");
         assert_eq!(joined(&words(&["echo", "a  b", "$X"])), b"echo a  b $X");
-        assert_eq!(quoted(&words(&["printf", "%s|", "a b", "it's"])), br"printf '%s|' 'a b' 'it'\''s'");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! `psh`: runs a command on many hosts at once over SSH, and says what happened on every one.
 
 mod cli;
+mod jobs;
+mod payload;
+mod quoting;
 mod recipe;
 mod task;
 

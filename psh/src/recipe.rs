@@ -3,6 +3,7 @@
 //! Must not know how it is run.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 
 use fleet_core::cli::Failure;
 use fleet_core::record::FormerRun;
@@ -22,6 +23,20 @@ pub(crate) struct Recipe {
     pub(crate) argv: bool,
     /// `--raw`
     pub(crate) raw: bool,
+    /// `--script`: its name only, as what it holds is not recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) script: Option<String>,
+    /// `--template`
+    pub(crate) template: bool,
+    /// `--background`
+    pub(crate) background: bool,
+    /// `--sudo`: the user that was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sudo: Option<String>,
+    /// `--ask-sudo`: the password is a secret.
+    pub(crate) ask_sudo: bool,
+    /// `--pty`
+    pub(crate) pty: bool,
     /// The names given by `--env`; their values are secrets.
     pub(crate) env: Vec<String>,
     /// `-I`: what it read is gone.
@@ -57,6 +72,16 @@ impl Places {
 }
 
 impl Recipe {
+    /// The words as arguments.
+    pub(crate) fn words(&self) -> Vec<OsString> {
+        self.words.iter().map(OsString::from).collect()
+    }
+
+    /// Whether another user than the one who logs in runs it.
+    pub(crate) fn has_sudo(&self) -> bool {
+        self.sudo.is_some() || self.ask_sudo
+    }
+
     /// The command of `run` for some of its hosts, with what is given anew: what no record has must be among it.
     ///
     /// # Errors
@@ -70,10 +95,21 @@ impl Recipe {
             return Err(refused("another tool ran it", GIVE_IT));
         }
         let recorded = serde_json::from_value::<Self>(run.header.again.clone()).ok();
+        if let Some(script) = recorded.as_ref().and_then(|recorded| recorded.script.as_ref()) {
+            let reason = format!("it was the script {script}, and what scripts hold is not recorded");
+            return Err(refused(&reason, "give it again, as --script FILE ARGUMENTS, with all its other flags"));
+        }
         let recorded = recorded.filter(|recorded| !recorded.words.is_empty());
         let Some(recorded) = recorded else {
             return Err(refused("its record does not have all of it", GIVE_IT));
         };
+        for (flag, given, recorded) in
+            [("--argv", self.argv, recorded.argv), ("--template", self.template, recorded.template)]
+        {
+            if given && !recorded {
+                return Err(refused(&format!("it had no {flag}"), GIVE_IT));
+            }
+        }
         let missing: Vec<&str> =
             recorded.env.iter().filter(|name| !self.env.contains(name)).map(String::as_str).collect();
         if !missing.is_empty() {
@@ -83,13 +119,130 @@ impl Recipe {
         if recorded.input && !self.input {
             return Err(refused("it read our standard input", "give it again with -I, or give another command"));
         }
+        if recorded.ask_sudo && !self.ask_sudo {
+            return Err(refused(
+                "it had --ask-sudo, and passwords are not recorded",
+                "give it again with --ask-sudo, or give another command",
+            ));
+        }
         let places = Places::of(hosts, run, recorded.places.as_ref());
-        Ok(Self {
+        let completed = Self {
             words: recorded.words,
             argv: recorded.argv,
             raw: recorded.raw || self.raw,
+            template: recorded.template,
+            background: recorded.background || self.background,
+            sudo: self.sudo.clone().or(recorded.sudo),
+            pty: recorded.pty || self.pty,
             places: Some(places),
             ..self
-        })
+        };
+        match completed.contradiction() {
+            Some((one, other)) => Err(refused(&format!("{one} and {other} do not go together"), GIVE_IT)),
+            None => Ok(completed),
+        }
+    }
+
+    /// Two flags that cannot hold at once, where one is recorded and one given: clap sees only what is given.
+    fn contradiction(&self) -> Option<(&'static str, &'static str)> {
+        let pairs = [
+            (self.raw && self.has_sudo(), ("--raw", "--sudo")),
+            (self.raw && self.background, ("--raw", "--background")),
+            (self.pty && self.background, ("--pty", "--background")),
+            (self.input && self.background, ("-I", "--background")),
+        ];
+        pairs.into_iter().find_map(|(both, flags)| both.then_some(flags))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use fleet_core::record::{Header, RunId, RunState};
+
+    use super::*;
+
+    fn run_of(recipe: &Recipe) -> FormerRun {
+        let again = serde_json::to_value(recipe).unwrap();
+        FormerRun {
+            id: RunId::of(SystemTime::UNIX_EPOCH),
+            header: Header { tool: "psh".to_owned(), again, ..Header::default() },
+            hosts: Vec::new(),
+            state: RunState::Died,
+            broken: Vec::new(),
+        }
+    }
+
+    /// `true` with more.
+    fn command(more: impl FnOnce(&mut Recipe)) -> Recipe {
+        let mut recipe = Recipe { words: vec!["true".to_owned()], ..Recipe::default() };
+        more(&mut recipe);
+        recipe
+    }
+
+    fn given(more: impl FnOnce(&mut Recipe)) -> Recipe {
+        let mut recipe = Recipe::default();
+        more(&mut recipe);
+        recipe
+    }
+
+    #[test]
+    fn every_flag_that_shapes_a_command_holds_when_it_runs_again() {
+        let user = || Some("db".to_owned());
+        for recorded in [
+            command(|recipe| recipe.argv = true),
+            command(|recipe| recipe.raw = true),
+            command(|recipe| recipe.template = true),
+            command(|recipe| recipe.background = true),
+            command(|recipe| (recipe.sudo, recipe.background) = (user(), true)),
+            command(|recipe| (recipe.sudo, recipe.pty) = (user(), true)),
+        ] {
+            let again = Recipe::default().completed_from(&run_of(&recorded), &[]).unwrap();
+            let none = Some(Places::default());
+            assert_eq!(again, Recipe { places: none, ..recorded });
+        }
+    }
+
+    #[test]
+    fn what_no_record_has_must_be_given_again() {
+        let script = |words: &[&str]| Recipe {
+            script: Some("deploy.sh".to_owned()),
+            words: words.iter().map(|&word| word.to_owned()).collect(),
+            ..Recipe::default()
+        };
+        for (recorded, reason) in [
+            (script(&[]), "it was the script deploy.sh"),
+            (script(&["now"]), "it was the script deploy.sh"),
+            (command(|recipe| recipe.ask_sudo = true), "it had --ask-sudo"),
+            (command(|recipe| recipe.env = vec!["A".to_owned()]), "it had --env A"),
+            (command(|recipe| recipe.input = true), "it read our standard input"),
+            (Recipe::default(), "its record does not have all of it"),
+        ] {
+            let refused = Recipe::default().completed_from(&run_of(&recorded), &[]).unwrap_err();
+            assert!(format!("{refused:?}").contains(reason), "{refused:?}");
+        }
+        let recorded = command(|recipe| (recipe.sudo, recipe.ask_sudo) = (Some("db".to_owned()), true));
+        let again = given(|recipe| recipe.ask_sudo = true).completed_from(&run_of(&recorded), &[]).unwrap();
+        assert_eq!((again.sudo.as_deref(), again.ask_sudo), (Some("db"), true));
+    }
+
+    #[test]
+    fn what_is_given_anew_must_fit_what_is_recorded() {
+        let sudo = |recipe: &mut Recipe| recipe.sudo = Some("root".to_owned());
+        for (recorded, given, reason) in [
+            (command(sudo), given(|recipe| recipe.raw = true), "--raw and --sudo"),
+            (command(|recipe| recipe.raw = true), given(|recipe| recipe.ask_sudo = true), "--raw and --sudo"),
+            (command(|recipe| recipe.raw = true), given(|recipe| recipe.background = true), "--raw and --background"),
+            (command(|recipe| recipe.background = true), given(|recipe| recipe.pty = true), "--pty and --background"),
+            (command(|recipe| recipe.background = true), given(|recipe| recipe.input = true), "-I and --background"),
+            (command(|_| ()), given(|recipe| recipe.argv = true), "it had no --argv"),
+            (command(|_| ()), given(|recipe| recipe.template = true), "it had no --template"),
+        ] {
+            let refused = given.completed_from(&run_of(&recorded), &[]).unwrap_err();
+            assert!(format!("{refused:?}").contains(reason), "{refused:?}");
+        }
+        let again = given(sudo).completed_from(&run_of(&command(|recipe| recipe.pty = true)), &[]).unwrap();
+        assert!(again.pty && again.has_sudo());
     }
 }

@@ -12,23 +12,39 @@ use fleet_core::outcome::{HostError, Outcome, SkipCause, Stage};
 use fleet_core::select::SelectedHost;
 use fleet_core::ssh::remote::{RemoteCommand, StdinMode};
 use fleet_core::ssh::{
-    CommandLimits, CommandRun, ConnectObserver, Connector, ExecStdin, OutputSink, StdinFeed, Wrapping, run_command,
+    CommandLimits, CommandRun, ConnectObserver, Connector, ExecStdin, OutputSink, Session, StdinFeed, Sudo, Terminal,
+    Wrapping, run_command,
 };
 use tracing::Instrument;
 
+use crate::jobs::{JobWork, OnHost};
+use crate::payload::{Payload, PayloadError, Place, ScriptText};
 use crate::recipe::Places;
 
-/// Runs one command on every host of a run.
+/// Bytes of a script that are sent at a time.
+const CHUNK_BYTES: usize = 128 * 1024;
+
+/// Does one thing on every host of a run: most often, it runs a command.
 pub(crate) struct RunCommand {
     pub(crate) connector: Arc<Connector>,
     pub(crate) hosts: Vec<SelectedHost>,
-    pub(crate) command: Vec<u8>,
-    pub(crate) variables: Vec<(String, Vec<u8>)>,
+    pub(crate) work: Work,
     pub(crate) input: Option<Broadcast>,
     pub(crate) wrapping: Wrapping,
     pub(crate) places: Option<Places>,
+    pub(crate) sudo: Option<Sudo>,
+    pub(crate) terminal: Option<Terminal>,
     pub(crate) limits: CommandLimits,
     pub(crate) remarks: Remarks,
+}
+
+/// What is done on a host.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// A command is run.
+    Run(Payload),
+    /// Jobs that were started before are looked after.
+    Jobs(JobWork),
 }
 
 /// Whether remarks on single hosts, such as another try, reach the user.
@@ -58,29 +74,67 @@ impl RunCommand {
             Err(error) => return Outcome::Failed(error),
         };
         host.emit(Event::Stage(Stage::Channel)).await;
-        let command = self.command_for(target, host.index());
-        let run = CommandRun {
-            command: &command,
-            wrapping: self.wrapping,
-            limits: &self.limits,
-            cancel: host.cancel(),
-            stdin: self.input.as_ref().map(Feed),
+        let outcome = match &self.work {
+            Work::Run(payload) => self.run_payload(payload, &session, &host, &reporter).await,
+            Work::Jobs(work) => {
+                let on_host = OnHost { session: &session, limits: &self.limits, sudo: self.sudo.as_ref(), host: &host };
+                on_host.work(work, &reporter).await
+            }
         };
-        let outcome = run_command(&session, run, &reporter).await;
         tracing::info!(outcome = outcome.name(), "ended");
         session.disconnect().await;
         outcome
     }
 
+    async fn run_payload(
+        &self,
+        payload: &Payload,
+        session: &Session,
+        host: &HostContext,
+        reporter: &Reporter<'_>,
+    ) -> Outcome {
+        let command = match self.command_for(payload, host.index()) {
+            Ok(command) => command,
+            Err(error) => return Outcome::Failed(HostError::local(error.to_string())),
+        };
+        let script = payload.script().map(ScriptText::text);
+        let input = self.input.as_ref();
+        let feed = (script.is_some() || input.is_some()).then_some(Feed { script, input });
+        let run = CommandRun {
+            command: &command,
+            wrapping: self.wrapping,
+            limits: &self.limits,
+            cancel: host.cancel(),
+            stdin: feed,
+            sudo: self.sudo.as_ref(),
+            terminal: self.terminal.as_ref(),
+        };
+        run_command(session, run, reporter).await
+    }
+
+    /// Finds out before any host is contacted what cannot be sent to one of them, and to which.
+    pub(crate) fn check(&self) -> Result<(), (&SelectedHost, PayloadError)> {
+        let Work::Run(payload) = &self.work else { return Ok(()) };
+        let count = if payload.is_made_for_each() { self.hosts.len() } else { 1 };
+        let mut hosts = self.hosts.iter().enumerate().take(count);
+        hosts.try_for_each(|(index, host)| match self.command_for(payload, index) {
+            Ok(_) => Ok(()),
+            Err(error) => Err((host, error)),
+        })
+    }
+
     /// The command with the variables that tell it where it runs: ours, and pssh's for scripts that know those.
-    fn command_for(&self, target: &SelectedHost, index: usize) -> RemoteCommand {
-        let name = target.host.name();
+    fn command_for(&self, payload: &Payload, index: usize) -> Result<RemoteCommand, PayloadError> {
+        let target = &self.hosts[index];
         let (index, count) = match &self.places {
             Some(places) => (places.indices[index], places.count),
             None => (index, self.hosts.len()),
         };
-        let (index, count) = (index.to_string(), count.to_string());
         let group = target.group.as_deref().unwrap_or_default();
+        let name = target.host.name();
+        let addr = if payload.needs_address() { self.connector.address(&target.host)? } else { String::new() };
+        let made = payload.at(&Place { host: name, addr: &addr, group, index, count })?;
+        let (index, count) = (index.to_string(), count.to_string());
         let ours = [
             ("FLEET_HOST", name),
             ("FLEET_INDEX", &index),
@@ -91,13 +145,14 @@ impl RunCommand {
             ("PSSH_NUMNODES", &count),
         ];
         let mut env: Vec<_> = ours.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).into();
-        env.extend(self.variables.iter().cloned());
-        RemoteCommand {
-            command: self.command.clone(),
+        env.extend(made.variables);
+        let has_input = self.input.is_some() || payload.script().is_some();
+        Ok(RemoteCommand {
+            command: made.command,
             env,
-            stdin: if self.input.is_some() { StdinMode::Passed } else { StdinMode::Closed },
+            stdin: if has_input || self.terminal.is_some() { StdinMode::Passed } else { StdinMode::Closed },
             grace: self.limits.grace,
-        }
+        })
     }
 }
 
@@ -139,17 +194,28 @@ impl OutputSink for Reporter<'_> {
     }
 }
 
-/// Our standard input, for one host at its own pace.
+/// What a command reads, for one host at its own pace: the text of a script, then our standard input.
 #[derive(Clone, Copy)]
-struct Feed<'a>(&'a Broadcast);
+struct Feed<'a> {
+    script: Option<&'a Bytes>,
+    input: Option<&'a Broadcast>,
+}
 
 impl StdinFeed for Feed<'_> {
     async fn feed(&self, stdin: ExecStdin) -> Result<(), HostError> {
-        let mut reader = self.0.reader();
-        let unreadable = |error| HostError::local(format!("our standard input cannot be read to its end: {error}"));
-        while let Some(bytes) = reader.next().await.map_err(unreadable)? {
-            if !stdin.send(bytes).await {
+        let mut script = self.script.cloned().unwrap_or_default();
+        while !script.is_empty() {
+            if !stdin.send(script.split_to(script.len().min(CHUNK_BYTES))).await {
                 return Ok(());
+            }
+        }
+        if let Some(input) = self.input {
+            let mut reader = input.reader();
+            let unreadable = |error| HostError::local(format!("our standard input cannot be read to its end: {error}"));
+            while let Some(bytes) = reader.next().await.map_err(unreadable)? {
+                if !stdin.send(bytes).await {
+                    return Ok(());
+                }
             }
         }
         stdin.close().await;

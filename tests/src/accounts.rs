@@ -3,6 +3,8 @@
 //! The servers run as the user who runs the tests: root logs in to throwaway accounts, anyone else only to itself.
 //! Must not know what servers there are.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -83,6 +85,24 @@ impl Throwaway {
         account
     }
 
+    /// Gives `sudo` these lines about the account, in which USER stands for its name.
+    ///
+    /// # Panics
+    /// When they are not those of a sudoers file.
+    pub fn sudoers(&self, lines: &str) {
+        let file = self.sudoers_file();
+        // A name with a dot is not read: a file that is half written or wrong would keep everybody from using sudo.
+        let draft = file.with_extension("draft");
+        fs::write(&draft, format!("{}\n", lines.replace("USER", &self.name))).expect("root can write sudoers");
+        fs::set_permissions(&draft, fs::Permissions::from_mode(0o440)).expect("change the mode of a file of the test");
+        run_to_end(Command::new(program("visudo")).arg("-cf").arg(&draft));
+        fs::rename(&draft, &file).expect("rename a file of the test");
+    }
+
+    fn sudoers_file(&self) -> PathBuf {
+        PathBuf::from("/etc/sudoers.d").join(&self.name)
+    }
+
     /// The name to log in with.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -98,6 +118,9 @@ impl Throwaway {
 
 impl Drop for Throwaway {
     fn drop(&mut self) {
+        for file in [self.sudoers_file(), self.sudoers_file().with_extension("draft")] {
+            let _ = fs::remove_file(file);
+        }
         let _guard = changing_accounts();
         let _ = Command::new(program("userdel")).args(["--remove", "--force", &self.name]).output();
     }

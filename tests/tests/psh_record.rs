@@ -199,6 +199,36 @@ fn the_flags_that_shape_the_command_and_the_login_hold_again() {
 }
 
 #[test]
+fn scripts_have_to_be_given_again_and_placeholders_are_filled_again() {
+    let fleet = Fleet::start(2, &[]);
+    fleet.env.write("work/deploy", "echo \"<$1>\"; exit 3\n");
+    fleet.psh(&["-H", "web01", "--script", "deploy", "a  b"]).finish().expect_code(5).expect_stdout("<a  b>");
+    fleet.history(&["show"]).finish().expect_stdout("--script deploy 'a  b'");
+    let refused = fleet.psh(&["--failed"]).finish().expect_code(2);
+    refused.expect_stderr("it was the script deploy").expect_nowhere("<a  b>");
+    let again = fleet.psh(&["--failed", "--script", "deploy", "c"]).finish().expect_code(5);
+    again.expect_stderr("1 of 1 hosts").expect_stdout("<c>");
+    fleet.psh(&["-g", "web", "--template", "echo {host}; exit {index}"]).finish().expect_code(5);
+    let again = fleet.psh(&["--failed"]).finish().expect_code(5);
+    assert_eq!(again.sorted_lines(), ["web02: web02"], "{again}");
+}
+
+#[test]
+fn a_job_is_started_again_as_one_and_looking_after_it_is_no_command() {
+    let fleet = Fleet::start(1, &[]);
+    let state = format!("XDG_STATE_HOME={}", fleet.env.path().join("jobs").display());
+    let arguments = ["-H", "web01", "--background", "--env", &state, "echo done"];
+    fleet.psh(&arguments).finish().expect_code(0).expect_stdout("job ");
+    let again = fleet.psh(&["--only", "ok", "--env", &state]).finish().expect_code(0);
+    again.expect_stdout("job ").expect_nowhere("web01: done");
+    fleet.psh(&["-H", "web01", "--collect", "20261122-0401-ab12"]).finish().expect_code(4);
+    fleet.history(&["show"]).finish().expect_stdout("--collect 20261122-0401-ab12");
+    fleet.psh(&["--failed"]).finish().expect_code(2).expect_stderr("its record does not have all of it");
+    let jobs = fleet.psh(&["--failed", "--jobs"]).finish().expect_code(0);
+    jobs.expect_stderr("1 of 1 hosts");
+}
+
+#[test]
 fn two_runs_at_once_have_a_record_each() {
     let fleet = Fleet::start(2, &[]);
     let runs: Vec<_> = (0..4).map(|_| fleet.psh(&["-g", "web", "exit 3"]).start()).collect();

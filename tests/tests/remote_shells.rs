@@ -15,8 +15,9 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Output,
 use std::time::{Duration, Instant};
 
 use fleet_core::ssh::remote::{
-    Announcement, RemoteCommand, RemoteProcess, StdinMode, StopVerdict, Token, keeper_command, sh_quote, stop_command,
-    wrap,
+    Announcement, JobName, JobShell, JobState, JobWait, RemoteCommand, RemoteProcess, Script, StdinMode, StopVerdict,
+    Token, job_list_command, job_output_command, job_start_command, job_state_command, keeper_command,
+    login_shell_word, sh_quote, stop_command, wrap,
 };
 use tempfile::TempDir;
 
@@ -531,4 +532,111 @@ fn a_signal_to_the_commands_group_does_not_end_the_keeper() {
     running.control = None;
     running.finish();
     place.assert_empty_soon("after the signals");
+}
+
+/// What a shell prints and returns for a command that reads `input`.
+fn given(shell: &Path, command: &RemoteCommand, input: &[u8], folder: &Path) -> Output {
+    let token = token();
+    let mut login = login(shell, &wrap(command, &token).unwrap());
+    login.env("TMPDIR", folder).env("XDG_STATE_HOME", folder);
+    let mut running = Running::spawn(login, token);
+    let mut control = running.control.take().unwrap();
+    let input = input.to_vec();
+    // It may end without reading all of it.
+    let writer = std::thread::spawn(move || control.write_all(&input));
+    let output = running.finish();
+    let _ = writer.join().unwrap();
+    output
+}
+
+#[test]
+fn a_word_is_exact_in_every_login_shell() {
+    let place = Place::new();
+    let bytes: Vec<u8> = (1..=255).filter(|b| *b != b'\n').chain(*b"'\\'!\\!$(x)`x`\\").collect();
+    for name in SHELLS {
+        let output = direct(&place.shell(name), &[b"printf %s ", login_shell_word(&bytes).as_slice()].concat());
+        assert_eq!(output.stdout.escape_ascii().to_string(), bytes.escape_ascii().to_string(), "{name}");
+    }
+}
+
+#[test]
+fn a_script_gets_its_arguments_and_its_input_and_leaves_no_file() {
+    let place = Place::new();
+    let folder = place.path().join("tmp");
+    fs::create_dir(&folder).unwrap();
+    let mut text = b"#!/bin/sh -e\nprintf '<%s>' \"$@\"; cat; ls -A \"$TMPDIR\"; exit 7\n".to_vec();
+    text.extend((0..=255).cycle().take(300_000));
+    let input: &[u8] = b"\x00\xff in\n";
+    let arguments = [b"it's".to_vec(), b"\\ !\n".to_vec(), Vec::new()];
+    let sent = [&text, input].concat();
+    for name in SHELLS {
+        let command = Script::parse(&text).unwrap().command(&arguments, &token()).unwrap();
+        let output = given(&place.shell(name), &remote(&command, StdinMode::Passed), &sent, &folder);
+        let expected = [b"<it's><\\ !\n><>", input].concat();
+        assert_eq!(output.stdout.escape_ascii().to_string(), expected.escape_ascii().to_string(), "{name}");
+        assert_eq!(
+            (output.status.code(), output.stderr.escape_ascii().to_string()),
+            (Some(7), String::new()),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn any_posix_shell_of_the_host_receives_a_script() {
+    let place = Place::new();
+    let text = b"cat; exit 7\n# padding".to_vec();
+    let sent = [&text, &b"input"[..]].concat();
+    for name in ["dash", "bash", "mksh", "busybox", "ksh", "zsh"] {
+        let sh = place.shell(name);
+        let command = Script::parse(&text).unwrap().command(&[], &token()).unwrap();
+        let command =
+            String::from_utf8(command).unwrap().replace("' /bin/sh -c '", &format!("' {} -c '", sh.display()));
+        let command = remote(command.as_bytes(), StdinMode::Passed);
+        let output = given(&program("sh"), &command, &sent, place.path());
+        assert_eq!(
+            (String::from_utf8_lossy(&output.stdout).as_ref(), output.status.code()),
+            ("input", Some(7)),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_script_that_cannot_be_kept_says_so() {
+    let place = Place::new();
+    let text = b"echo ran";
+    let script = |input: &[u8]| {
+        let command = Script::parse(text).unwrap().command(&[], &token()).unwrap();
+        given(&program("sh"), &remote(&command, StdinMode::Passed), input, place.path())
+    };
+    assert_eq!(script(text).stdout, b"ran\n");
+    let cut = script(&text[..4]);
+    assert_eq!((cut.status.code(), cut.stdout.len()), (Some(126), 0));
+    assert!(String::from_utf8_lossy(&cut.stderr).contains("did not arrive whole"), "{}", cut.stderr.escape_ascii());
+}
+
+#[test]
+fn jobs_are_started_and_looked_after_from_every_login_shell() {
+    let place = Place::new();
+    for (name, number) in SHELLS.into_iter().zip(1..) {
+        let shell = place.shell(name);
+        let job = JobName::new(std::time::SystemTime::UNIX_EPOCH, number);
+        let run = |line: &[u8]| {
+            let output = given(&shell, &remote(line, StdinMode::Passed), b"", place.path());
+            assert!(output.stderr.is_empty() && output.status.success(), "{name}: {}", output.stderr.escape_ascii());
+            output.stdout
+        };
+        let command = b"cat; echo it\\'s 'a  b'; sh -c 'exit 7'".as_slice();
+        let started = run(&job_start_command(command, &job, b"title", JobShell::Login).unwrap());
+        assert_eq!(String::from_utf8_lossy(&started), format!("job {job}\n"), "{name}");
+        let state = run(&job_state_command(&job, JobWait::Ended));
+        assert_eq!(JobState::find(&state), Some(JobState::Exited(7)), "{name}");
+        assert_eq!(String::from_utf8_lossy(&run(&job_output_command(&job))), "it's a  b\n", "{name}");
+        let list = String::from_utf8(run(&job_list_command())).unwrap();
+        assert!(
+            list.lines().any(|line| line.starts_with(&format!("{job}  exited 7 ")) && line.ends_with("title")),
+            "{list}"
+        );
+    }
 }

@@ -8,14 +8,27 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::thread;
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 use super::Keys;
 use crate::fanout::{Floor, is_ignored};
-use crate::ssh::{Prompt, Secret};
+use crate::ssh::{Prompt, Secret, Terminal};
+
+/// The terminal of hosts whose user has none: what every program can write to.
+const PLAIN_TERMINAL: &str = "dumb";
+
+/// A terminal like the one we are on; where we are on none, of 80 columns and 24 rows.
+#[must_use]
+pub fn our_terminal() -> Terminal {
+    let size =
+        tcgetwinsize(io::stdout()).or_else(|_| tcgetwinsize(io::stderr())).or_else(|_| tcgetwinsize(io::stdin()));
+    let (columns, rows) = size.map_or((0, 0), |size| (size.ws_col, size.ws_row));
+    let term = std::env::var("TERM").ok().filter(|term| !term.is_empty()).unwrap_or_else(|| PLAIN_TERMINAL.to_owned());
+    Terminal { term, columns: if columns == 0 { 80 } else { columns }, rows: if rows == 0 { 24 } else { rows } }
+}
 
 /// Asks at the controlling terminal, one question at a time; the run's output is held back while one is open.
 #[derive(Debug)]

@@ -65,7 +65,7 @@ fn repeatable(outcome: &Outcome) -> Option<Repeatable> {
         Outcome::Failed(error) if error.class == FailureClass::Lost => Some(Repeatable::Command),
         Outcome::Exited(0) => None,
         Outcome::Exited(_) | Outcome::Signalled(_) => Some(Repeatable::Command),
-        Outcome::Failed(_) | Outcome::Stopped { .. } | Outcome::Skipped(_) => None,
+        Outcome::Failed(_) | Outcome::Stopped { .. } | Outcome::Running | Outcome::Skipped(_) => None,
     }
 }
 
@@ -80,7 +80,7 @@ fn passes(error: &HostError) -> bool {
         | Class::Banner
         | Class::KeyExchange
         | Class::Lost => true,
-        Class::HostKey | Class::Auth | Class::Channel | Class::Local => false,
+        Class::HostKey | Class::Auth | Class::Channel | Class::Sudo | Class::Local => false,
     }
 }
 
@@ -118,6 +118,7 @@ mod tests {
             (failed(Stage::Authenticate, Class::Auth), None),
             (failed(Stage::KeyExchange, Class::HostKey), None),
             (failed(Stage::Resolve, Class::Local), None),
+            (failed(Stage::Command, Class::Sudo), None),
             (failed(Stage::Command, Class::Local), None),
             (failed(Stage::Channel, Class::Channel), None),
             (failed(Stage::Channel, Class::Timeout), None),

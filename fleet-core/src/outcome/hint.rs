@@ -48,6 +48,7 @@ impl FailureClass {
                 "check the user (-l), and that the authorized_keys of this user on the host hold one of these keys (--identity, ssh-add -l)"
             }
             Self::Channel => "the login worked: check MaxSessions, ForceCommand and the user's shell on the server",
+            Self::Sudo => "try it on the host with sudo -v, and look at what sudoers allows there (sudo -l)",
             Self::Lost => {
                 "the host may have restarted, or the network failed: the command may have run, or may still run"
             }
@@ -78,6 +79,7 @@ impl Outcome {
             Self::Stopped { cause: StopCause::Cancelled, .. } => {
                 "what the command did until then stays: check, then run it again"
             }
+            Self::Running => "what it has printed so far is here; ask again later, or wait for its end with --wait",
             Self::Failed(error) => {
                 return Some(error.hint.clone().unwrap_or_else(|| error.class.hint(error.stage).into()));
             }

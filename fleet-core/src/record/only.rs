@@ -9,8 +9,19 @@ use super::Fate;
 use crate::outcome::Stage;
 
 /// The names of fates, as in `--json`.
-const FATES: [&str; 10] =
-    ["ok", "failed", "killed", "timed-out", "cancelled", "unreachable", "lost", "local-error", "skipped", "unknown"];
+const FATES: [&str; 11] = [
+    "ok",
+    "failed",
+    "killed",
+    "timed-out",
+    "cancelled",
+    "running",
+    "unreachable",
+    "lost",
+    "local-error",
+    "skipped",
+    "unknown",
+];
 const STAGES: [Stage; 7] = [
     Stage::Resolve,
     Stage::Connect,
@@ -107,6 +118,7 @@ mod tests {
             Outcome::Signalled("KILL".to_owned()),
             stopped(StopCause::Timeout(Duration::from_secs(1))),
             stopped(StopCause::Cancelled),
+            Outcome::Running,
             failed(Stage::KeyExchange, FailureClass::HostKey),
             failed(Stage::Command, FailureClass::Lost),
             Outcome::Failed(HostError::local("x")),

@@ -138,14 +138,15 @@ impl Group {
     }
 }
 
-/// What outcomes are ordered by: exit codes from 0 on, then signals, then what we stopped, then failures.
+/// What outcomes are ordered by: exit codes from 0 on, then signals, then what we stopped or what still runs, then failures.
 pub(super) fn by_code(outcome: &Outcome) -> (u8, u32, Option<String>) {
     let (kind, code) = match outcome {
         Outcome::Exited(code) => (0, *code),
         Outcome::Signalled(_) => (1, 0),
         Outcome::Stopped { .. } => (2, 0),
-        Outcome::Failed(_) => (3, 0),
-        Outcome::Skipped(_) => (4, 0),
+        Outcome::Running => (3, 0),
+        Outcome::Failed(_) => (4, 0),
+        Outcome::Skipped(_) => (5, 0),
     };
     (kind, code, outcome.reason())
 }

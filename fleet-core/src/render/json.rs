@@ -342,6 +342,7 @@ fn finished(outcome: &Outcome) -> FinishedFields<'_> {
             fields.stage = Some(error.stage.name());
             fields.class = Some(error.class.name());
         }
+        Outcome::Running => {}
         Outcome::Skipped(cause) => fields.cause = Some(cause.name()),
     }
     fields

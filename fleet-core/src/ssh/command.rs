@@ -18,11 +18,16 @@ use super::exec::{Exec, ExecEvent, ExecStdin};
 use super::remote::{self, Announcement, RemoteCommand, RemoteProcess, Token, WrapError};
 use super::session::Session;
 use super::stop::{Process, outcome_of, outcome_of_end};
+use super::sudo::Sudo;
+use super::terminal::{Terminal, Typing};
 use crate::event::Stream;
 use crate::outcome::{HostError, LastOutput, Outcome, SkipCause, Stage, Stop, StopCause};
 
 /// How long the last output of a stopped command is waited for.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
+
+/// How long the keeper of a command on a terminal may take to hear that the command has ended.
+const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 
 /// The longest command that is sent as it is: OpenSSH takes packets of 256 KiB (`PACKET_MAX_SIZE`), this one with its
 /// header, and drops the connection at a longer one.
@@ -99,6 +104,10 @@ pub struct CommandRun<'a, F> {
     pub cancel: &'a CancellationToken,
     /// What feeds its standard input; without one it gets end of file at once.
     pub stdin: Option<F>,
+    /// Who runs it instead of the user who logged in. Not without the shell wrapper.
+    pub sudo: Option<&'a Sudo>,
+    /// A terminal for it; its input is the terminal then ([`remote::StdinMode::Passed`]), its output one stream.
+    pub terminal: Option<&'a Terminal>,
 }
 
 /// Runs a command on `session` until it ends, is cancelled or runs into a limit. Dropping the future closes the
@@ -106,7 +115,7 @@ pub struct CommandRun<'a, F> {
 pub async fn run_command<F: StdinFeed>(session: &Session, run: CommandRun<'_, F>, sink: &impl OutputSink) -> Outcome {
     let (limits, cancel) = (run.limits, run.cancel);
     let (mut output, process) = tokio::select! {
-        started = within(limits.channel.or(session.stage_limit()), Stage::Channel, start(session, &run)) => match started {
+        started = start(session, &run, sink) => match started {
             Ok(started) => started,
             Err(error) => return Outcome::Failed(error),
         },
@@ -139,7 +148,12 @@ pub async fn run_command<F: StdinFeed>(session: &Session, run: CommandRun<'_, F>
         tokio::select! {
             pumped = &mut pump => return match pumped {
                 _ if stopping.load(Ordering::SeqCst) => with_last_output(control.await, &activity, &process),
-                Ok(outcome) => outcome,
+                Ok(outcome) => {
+                    if keeping && run.terminal.is_some() {
+                        let _ = tokio::time::timeout(RELEASE_LIMIT, keep).await;
+                    }
+                    outcome
+                }
                 Err(error) => Interruption::Output(error).outcome(process.stop(limits.grace).await),
             },
             outcome = &mut control => {
@@ -186,6 +200,8 @@ fn with_last_output(outcome: Outcome, activity: &Activity, process: &Process<'_>
 struct Output {
     exec: Exec,
     announcement: Option<Announcement>,
+    /// Where the announcement comes.
+    marks: Stream,
     remote: watch::Sender<Option<RemoteProcess>>,
 }
 
@@ -206,18 +222,27 @@ fn raw(command: &RemoteCommand) -> Result<Vec<u8>, HostError> {
     Ok(command.command.clone())
 }
 
-async fn start<'a, F>(session: &'a Session, run: &CommandRun<'_, F>) -> Result<(Output, Process<'a>), HostError> {
+async fn start<'a, F>(
+    session: &'a Session,
+    run: &CommandRun<'a, F>,
+    sink: &impl OutputSink,
+) -> Result<(Output, Process<'a>), HostError> {
     let token = Token::new(rand::random());
-    let (text, announcement) = match run.wrapping {
-        Wrapping::Raw => (raw(run.command)?, None),
-        Wrapping::Shell => {
-            let text = remote::wrap(run.command, &token).map_err(|error| not_wrapped(&error))?;
-            (text, Some(Announcement::new(&token)))
+    let limit = run.limits.channel.or(session.stage_limit());
+    let marks = if run.terminal.is_some() { Stream::Stdout } else { Stream::Stderr };
+    let exec = match run.sudo {
+        None => within(limit, Stage::Channel, open(session, run, &token)).await?,
+        Some(sudo) => {
+            let program = remote::wrap_for_sudo(run.command, &token).map_err(|error| not_wrapped(&error))?;
+            let mut exec = within(limit, Stage::Channel, sudo.start(session, run.terminal, &token)).await?;
+            for (stream, bytes) in sudo.pass(&mut exec, session, &token, program.into(), marks).await? {
+                sink.output(stream, bytes).await;
+            }
+            exec
         }
     };
-    let exec = session.exec(&text).await?;
+    let announcement = (run.wrapping == Wrapping::Shell).then(|| Announcement::new(&token));
     let (remote_sender, remote) = watch::channel(None);
-    let side = exec.side();
     let process = Process {
         session,
         signals: exec.signals(),
@@ -225,11 +250,25 @@ async fn start<'a, F>(session: &'a Session, run: &CommandRun<'_, F>) -> Result<(
         token,
         wrapping: run.wrapping,
         stdin_mode: run.command.stdin,
+        sudo: run.sudo,
+        terminal: run.terminal,
         remote,
-        side,
+        side: exec.side(),
         keeper: Mutex::default(),
     };
-    Ok((Output { exec, announcement, remote: remote_sender }, process))
+    Ok((Output { exec, announcement, marks, remote: remote_sender }, process))
+}
+
+/// Starts the command on a channel, as the user who logged in.
+async fn open<F>(session: &Session, run: &CommandRun<'_, F>, token: &Token) -> Result<Exec, HostError> {
+    let text = match run.wrapping {
+        Wrapping::Raw => raw(run.command)?,
+        Wrapping::Shell => remote::wrap(run.command, token).map_err(|error| not_wrapped(&error))?,
+    };
+    match run.terminal {
+        None => session.exec(&text).await,
+        Some(terminal) => session.exec_on_terminal(&text, terminal, Typing::Edited).await,
+    }
 }
 
 impl Output {
@@ -267,15 +306,15 @@ impl Output {
         if let Some(mut announcement) = self.announcement.take() {
             let rest = announcement.finish();
             if !rest.is_empty() {
-                sink.output(Stream::Stderr, rest).await;
+                sink.output(self.marks, rest).await;
             }
         }
         Ok(outcome)
     }
 
-    /// Takes the wrapper's first line out of standard error and remembers the process id in it.
+    /// Takes the wrapper's first line out of the output and remembers the process id in it.
     fn without_announcement(&mut self, stream: Stream, bytes: Bytes) -> Bytes {
-        let Some(announcement) = self.announcement.as_mut().filter(|_| stream == Stream::Stderr) else { return bytes };
+        let Some(announcement) = self.announcement.as_mut().filter(|_| stream == self.marks) else { return bytes };
         let (rest, process) = announcement.feed(bytes);
         if process.is_some() {
             self.remote.send_replace(process);

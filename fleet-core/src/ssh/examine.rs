@@ -148,7 +148,8 @@ impl Connector {
         if config.host_name.parse::<IpAddr>().is_ok() {
             return Ok(false);
         }
-        let looking_up = dial::resolve(&config.host_name, config.port, config.address_family, &Try::default());
+        let alone = Try::default();
+        let looking_up = dial::resolve(&config.host_name, config.port, config.address_family, &alone);
         within(self.stage_limit(config), Stage::Resolve, looking_up).await.map(|_| true)
     }
 }

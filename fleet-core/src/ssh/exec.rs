@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::spool::Spool;
+use super::terminal;
 use crate::event::Stream;
 use crate::outcome::HostError;
 
@@ -53,6 +54,15 @@ pub struct Exec {
     closed: CancellationToken,
 }
 
+/// How the end of a command's standard input is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InputEnd {
+    /// By the end of the channel's data.
+    Eof,
+    /// By a key, on a terminal.
+    Typed,
+}
+
 #[derive(Debug)]
 enum StdinMessage {
     Data(Bytes),
@@ -69,7 +79,7 @@ impl ExecStdin {
         self.0.send(StdinMessage::Data(bytes)).await.is_ok()
     }
 
-    /// Sends end of file, behind what was sent before.
+    /// Sends end of file, behind what was sent before; on a terminal, types Ctrl-D.
     pub async fn close(&self) {
         let _ = self.0.send(StdinMessage::Eof).await;
     }
@@ -80,12 +90,13 @@ impl Exec {
         mut reader: ChannelReadHalf,
         writer: ChannelWriteHalf<russh::client::Msg>,
         spool: Arc<Spool>,
+        input_end: InputEnd,
     ) -> Self {
         let (end_sender, end) = watch::channel(None);
         let (signals, signal_receiver) = mpsc::unbounded_channel();
         let (stdin, stdin_receiver) = mpsc::channel(4);
         let closed = CancellationToken::new();
-        tokio::spawn(write(writer, stdin_receiver, signal_receiver, closed.clone()));
+        tokio::spawn(write(writer, input_end, stdin_receiver, signal_receiver, closed.clone()));
         let draining = Arc::clone(&spool);
         let answered = CancellationToken::new();
         let (answer, closing) = (answered.clone(), closed.clone());
@@ -242,14 +253,22 @@ async fn drain(
 /// signals is gone). A write that waits for the server's window does not learn of either by itself.
 async fn write(
     writer: ChannelWriteHalf<russh::client::Msg>,
+    input_end: InputEnd,
     mut stdin: mpsc::Receiver<StdinMessage>,
     mut signals: mpsc::UnboundedReceiver<&'static str>,
     closed: CancellationToken,
 ) {
     let copying = async {
+        let mut last = None;
         while let Some(message) = stdin.recv().await {
             let sent = match message {
-                StdinMessage::Data(bytes) => writer.data_bytes(bytes).await,
+                StdinMessage::Data(bytes) => {
+                    last = bytes.last().copied().or(last);
+                    writer.data_bytes(bytes).await
+                }
+                StdinMessage::Eof if input_end == InputEnd::Typed => {
+                    writer.data_bytes(Bytes::from_static(terminal::end_of_input(last))).await
+                }
                 StdinMessage::Eof => writer.eof().await,
             };
             if sent.is_err() {

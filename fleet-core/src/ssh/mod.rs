@@ -34,6 +34,8 @@ mod session;
 mod sftp_greeting;
 mod spool;
 mod stop;
+mod sudo;
+mod terminal;
 mod wire;
 
 pub use command::{CommandLimits, CommandRun, NoStdin, OutputSink, StdinFeed, Wrapping, run_command};
@@ -43,3 +45,5 @@ pub use exec::{Exec, ExecEnd, ExecEvent, ExecSignals, ExecStdin, ExitReport};
 pub use prompt::{NoPrompt, Prompt, Secret};
 pub use session::Session;
 pub use sftp_greeting::SftpGreeting;
+pub use sudo::Sudo;
+pub use terminal::Terminal;

@@ -8,11 +8,12 @@ use std::time::Duration;
 use russh::ChannelOpenFailure;
 use russh::client::Handle;
 
-use super::exec::Exec;
+use super::exec::{Exec, InputEnd};
 use super::handler::{SessionHandler, SessionNotes};
 use super::handshake::TryError;
 use super::jump::JumpRoute;
 use super::spool::{Spool, SpoolBudget};
+use super::terminal::{self, Terminal, Typing};
 use super::wire::WireControl;
 use crate::outcome::{FailureClass, HostError, Stage};
 
@@ -92,6 +93,31 @@ impl Session {
     /// [`FailureClass::Channel`] when the server opens no channel, [`FailureClass::Lost`] when the connection is gone.
     pub async fn exec(&self, command: &[u8]) -> Result<Exec, HostError> {
         let channel = self.handle.channel_open_session().await.map_err(|error| self.open_error(&error))?;
+        self.start(channel, command, InputEnd::Eof).await
+    }
+
+    /// As [`Self::exec`], with a terminal.
+    ///
+    /// # Errors
+    /// As [`Self::exec`], and [`FailureClass::Channel`] when the server gives no terminal; nothing has run then.
+    pub(super) async fn exec_on_terminal(
+        &self,
+        command: &[u8],
+        terminal: &Terminal,
+        typing: Typing,
+    ) -> Result<Exec, HostError> {
+        let mut channel = self.handle.channel_open_session().await.map_err(|error| self.open_error(&error))?;
+        let requested = terminal::request(&mut channel, terminal, typing).await;
+        requested.map_err(|refused| refused.unwrap_or_else(|| self.lost(Stage::Channel)))?;
+        self.start(channel, command, InputEnd::Typed).await
+    }
+
+    async fn start(
+        &self,
+        channel: russh::Channel<russh::client::Msg>,
+        command: &[u8],
+        input_end: InputEnd,
+    ) -> Result<Exec, HostError> {
         let gone = |_| self.lost(Stage::Channel);
         for (name, value) in &self.environment {
             channel.set_env(false, name.as_str(), value.as_str()).await.map_err(gone)?;
@@ -101,7 +127,8 @@ impl Session {
         }
         channel.exec(true, command).await.map_err(gone)?;
         let (reader, writer) = channel.split();
-        Ok(Exec::start(reader, writer, Arc::new(Spool::new(Arc::clone(&self.spool_budget), Arc::clone(&self.wire.0)))))
+        let spool = Spool::new(Arc::clone(&self.spool_budget), Arc::clone(&self.wire.0));
+        Ok(Exec::start(reader, writer, Arc::new(spool), input_end))
     }
 
     /// Opens a channel for a session on which nothing is requested yet.

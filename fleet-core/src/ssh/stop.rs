@@ -2,15 +2,18 @@
 //!
 //! Must not know when it is to be stopped.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::command::{CommandRun, OutputSink, StdinFeed, Wrapping};
 use super::exec::{Exec, ExecEnd, ExecEvent, ExecSide, ExecSignals, ExecStdin, ExitReport};
-use super::remote::{self, RemoteProcess, StdinMode, StopVerdict, Token};
+use super::remote::{self, Program, RemoteProcess, StdinMode, StopVerdict, Token};
 use super::session::Session;
+use super::sudo::Sudo;
+use super::terminal::Terminal;
 use crate::event::Stream;
 use crate::outcome::{FailureClass, HostError, Outcome, Stage, Stop};
 
@@ -32,6 +35,9 @@ pub(super) struct Process<'a> {
     pub(super) token: Token,
     pub(super) wrapping: Wrapping,
     pub(super) stdin_mode: StdinMode,
+    /// Who runs it: signals of the user who logged in do not reach its processes, so whatever stops them is run so too.
+    pub(super) sudo: Option<&'a Sudo>,
+    pub(super) terminal: Option<&'a Terminal>,
     pub(super) remote: watch::Receiver<Option<RemoteProcess>>,
     pub(super) side: ExecSide,
     /// The second channel that tells the host of our death, where there is one.
@@ -42,8 +48,17 @@ impl Process<'_> {
     /// Feeds standard input; returns only when that fails. The wrapper's control line must stay open, so without input
     /// nothing is closed there.
     pub(super) async fn feed<F: StdinFeed>(&self, run: &CommandRun<'_, F>) -> HostError {
+        // What is typed before the command is there, the user's shell may take for its own.
+        let is_early = self.terminal.is_some() && self.wrapping == Wrapping::Shell;
+        if is_early && self.announced().await.is_none() {
+            return std::future::pending().await;
+        }
         let fed = match (&run.stdin, self.wrapping) {
             (Some(feed), _) => feed.feed(self.stdin.clone()).await,
+            (None, _) if self.terminal.is_some() => {
+                self.stdin.close().await;
+                Ok(())
+            }
             (None, Wrapping::Raw) => {
                 self.stdin.close().await;
                 Ok(())
@@ -57,18 +72,57 @@ impl Process<'_> {
     }
 
     /// Where standard input is the command's own, the line that tells the host of our death is a second channel.
+    ///
+    /// On a terminal it returns only when the command has ended and that line has said so.
     pub(super) async fn keep<F>(&self, run: &CommandRun<'_, F>, sink: &impl OutputSink) {
         if run.wrapping == Wrapping::Raw || run.command.stdin == StdinMode::Closed {
             return;
         }
-        let Some(process) = self.announced().await else { return };
-        match self.session.exec(&remote::keeper_command(&process, &self.token, run.limits.grace)).await {
-            Ok(keeper) => *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper),
+        let process = tokio::select! {
+            biased;
+            process = self.announced() => process,
+            _ = self.side.ended() => None,
+        };
+        let Some(process) = process else { return };
+        let program = match self.terminal {
+            None => remote::keeper_program(&process, &self.token, run.limits.grace),
+            Some(_) => remote::terminal_keeper_program(&process, &self.token, run.limits.grace),
+        };
+        match self.start_beside(&program, None).await {
+            Ok(keeper) => {
+                tracing::debug!("a keeper watches over the command");
+                *self.lock_keeper() = Some(keeper);
+            }
             Err(error) => {
                 let text = format!("nobody watches over the command: if we die, it may run on ({})", error.message);
                 sink.note(text).await;
             }
         }
+        if self.terminal.is_some() {
+            let _ = self.side.ended().await;
+            self.release_keeper().await;
+        }
+    }
+
+    /// Tells the keeper that the command has ended by itself.
+    async fn release_keeper(&self) {
+        let Some(keeper) = self.lock_keeper().take() else { return };
+        keeper.stdin().send(Bytes::from_static(remote::RELEASE)).await;
+        keeper.stdin().close().await;
+        let _ = keeper.side().ended().await;
+    }
+
+    /// Runs `program` on a channel of its own, as the user who runs the command; where that takes `sudo`, on `terminal`.
+    async fn start_beside(&self, program: &Program, terminal: Option<&Terminal>) -> Result<Exec, HostError> {
+        let Some(sudo) = self.sudo else { return self.session.exec(&program.command_line()).await };
+        let mut exec = sudo.start(self.session, terminal, &self.token).await?;
+        let marks = if terminal.is_some() { Stream::Stdout } else { Stream::Stderr };
+        let _said = sudo.pass(&mut exec, self.session, &self.token, program.input_line().into(), marks).await?;
+        Ok(exec)
+    }
+
+    fn lock_keeper(&self) -> MutexGuard<'_, Option<Exec>> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn stop(&self, grace: Duration) -> Stop {
@@ -128,10 +182,11 @@ impl Process<'_> {
     /// When there is no channel for it, no verdict from the host, or no host any more.
     async fn ask_to_stop(&self, process: &RemoteProcess, grace: Duration) -> Result<StopVerdict, HostError> {
         let asking = async {
-            let mut exec = match self.session.exec(&remote::stop_command(process, &self.token, grace)).await {
+            let program = remote::stop_program(process, &self.token, grace);
+            let mut exec = match self.start_beside(&program, self.terminal).await {
                 Ok(exec) => exec,
                 Err(error) => {
-                    let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(error)?;
+                    let keeper = self.lock_keeper().take().ok_or(error)?;
                     keeper.stdin().close().await;
                     keeper
                 }
@@ -220,14 +275,19 @@ fn is_refusal(error: &HostError) -> bool {
 }
 
 fn stop_of(asked: Result<StopVerdict, HostError>) -> Stop {
-    match asked {
-        Ok(StopVerdict::Gone) => Stop::Confirmed,
-        Ok(StopVerdict::Left(pids)) => {
-            let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
-            Stop::Unconfirmed(format!("left on the host: process {}", pids.join(", ")))
+    asked.map_or_else(|error| Stop::Unconfirmed(error.message), Stop::from)
+}
+
+impl From<StopVerdict> for Stop {
+    fn from(verdict: StopVerdict) -> Self {
+        match verdict {
+            StopVerdict::Gone => Self::Confirmed,
+            StopVerdict::Left(pids) => {
+                let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+                Self::Unconfirmed(format!("left on the host: process {}", pids.join(", ")))
+            }
+            StopVerdict::Unknown => Self::Unconfirmed("the host does not show all its processes".to_owned()),
         }
-        Ok(StopVerdict::Unknown) => Stop::Unconfirmed("the host does not show all its processes".to_owned()),
-        Err(error) => Stop::Unconfirmed(error.message),
     }
 }
 

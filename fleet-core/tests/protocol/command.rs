@@ -155,3 +155,29 @@ async fn several_commands_on_one_session_keep_their_output_apart() {
     }
     assert_eq!(world.stats("web").connections, 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_on_a_terminal_has_its_kind_and_size_and_one_exact_output() {
+    for wrapping in [Wrapping::Shell, Wrapping::Raw] {
+        let command = "stty size; echo $TERM; printf 'e\\001\\377\\n' >&2; exit 3";
+        let (outcome, output) = run(&[], Job { wrapping, ..Job::new(command) }.on_terminal()).await;
+        assert_eq!(outcome, Outcome::Exited(3), "{wrapping:?}: {output:?}");
+        // The terminal shows the Ctrl-D of our input, at whatever moment it comes.
+        let shown = b"^D\x08\x08";
+        let at = output.stdout.windows(shown.len()).position(|window| window == shown);
+        let mut stdout = output.stdout.clone();
+        at.map(|at| stdout.drain(at..at + shown.len()));
+        assert_eq!((&stdout[..], &output.stderr[..]), (&b"43 132\r\nvt220\r\ne\x01\xff\r\n"[..], &b""[..]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_typed_on_a_terminal_ends_with_the_input() {
+    for input in ["", "line\n", "half a line"] {
+        let job = Job::new("stty -echo; cat | od -An -c | tr -d ' \\n'; echo .").on_terminal();
+        let (outcome, output) = run(&[], job.with_input(input.into())).await;
+        let shown = input.replace('\n', "\\n").replace(' ', "");
+        assert_eq!(outcome, Outcome::Exited(0));
+        assert!(output.text().ends_with(&format!("{shown}.\r\n")), "{input:?}: {output:?}");
+    }
+}

@@ -392,3 +392,19 @@ async fn leaving_at_once_closes_every_connection() {
     let closed = || (1..=3).all(|n| world.stats(&format!("web{n}")).open_connections == 0);
     in_time("leaving", until("the connections are closed", closed)).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelling_leaves_no_process_of_a_command_on_a_terminal() {
+    for faults in [&[][..], &[Fault::NoSignal], &[Fault::SessionQuota(2)], &[Fault::SessionLimit(1)]] {
+        let (world, marker, witness) = (World::one(faults).await, Marker::new(), Witness::default());
+        let session = world.session("web").await;
+        let job = Job::new(marker.in_command(STUBBORN)).on_terminal();
+        let when = async {
+            witness.heard("go").await;
+            marker.sleeps(2).await;
+        };
+        let outcome = job.cancel_when(&session, &witness, when).await;
+        assert_eq!(outcome, stopped(StopCause::Cancelled, Stop::Confirmed), "{faults:?}");
+        marker.assert_gone();
+    }
+}

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use fleet_core::outcome::{HostError, Outcome, Stop, StopCause};
+use fleet_core::outcome::{HostError, Outcome, SkipCause, Stop, StopCause};
 use fleet_core::ssh::SftpGreeting;
 
 use super::finding::{Check, Finding, Level};
@@ -29,6 +29,14 @@ pub(super) struct Visit {
     pub(super) clock: Option<ClockOffset>,
     /// `None` when it was not asked.
     pub(super) sftp: Option<Result<SftpGreeting, HostError>>,
+}
+
+impl Visit {
+    /// Of a host that was not contacted.
+    pub(super) fn none() -> Self {
+        let (outcome, answers) = (Outcome::Skipped(SkipCause::Interrupted), Answers::parse(b"", b""));
+        Self { outcome, answers, clock: None, sftp: None }
+    }
 }
 
 /// What there is to say about a host that commands shall run on.

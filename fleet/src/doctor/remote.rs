@@ -89,6 +89,8 @@ async fn ask(session: &Session, host: &HostContext, server: ServerSettings) -> V
     };
     let limits = CommandLimits { timeout: Some(SCRIPT_LIMIT), stall: None, grace: GRACE, channel: None };
     let run = CommandRun {
+        sudo: None,
+        terminal: None,
         command: &command,
         wrapping: Wrapping::Shell,
         limits: &limits,

@@ -11,20 +11,31 @@
 //! A command that ends by itself is left alone, and so is what it put in the background. Stopped with the command is also
 //! what it put in the background, other sessions included (on Linux: whatever inherited `FLEET_JOB`).
 //!
-//! On a channel with a pty, a lost connection is first of all a hang-up: what dies of SIGHUP is gone before the keeper looks,
-//! and the keeper takes that for a natural end. Only [`stop_command`] finds the rest there.
+//! On a channel with a pty, a lost connection is first of all a hang-up: what dies of SIGHUP is gone before the keeper
+//! looks. So the keeper of such a command is told of its natural end, and takes everything else for our death.
 //!
 //! Bytes to bytes: must not know of SSH, channels or time. The shell is in the `.sh` files of this folder.
 
 mod announcement;
+mod job;
 mod quote;
+mod script;
+mod sudo;
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 pub use announcement::{Announcement, RemoteProcess, StopVerdict};
-pub use quote::sh_quote;
+pub use job::{
+    JobName, JobNameError, JobShell, JobState, JobWait, job_list_command, job_output_command, job_remove_command,
+    job_start_command, job_state_command,
+};
+pub use quote::{login_shell_word, sh_quote};
+pub use script::{Script, ScriptError};
+pub use sudo::{
+    ChannelKind, Mark, SudoAsks, SudoDialogue, SudoRefusal, SudoUser, SudoUserError, sudo_command, wrap_for_sudo,
+};
 
 use quote::login_shell_text;
 
@@ -35,8 +46,12 @@ pub const MAX_COMMAND_LINE_LEN: usize = 128 * 1024 - 1;
 static IDENTITY: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("identity.sh")));
 static STOP: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("stop.sh")));
 static WATCH: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("watch.sh")));
+static ATTEND: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("attend.sh")));
 static KEEP: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("keep.sh")));
 static BECOME: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("become.sh")));
+
+/// What is said to the keeper of a command on a terminal when that has ended by itself.
+pub(super) const RELEASE: &[u8] = b"ended\n";
 
 /// The mark of one command on one host. It tells our lines from others in the output, and the command's processes from
 /// others on the host.
@@ -44,6 +59,12 @@ static BECOME: LazyLock<String> = LazyLock::new(|| without_comments(include_str!
 pub struct Token(String);
 
 impl Token {
+    /// A token that no other command has.
+    #[must_use]
+    pub fn random() -> Self {
+        Self::new(rand::random())
+    }
+
     /// The token made of `random`, which should differ for every command of every run on a host.
     #[must_use]
     pub fn new(random: u64) -> Self {
@@ -111,6 +132,11 @@ pub enum WrapError {
 /// # Errors
 /// When a name of the environment is not one, a NUL is in the command or in a value, or all together is too long.
 pub fn wrap(command: &RemoteCommand, token: &Token) -> Result<Vec<u8>, WrapError> {
+    checked_len(program(command, token, br#""${SHELL:-/bin/sh}""#)?.command_line())
+}
+
+/// The program that becomes `command` in `shell`, a word of the program.
+fn program(command: &RemoteCommand, token: &Token, shell: &[u8]) -> Result<Program, WrapError> {
     let exports = exports(&command.env, token)?;
     refuse_nul(&command.command, || "the command".to_owned())?;
     let closed = command.stdin == StdinMode::Closed;
@@ -128,13 +154,15 @@ pub fn wrap(command: &RemoteCommand, token: &Token) -> Result<Vec<u8>, WrapError
     }
     // Variables of our own could hide ones of the user's environment: positional parameters cannot.
     let text = no_option(&command.command);
-    push_all(&mut program, &[br#"set -- "${SHELL:-/bin/sh}" "#, &sh_quote(&text), b" \"$(fleet_keep)\"\n"]);
+    push_all(&mut program, &[b"set -- ", shell, b" ", &sh_quote(&text), b" \"$(fleet_keep)\"\n"]);
     if closed {
         program.extend_from_slice(b"exec 3<&-\n");
     }
     push_all(&mut program, &[b"printf '%s\\n' \"$3\" >&2\n", &exports, BECOME.as_bytes()]);
+    Ok(Program(program))
+}
 
-    let line = bootstrap(&program);
+fn checked_len(line: Vec<u8>) -> Result<Vec<u8>, WrapError> {
     if line.len() > MAX_COMMAND_LINE_LEN {
         return Err(WrapError::TooLong { len: line.len(), limit: MAX_COMMAND_LINE_LEN });
     }
@@ -145,22 +173,38 @@ pub fn wrap(command: &RemoteCommand, token: &Token) -> Result<Vec<u8>, WrapError
 /// reads nothing and prints a [`StopVerdict`]. Also stops what is left when `process` itself has ended.
 #[must_use]
 pub fn stop_command(process: &RemoteProcess, token: &Token, grace: Duration) -> Vec<u8> {
-    beside(process, token, grace, &["stop\nverdict\n"])
+    stop_program(process, token, grace).command_line()
 }
 
 /// The command line that waits for the end of its standard input, and then does as [`stop_command`] does; but when
 /// `process` has ended by itself until then, it prints nothing and stops nothing.
 #[must_use]
 pub fn keeper_command(process: &RemoteProcess, token: &Token, grace: Duration) -> Vec<u8> {
+    keeper_program(process, token, grace).command_line()
+}
+
+/// The program of [`stop_command`].
+pub(super) fn stop_program(process: &RemoteProcess, token: &Token, grace: Duration) -> Program {
+    beside(process, token, grace, &["stop\nverdict\n"])
+}
+
+/// The program of [`keeper_command`].
+pub(super) fn keeper_program(process: &RemoteProcess, token: &Token, grace: Duration) -> Program {
     beside(process, token, grace, &[&WATCH, "watch\nstop\nverdict\n"])
 }
 
-fn beside(process: &RemoteProcess, token: &Token, grace: Duration, work: &[&str]) -> Vec<u8> {
+/// The program that does as [`keeper_program`] does, for a process on a terminal: whether that has ended by itself or by
+/// the terminal's hang-up, which leaves what is deaf to it, only the line [`RELEASE`] tells.
+pub(super) fn terminal_keeper_program(process: &RemoteProcess, token: &Token, grace: Duration) -> Program {
+    beside(process, token, grace, &[&ATTEND, "attend\nstop\nverdict\n"])
+}
+
+fn beside(process: &RemoteProcess, token: &Token, grace: Duration, work: &[&str]) -> Program {
     let keeper = process.keeper().map_or_else(|| "-".to_owned(), |pid| pid.to_string());
     let mut program = format!("{}pid={} keeper={keeper} start=", settings(token, grace), process.pid()).into_bytes();
     push_all(&mut program, &[&sh_quote(process.birth().as_bytes()), b"\n", IDENTITY.as_bytes(), STOP.as_bytes()]);
     program.extend(work.iter().flat_map(|part| part.bytes()));
-    bootstrap(&program)
+    Program(program)
 }
 
 /// The command as no shell takes it for one of its own options: not every shell knows `--` behind `-c`.
@@ -171,16 +215,29 @@ fn no_option(command: &[u8]) -> Cow<'_, [u8]> {
     command.into()
 }
 
-/// A command line, for any login shell, that runs `program` in the host's POSIX shell.
-///
-/// The program travels in the environment, not as an argument: the keeper is a copy of that shell, and with the
-/// user's command among its arguments it would be found by the user's own `pgrep -f`.
-fn bootstrap(program: &[u8]) -> Vec<u8> {
-    let program = [b"unset FLEET_PROGRAM\n", program].concat();
-    let mut line = b"exec env 'FLEET_PROGRAM=".to_vec();
-    line.extend(login_shell_text(&program));
-    line.extend_from_slice(br#"' /bin/sh -c 'eval "$(printf %b "$FLEET_PROGRAM")"'"#);
-    line
+/// A program for the host's POSIX shell.
+pub(super) struct Program(Vec<u8>);
+
+impl Program {
+    /// A command line, for any login shell, that runs it.
+    ///
+    /// The program travels in the environment, not as an argument: the keeper is a copy of that shell, and with the
+    /// user's command among its arguments it would be found by the user's own `pgrep -f`.
+    pub(super) fn command_line(&self) -> Vec<u8> {
+        let mut line = b"exec env 'FLEET_PROGRAM=".to_vec();
+        line.extend(self.encoded());
+        line.extend_from_slice(br#"' /bin/sh -c 'eval "$(printf %b "$FLEET_PROGRAM")"'"#);
+        line
+    }
+
+    /// A line of input that makes what [`sudo_command`] has started run it.
+    pub(super) fn input_line(&self) -> Vec<u8> {
+        [self.encoded().as_slice(), b"\n"].concat()
+    }
+
+    fn encoded(&self) -> Vec<u8> {
+        login_shell_text(&[b"unset FLEET_PROGRAM\n", self.0.as_slice()].concat())
+    }
 }
 
 fn settings(token: &Token, grace: Duration) -> String {

@@ -23,6 +23,29 @@ pub fn sh_quote(bytes: &[u8]) -> Vec<u8> {
     word
 }
 
+/// One word of any login shell (POSIX, csh, fish), whose value is exactly `bytes`, but for line ends in csh.
+///
+/// As [`sh_quote`], but what some shell reads between single quotes stands outside of them: the backslash (fish) and `!`
+/// (csh).
+#[must_use]
+pub fn login_shell_word(bytes: &[u8]) -> Vec<u8> {
+    let quoted = sh_quote(bytes);
+    if !bytes.iter().any(|b| b"'\\!".contains(b)) {
+        return quoted;
+    }
+    let mut word = vec![b'\''];
+    for &byte in bytes {
+        match byte {
+            b'\'' => word.extend_from_slice(br#"'"'"'"#),
+            b'\\' => word.extend_from_slice(br"'\\'"),
+            b'!' => word.extend_from_slice(br"'\!'"),
+            _ => word.push(byte),
+        }
+    }
+    word.push(b'\'');
+    word
+}
+
 /// `bytes` as they can stand between single quotes in any login shell, encoded for `printf %b`.
 ///
 /// Printable ASCII stays, but for what some shell does not take literally there: the quote itself, the backslash (fish), `!`

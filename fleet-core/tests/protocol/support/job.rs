@@ -9,7 +9,7 @@ use fleet_core::outcome::{HostError, Outcome, Stage};
 use fleet_core::ssh::remote::{RemoteCommand, StdinMode};
 use fleet_core::ssh::{
     CommandLimits, CommandRun, ConnectObserver, ExecEnd, ExecEvent, ExecStdin, OutputSink, Session, StdinFeed,
-    Wrapping, run_command,
+    Terminal, Wrapping, run_command,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,7 @@ pub(crate) struct Job {
     pub(crate) wrapping: Wrapping,
     pub(crate) limits: CommandLimits,
     pub(crate) input: Option<Input>,
+    pub(crate) terminal: Option<Terminal>,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -35,6 +36,7 @@ impl Job {
             wrapping: Wrapping::Shell,
             limits: CommandLimits { timeout: None, stall: None, grace, channel: None },
             input: None,
+            terminal: None,
             cancel: CancellationToken::new(),
         }
     }
@@ -42,6 +44,11 @@ impl Job {
     /// The same without the wrapper.
     pub(crate) fn raw(self) -> Self {
         Self { wrapping: Wrapping::Raw, ..self }
+    }
+
+    /// The same on a terminal of 132 columns and 43 rows.
+    pub(crate) fn on_terminal(self) -> Self {
+        Self { terminal: Some(Terminal { term: "vt220".to_owned(), columns: 132, rows: 43 }), ..self }
     }
 
     pub(crate) fn with_input(self, bytes: Vec<u8>) -> Self {
@@ -63,7 +70,7 @@ impl Job {
         let command = RemoteCommand {
             command: self.command.clone().into(),
             env: Vec::new(),
-            stdin: if self.input.is_some() { StdinMode::Passed } else { StdinMode::Closed },
+            stdin: if self.input.is_some() || self.terminal.is_some() { StdinMode::Passed } else { StdinMode::Closed },
             grace: self.limits.grace,
         };
         let run = CommandRun {
@@ -72,6 +79,8 @@ impl Job {
             limits: &self.limits,
             cancel: &self.cancel,
             stdin: self.input.clone(),
+            sudo: None,
+            terminal: self.terminal.as_ref(),
         };
         in_time(&self.command, run_command(session, run, sink)).await
     }

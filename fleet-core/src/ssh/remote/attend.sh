@@ -1,0 +1,8 @@
+# attend: returns when standard input, the control line, ends; exits when it says before that the command has ended.
+attend() {
+  until while read -r line; do
+    case $line in ended) exit ;; esac
+  done && cat >/dev/null 2>&1; do
+    sleep 1
+  done
+}

@@ -1,0 +1,239 @@
+//! Commands that go on without us: started in the background, listed, collected and stopped later.
+//!
+//! A job is a folder of the user's on the host, `${XDG_STATE_HOME:-~/.local/state}/fleet/jobs/JOB`, closed to others,
+//! with all that is known of it; see `job_folder.sh`. A process number alone proves nothing there, as systems use them
+//! again: the moment of the process's birth is kept with it.
+//!
+//! Must not know of SSH, hosts or time.
+
+use std::fmt;
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
+
+use super::quote::sh_quote;
+use super::{
+    BECOME, IDENTITY, Program, RemoteProcess, Token, WrapError, no_option, push_all, refuse_nul, without_comments,
+};
+
+static FOLDER: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_folder.sh")));
+static START: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_start.sh")));
+static RUN: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_run.sh")));
+static LIST: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_list.sh")));
+
+/// Starts the line that tells a job's state.
+const MARK: &[u8] = b"\x1efleet-job ";
+
+/// The longest title that is kept, in bytes.
+const MAX_TITLE_LEN: usize = 500;
+
+/// The name of a job, the same on all hosts of a run: the minute of its start in UTC, and a number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct JobName(String);
+
+/// What is no name of a job.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "\"{0}\" is not the name of a job: expected one such as 20261122-0401-ab12, as --background and --jobs print it"
+)]
+pub struct JobNameError(String);
+
+impl JobName {
+    /// The name of a job that starts `now`.
+    #[must_use]
+    pub fn new(now: SystemTime, number: u16) -> Self {
+        let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let time = humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
+        let digits: String = time.chars().filter(char::is_ascii_digit).collect();
+        Self(format!("{}-{}-{number:04x}", &digits[..8], &digits[8..12]))
+    }
+
+    /// The name that no other job has, but for one in 65,536 of the same minute.
+    #[must_use]
+    pub fn random(now: SystemTime) -> Self {
+        Self::new(now, rand::random())
+    }
+
+    /// Reads the name: nothing else can become part of a path on a host.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn parse(text: &str) -> Result<Self, JobNameError> {
+        let fits = |(shape, b): (u8, u8)| match shape {
+            b'0' => b.is_ascii_digit(),
+            b'f' => matches!(b, b'0'..=b'9' | b'a'..=b'f'),
+            _ => b == shape,
+        };
+        let shape = b"00000000-0000-ffff";
+        if text.len() == shape.len() && shape.iter().copied().zip(text.bytes()).all(fits) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(JobNameError(text.to_owned()))
+    }
+}
+
+impl fmt::Display for JobName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What has become of a job on a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// It runs: what watches over it, and the mark of all its processes.
+    Running(RemoteProcess, Token),
+    /// It has ended by itself, with this code; a signal counts as 128 and its number.
+    Exited(u32),
+    /// It runs no more, and left no word: killed, or the host went down.
+    Died,
+    /// The host has no such job.
+    None,
+}
+
+impl JobState {
+    /// The state in `stdout`, all the output of [`job_state_command`]; `None` when it did not come to one.
+    #[must_use]
+    pub fn find(stdout: &[u8]) -> Option<Self> {
+        let at = stdout.windows(MARK.len()).position(|window| window == MARK)?;
+        let line = stdout[at + MARK.len()..].split(|&b| b == b'\n').next()?;
+        let words: Vec<&str> = std::str::from_utf8(line).ok()?.split_ascii_whitespace().collect();
+        match words[..] {
+            ["running", pid, birth, mark] => {
+                let mark = u64::from_str_radix(mark, 16).ok()?;
+                Some(Self::Running(RemoteProcess::parse(&format!("{pid} {birth} -"))?, Token::new(mark)))
+            }
+            ["exited", code] => code.parse().ok().map(Self::Exited),
+            ["died"] => Some(Self::Died),
+            ["none"] => Some(Self::None),
+            _ => None,
+        }
+    }
+}
+
+/// What runs the command of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobShell {
+    /// The shell of the account.
+    Login,
+    /// `/bin/sh`: under `sudo`, where the account may have no shell.
+    Posix,
+}
+
+/// The command, for any login shell, that starts `command` as the job `name` and prints `job NAME`. In lists it is shown
+/// as `title`.
+///
+/// # Errors
+/// When a NUL is in the command.
+pub fn job_start_command(command: &[u8], name: &JobName, title: &[u8], shell: JobShell) -> Result<Vec<u8>, WrapError> {
+    refuse_nul(command, || "the command".to_owned())?;
+    let mut watcher = IDENTITY.clone();
+    let shell = match shell {
+        JobShell::Login => "set -- \"$1\" \"${SHELL:-/bin/sh}\"\n",
+        JobShell::Posix => "set -- \"$1\" /bin/sh\n",
+    };
+    watcher.extend(["become() {\n", &BECOME, "}\n", shell, &RUN]);
+    let title: Vec<u8> =
+        title.iter().take(MAX_TITLE_LEN).map(|&b| if b.is_ascii_control() { b' ' } else { b }).collect();
+    let mut program = format!("set -- {name} ").into_bytes();
+    push_all(&mut program, &[&sh_quote(&title), b" ", &sh_quote(&no_option(command)), b"\nexport FLEET_PROGRAM="]);
+    push_all(&mut program, &[&sh_quote(watcher.as_bytes()), b"\n", START.as_bytes()]);
+    Ok(Program(program).command_line())
+}
+
+/// The command that lists the jobs of a host, the oldest first, a line each.
+#[must_use]
+pub fn job_list_command() -> Vec<u8> {
+    with_folder(&[&LIST])
+}
+
+/// Whether the state of a job is asked for now, or when it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobWait {
+    /// At once.
+    Now,
+    /// When it runs no more.
+    Ended,
+}
+
+/// The command that prints what [`JobState::find`] reads.
+#[must_use]
+pub fn job_state_command(name: &JobName, wait: JobWait) -> Vec<u8> {
+    let until = match wait {
+        JobWait::Now => "",
+        JobWait::Ended => "while [ \"${state%% *}\" = running ]; do\nsleep 1\nlook \"$1\"\ndone\n",
+    };
+    with_folder(&[&format!("set -- {name}\nlook \"$1\"\n"), until, "printf '\\036fleet-job %s\\n' \"$state\"\n"])
+}
+
+/// The command that prints what the job has printed, on the same outputs.
+#[must_use]
+pub fn job_output_command(name: &JobName) -> Vec<u8> {
+    with_folder(&[&format!("cd \"$jobs/{name}\" && cat out && cat err >&2\n")])
+}
+
+/// The command that forgets a job that runs no more.
+#[must_use]
+pub fn job_remove_command(name: &JobName) -> Vec<u8> {
+    with_folder(&[&format!("rm -r \"$jobs/{name}\"\n")])
+}
+
+fn with_folder(parts: &[&str]) -> Vec<u8> {
+    let mut program = format!("{}{}", *IDENTITY, *FOLDER).into_bytes();
+    program.extend(parts.iter().flat_map(|part| part.bytes()));
+    Program(program).command_line()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_when_the_job_started() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_320_119);
+        let name = JobName::new(now, 0xab);
+        assert_eq!(name.to_string(), "20261122-0401-00ab");
+        assert_eq!(JobName::parse(&name.to_string()), Ok(name));
+    }
+
+    #[test]
+    fn nothing_but_a_name_is_taken_for_one() {
+        for text in [
+            "",
+            "..",
+            "20261122-0401-ab1",
+            "20261122-0401-ab123",
+            "20261122-0401-AB12",
+            "20261122-0401-ab1g",
+            "../../../etc/passwd",
+            "20261122/0401-ab12",
+            "20261122-0401-ab1\n",
+            "2026112\u{fc}-0401-ab1",
+        ] {
+            assert!(JobName::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn reads_states_among_the_noise_of_a_login_shell() {
+        let running = JobState::Running(RemoteProcess::parse("12 99 -").unwrap(), Token::new(0xab));
+        for (stdout, expected) in [
+            ("motd\n\x1efleet-job running 12 99 00000000000000ab\n", Some(running)),
+            ("\x1efleet-job exited 7\r\nbye\n", Some(JobState::Exited(7))),
+            ("\x1efleet-job died\n", Some(JobState::Died)),
+            ("\x1efleet-job none\n", Some(JobState::None)),
+            ("\x1efleet-job exited\n", None),
+            ("\x1efleet-job running 12 99\n", None),
+            ("exited 7\n", None),
+        ] {
+            assert_eq!(JobState::find(stdout.as_bytes()), expected, "{stdout:?}");
+        }
+    }
+
+    #[test]
+    fn a_title_is_one_line() {
+        let line = job_start_command(b"true", &JobName::new(SystemTime::UNIX_EPOCH, 0), b"a\nb\x1b[m", JobShell::Login)
+            .unwrap();
+        let line = String::from_utf8(line).unwrap();
+        assert!(line.contains("a b [m"), "{line}");
+    }
+}

@@ -1,0 +1,167 @@
+//! The work on one host for jobs that were started before: look after one, take its output, stop it.
+//!
+//! Must not know other hosts, flags or terminals.
+
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use fleet_core::event::Stream;
+use fleet_core::fanout::HostContext;
+use fleet_core::outcome::{FailureClass, HostError, LastOutput, Outcome, Stage, Stop, StopCause};
+use fleet_core::ssh::remote::{
+    JobName, JobState, JobWait, RemoteCommand, StdinMode, StopVerdict, job_list_command, job_output_command,
+    job_remove_command, job_state_command, stop_command,
+};
+use fleet_core::ssh::{CommandLimits, CommandRun, NoStdin, OutputSink, Session, Sudo, Wrapping, run_command};
+
+/// Bytes of a host's answer that are kept: noise of the shell's start-up files, and one line.
+const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// What is done about jobs.
+#[derive(Clone, Debug)]
+pub(crate) enum JobWork {
+    /// They are listed.
+    List,
+    /// The output of one is taken.
+    Collect {
+        /// Which.
+        job: JobName,
+        /// Whether its end is waited for.
+        wait: JobWait,
+        /// What is left of it on a host where it has ended.
+        after: Afterwards,
+    },
+    /// One is stopped.
+    Stop(JobName),
+}
+
+/// What is done with a job that has ended and was collected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Afterwards {
+    /// It can be collected again.
+    Kept,
+    /// Its folder is removed.
+    Forgotten,
+}
+
+/// A host with a session to it.
+pub(crate) struct OnHost<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) limits: &'a CommandLimits,
+    /// Whose jobs they are, unless those of the user who logged in.
+    pub(crate) sudo: Option<&'a Sudo>,
+    pub(crate) host: &'a HostContext,
+}
+
+impl OnHost<'_> {
+    /// Does the work; our list and the output of a job go to `sink`.
+    pub(crate) async fn work(&self, work: &JobWork, sink: &impl OutputSink) -> Outcome {
+        let done = match work {
+            JobWork::List => return self.run(job_list_command(), Wrapping::Shell, sink).await,
+            JobWork::Collect { job, wait, after } => self.collect(job, *wait, *after, sink).await,
+            JobWork::Stop(job) => self.stop(job).await,
+        };
+        done.unwrap_or_else(|outcome| outcome)
+    }
+
+    /// `Err` is an end before the work was done.
+    async fn collect(
+        &self,
+        job: &JobName,
+        wait: JobWait,
+        after: Afterwards,
+        sink: &impl OutputSink,
+    ) -> Result<Outcome, Outcome> {
+        let outcome = match self.state(job, wait).await? {
+            JobState::None => return Err(no_such_job()),
+            JobState::Running(..) => Outcome::Running,
+            JobState::Exited(code) => Outcome::Exited(code),
+            JobState::Died => died(),
+        };
+        self.succeed(job_output_command(job), sink).await?;
+        // Only now that all of its output is here.
+        if after == Afterwards::Forgotten && outcome != Outcome::Running {
+            self.succeed(job_remove_command(job), sink).await?;
+        }
+        Ok(outcome)
+    }
+
+    async fn stop(&self, job: &JobName) -> Result<Outcome, Outcome> {
+        let (process, mark) = match self.state(job, JobWait::Now).await? {
+            JobState::None => return Err(no_such_job()),
+            JobState::Exited(_) | JobState::Died => return Ok(Outcome::Exited(0)),
+            JobState::Running(process, mark) => (process, mark),
+        };
+        let answer = Answer::default();
+        // Nothing has to watch over it, but sudo runs nothing else than what is wrapped.
+        let wrapping = if self.sudo.is_some() { Wrapping::Shell } else { Wrapping::Raw };
+        match self.run(stop_command(&process, &mark, self.limits.grace), wrapping, &answer).await {
+            Outcome::Exited(_) => {}
+            outcome => return Err(outcome),
+        }
+        let stop = match StopVerdict::find(&answer.bytes(), &mark) {
+            Some(StopVerdict::Gone) => return Ok(Outcome::Exited(0)),
+            Some(verdict) => Stop::from(verdict),
+            None => Stop::Unconfirmed("no verdict from the host".to_owned()),
+        };
+        Ok(Outcome::Stopped { cause: StopCause::Cancelled, stop, output: LastOutput::Complete })
+    }
+
+    async fn state(&self, job: &JobName, wait: JobWait) -> Result<JobState, Outcome> {
+        let answer = Answer::default();
+        self.succeed(job_state_command(job, wait), &answer).await?;
+        JobState::find(&answer.bytes()).ok_or_else(|| {
+            let error = HostError::new(Stage::Command, FailureClass::Channel, "no word about the job from the host");
+            Outcome::Failed(error)
+        })
+    }
+
+    async fn succeed(&self, line: Vec<u8>, sink: &impl OutputSink) -> Result<(), Outcome> {
+        match self.run(line, Wrapping::Shell, sink).await {
+            Outcome::Exited(0) => Ok(()),
+            outcome => Err(outcome),
+        }
+    }
+
+    async fn run(&self, command: Vec<u8>, wrapping: Wrapping, sink: &impl OutputSink) -> Outcome {
+        let grace = self.limits.grace;
+        let command = RemoteCommand { command, env: Vec::new(), stdin: StdinMode::Closed, grace };
+        let cancel = self.host.cancel();
+        let (limits, sudo, stdin) = (self.limits, self.sudo, None::<NoStdin>);
+        let run = CommandRun { command: &command, wrapping, limits, cancel, stdin, sudo, terminal: None };
+        run_command(self.session, run, sink).await
+    }
+}
+
+fn no_such_job() -> Outcome {
+    let error = HostError::new(Stage::Command, FailureClass::Channel, "no such job");
+    Outcome::Failed(
+        error.with_hint(
+            "--jobs lists the jobs of a host; each user has their own, and --sudo shows those of the other one",
+        ),
+    )
+}
+
+fn died() -> Outcome {
+    let error = HostError::new(Stage::Command, FailureClass::Lost, "the job has died without an exit code");
+    Outcome::Failed(error.with_hint("it was killed, or the host restarted; what it had printed until then is here"))
+}
+
+/// What a host answers to us, kept from the user.
+#[derive(Debug, Default)]
+struct Answer(Mutex<Vec<u8>>);
+
+impl Answer {
+    fn bytes(&self) -> Vec<u8> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl OutputSink for Answer {
+    async fn output(&self, stream: Stream, bytes: Bytes) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if stream == Stream::Stdout && kept.len() < ANSWER_LIMIT {
+            kept.extend_from_slice(&bytes);
+        }
+    }
+}

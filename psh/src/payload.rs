@@ -1,0 +1,238 @@
+//! What every host is asked to run, and what becomes of it on one host.
+//!
+//! Must not know flags, connections or output.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use fleet_core::ssh::ConnectorError;
+use fleet_core::ssh::remote::{JobName, JobShell, Script, Token, WrapError, job_start_command, login_shell_word};
+use fleet_core::template::{Template, TemplateError};
+
+use crate::quoting::quoted_behind;
+
+/// The placeholders of a template, each the name of a field of [`Place`].
+const PLACEHOLDERS: [&str; 5] = ["host", "addr", "group", "index", "count"];
+
+/// The command with its variables, for all hosts.
+#[derive(Debug)]
+pub(crate) struct Payload {
+    pub(crate) form: Form,
+    pub(crate) variables: Vec<(String, Template)>,
+    /// The job that it is started as, and the shell for it, unless it runs under our eyes.
+    pub(crate) job: Option<(JobName, JobShell)>,
+}
+
+/// How the words become a command.
+#[derive(Debug)]
+pub(crate) enum Form {
+    /// They are one: text for the user's shell.
+    Shell(Template),
+    /// A program and its arguments.
+    Words(Vec<Template>),
+    /// The arguments of a script.
+    Script(ScriptText, Vec<Template>),
+}
+
+/// A script and its text, which goes over standard input.
+#[derive(Debug)]
+pub(crate) struct ScriptText {
+    script: Script,
+    text: Bytes,
+    name: Vec<u8>,
+    mark: Token,
+}
+
+/// What is known of a host before it is contacted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) addr: &'a str,
+    pub(crate) group: &'a str,
+    pub(crate) index: usize,
+    pub(crate) count: usize,
+}
+
+/// What one host is asked to run.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct HostPayload {
+    pub(crate) command: Vec<u8>,
+    pub(crate) variables: Vec<(String, Vec<u8>)>,
+}
+
+/// Why a host cannot be asked that.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PayloadError {
+    /// Quotes in it would end those that it stands in.
+    #[error("{{{name}}} is \"{value}\" here, which cannot be quoted inside quotes, comments or here-documents")]
+    Unquotable { name: String, value: String },
+    /// It cannot be sent.
+    #[error(transparent)]
+    Wrap(#[from] WrapError),
+    /// Its address is not known.
+    #[error(transparent)]
+    Address(#[from] ConnectorError),
+}
+
+impl PayloadError {
+    /// What to do next.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unquotable { name, .. } if name == "addr" => None,
+            Self::Unquotable { name, .. } => Some(format!("write \"$FLEET_{}\" in its place", name.to_uppercase())),
+            Self::Wrap(_) | Self::Address(_) => None,
+        }
+    }
+}
+
+/// Reads a text in which placeholders may stand.
+pub(crate) fn template(text: &[u8]) -> Result<Template, TemplateError> {
+    Template::parse(text, &PLACEHOLDERS)
+}
+
+impl ScriptText {
+    pub(crate) fn new(script: Script, text: Vec<u8>, path: &Path) -> Self {
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        Self { script, text: text.into(), name: name.as_encoded_bytes().to_vec(), mark: Token::random() }
+    }
+
+    /// What comes first on standard input.
+    pub(crate) fn text(&self) -> &Bytes {
+        &self.text
+    }
+}
+
+impl Place<'_> {
+    fn value(&self, name: &str) -> Vec<u8> {
+        match name {
+            "host" => self.host.into(),
+            "addr" => self.addr.into(),
+            "group" => self.group.into(),
+            "index" => self.index.to_string().into_bytes(),
+            "count" => self.count.to_string().into_bytes(),
+            _ => unreachable!("a template holds no other placeholder: {name}"),
+        }
+    }
+
+    fn fill(&self, template: &Template) -> Vec<u8> {
+        let Ok(filled) = template.fill(|name, _| Ok::<_, std::convert::Infallible>(self.value(name)));
+        filled
+    }
+
+    fn fill_all(&self, templates: &[Template]) -> Vec<Vec<u8>> {
+        templates.iter().map(|template| self.fill(template)).collect()
+    }
+}
+
+impl Payload {
+    /// What the host at `place` is asked to run.
+    pub(crate) fn at(&self, place: &Place<'_>) -> Result<HostPayload, PayloadError> {
+        let mut variables: Vec<_> =
+            self.variables.iter().map(|(name, value)| (name.clone(), place.fill(value))).collect();
+        let command = match &self.form {
+            Form::Shell(command) => command.fill(|name, before| {
+                let value = place.value(name);
+                quoted_behind(before, &value).ok_or_else(|| PayloadError::Unquotable {
+                    name: name.to_owned(),
+                    value: String::from_utf8_lossy(&value).into_owned(),
+                })
+            })?,
+            Form::Words(words) => joined_words(&place.fill_all(words)),
+            Form::Script(script, arguments) => {
+                variables.insert(0, ("FLEET_SCRIPT".to_owned(), script.name.clone()));
+                script.script.command(&place.fill_all(arguments), &script.mark)?
+            }
+        };
+        let command = match &self.job {
+            Some((name, shell)) => job_start_command(&command, name, &command, *shell)?,
+            None => command,
+        };
+        Ok(HostPayload { command, variables })
+    }
+
+    /// Whether it differs from host to host.
+    pub(crate) fn is_made_for_each(&self) -> bool {
+        self.templates().any(|template| template.names().next().is_some())
+    }
+
+    /// Whether `addr` of a [`Place`] is looked at.
+    pub(crate) fn needs_address(&self) -> bool {
+        self.templates().flat_map(Template::names).any(|name| name == "addr")
+    }
+
+    /// The script whose text comes first on standard input.
+    pub(crate) fn script(&self) -> Option<&ScriptText> {
+        match &self.form {
+            Form::Script(script, _) => Some(script),
+            _ => None,
+        }
+    }
+
+    fn templates(&self) -> impl Iterator<Item = &Template> {
+        let words = match &self.form {
+            Form::Shell(command) => std::slice::from_ref(command),
+            Form::Words(words) | Form::Script(_, words) => words,
+        };
+        words.iter().chain(self.variables.iter().map(|(_, value)| value))
+    }
+}
+
+impl Form {
+    /// Whether there is nothing to run.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Shell(command) => command.is_empty(),
+            Self::Words(words) => words.is_empty(),
+            Self::Script(..) => false,
+        }
+    }
+}
+
+/// Each word quoted, so that the remote program gets exactly these arguments.
+fn joined_words(words: &[Vec<u8>]) -> Vec<u8> {
+    words.iter().map(|word| login_shell_word(word)).collect::<Vec<_>>().join(&b' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACE: Place<'_> = Place { host: "web1", addr: "10.0.0.1", group: "it's $(x)", index: 3, count: 20 };
+
+    fn payload(form: Form) -> Payload {
+        Payload { form, variables: Vec::new(), job: None }
+    }
+
+    fn shell(command: &str) -> Result<String, PayloadError> {
+        let payload = payload(Form::Shell(template(command.as_bytes()).unwrap()));
+        payload.at(&PLACE).map(|host| String::from_utf8(host.command).unwrap())
+    }
+
+    #[test]
+    fn values_are_quoted_in_a_command() {
+        assert_eq!(shell("curl http://{addr}/{index}-{count}").unwrap(), "curl http://10.0.0.1/3-20");
+        assert_eq!(shell("echo {group} \"{host}\"").unwrap(), r#"echo 'it'"'"'s $(x)' "web1""#);
+    }
+
+    #[test]
+    fn a_value_that_would_end_the_quotes_around_it_is_refused() {
+        let error = shell("echo \"{group}\"").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "{group} is \"it's $(x)\" here, which cannot be quoted inside quotes, comments or here-documents"
+        );
+        assert_eq!(error.hint().unwrap(), "write \"$FLEET_GROUP\" in its place");
+    }
+
+    #[test]
+    fn each_word_and_each_variable_is_exact() {
+        let words = ["printf", "%s|", "a b", "it's", "{group}"].map(|word| template(word.as_bytes()).unwrap());
+        let mut payload = payload(Form::Words(words.into()));
+        payload.variables.push(("G".into(), template(b"<{group}>").unwrap()));
+        let host = payload.at(&PLACE).unwrap();
+        let expected = br#"printf '%s|' 'a b' 'it'"'"'s' 'it'"'"'s $(x)'"#;
+        assert_eq!(host.command.escape_ascii().to_string(), expected.escape_ascii().to_string());
+        assert_eq!(host.variables, [("G".to_owned(), b"<it's $(x)>".to_vec())]);
+        assert!(payload.is_made_for_each() && !payload.needs_address());
+    }
+}
