@@ -196,6 +196,14 @@ fn colours_are_for_terminals_that_want_them() {
 }
 
 #[test]
+fn what_v_says_has_no_colours_in_a_pipe() {
+    let env = TestEnv::new();
+    let _server = Sshd::new(&env).start();
+    let run = env.psh(["-v", "-H", "server", "true"]).finish().expect_code(0).expect_stderr("host key accepted");
+    assert!(!run.stderr_text().contains('\x1b'), "{run}");
+}
+
+#[test]
 fn a_dumb_terminal_gets_no_escape_sequence_at_all() {
     let (env, _server) = world(1);
     let command = "printf 'x\\n\\33[1m'; echo y >&2; exit 3";

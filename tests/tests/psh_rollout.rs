@@ -142,7 +142,7 @@ fn a_canary_that_is_not_fine_ends_the_run_and_max_fail_puts_it_to_the_question()
     let command = "[ $FLEET_INDEX != 1 ]";
     let run = fleet.psh(&["--canary", "2", "--yes", command]).finish().expect_code(3);
     run.expect_stderr("web[03-04] (2): not started: a canary is not fine")
-        .expect_stderr("hint: resume with psh --resume");
+        .expect_stderr("hint: --resume last goes on with these hosts");
     assert_eq!(fleet.connections(), [1, 1, 0, 0]);
     let mut run = fleet.psh(&["--canary", "2", "--max-fail", "1", command]).on_terminal().start();
     run.wait_for_stdout("canary: 1 of 2 hosts fine (web02: exit code 1); go on with 2 hosts? [y/N] ");

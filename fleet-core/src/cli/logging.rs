@@ -2,7 +2,7 @@
 //!
 //! Must not be used for what users must see: that is the renderers'.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 
@@ -17,6 +17,13 @@ pub(super) fn start(verbosity: u8) {
         .ok()
         .and_then(|text| EnvFilter::try_new(text).ok())
         .unwrap_or_else(|| EnvFilter::new(format!("off,fleet_core={ours},psh={ours}")));
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    let ansi = io::stderr().is_terminal() && variable("NO_COLOR").is_empty() && variable("TERM") != "dumb";
     // A second start in one process keeps the first one's settings.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(ansi)
+        .without_time()
+        .try_init();
 }

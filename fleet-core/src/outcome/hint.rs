@@ -83,7 +83,7 @@ impl Outcome {
             Self::Failed(error) => {
                 return Some(error.hint.clone().unwrap_or_else(|| error.class.hint(error.stage).into()));
             }
-            Self::Skipped(_) => "resume with psh --resume",
+            Self::Skipped(_) => "--resume last goes on with these hosts",
         };
         Some(hint.to_owned())
     }

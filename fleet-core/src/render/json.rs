@@ -412,7 +412,7 @@ mod tests {
         {"v":1,"event":"output","at":3.0,"host":"web1","index":0,"stream":"stdout","text":"hal"}
         {"v":1,"event":"finished","at":3.0,"host":"web1","index":0,"outcome":"failed","seconds":3.0,"exit_code":2,"reason":"exit code 2","hint":"the command itself failed: its output says why"}
         {"v":1,"event":"finished","at":3.0,"host":"web2","index":1,"outcome":"unreachable","stage":"connect","class":"refused","reason":"connect: connection refused","hint":"check that sshd runs there and listens on this port"}
-        {"v":1,"event":"finished","at":1.234,"host":"web3","index":2,"outcome":"skipped","cause":"interrupted","reason":"not started: the run was interrupted","hint":"resume with psh --resume"}
+        {"v":1,"event":"finished","at":1.234,"host":"web3","index":2,"outcome":"skipped","cause":"interrupted","reason":"not started: the run was interrupted","hint":"--resume last goes on with these hosts"}
         {"v":1,"event":"summary","at":1.234,"hosts":3,"counts":{"failed":1,"skipped":1,"unreachable":1},"exit_status":3,"completion":"complete"}
         "#);
         assert!(shown.stderr.contains("web1 (1): exit code 2"), "{}", shown.stderr);

@@ -301,7 +301,7 @@ mod tests {
               hint: the command itself failed: its output says why
           web13 (1): exit code 1
           web[14-16] (3): not started: the run was interrupted
-              hint: resume with psh --resume
+              hint: --resume last goes on with these hosts
         ");
     }
 
@@ -321,7 +321,7 @@ mod tests {
           web[05-09] (5): cancelled, may still run (no answer)
               hint: look for what is left on the host, with ps -ef, before running it again
           web[10-12] (3): not started: the run was interrupted
-              hint: resume with psh --resume
+              hint: --resume last goes on with these hosts
         ");
     }
 
