@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::env::TestEnv;
+use crate::finished::Finished;
 use crate::run::Run;
 use crate::tools::program;
 
@@ -58,4 +59,25 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         let _ = self.env.fleet(["sandbox", "stop", "--dir", &self.dir]).finish();
     }
+}
+
+/// A `runner` that says on stderr how many KiB the program behind it held at most.
+pub const MEASURED: [&str; 3] = [
+    "python3",
+    "-c",
+    "import resource, subprocess, sys\n\
+     code = subprocess.run(sys.argv[1:]).returncode\n\
+     print('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)\n\
+     sys.exit(code)",
+];
+
+/// What a program run under [`MEASURED`] held at most, in KiB: its code and all its memory that was touched.
+///
+/// # Panics
+/// When it was not.
+#[must_use]
+pub fn peak_kib(run: &Finished) -> usize {
+    let text = run.stderr_text();
+    let line = text.lines().find_map(|line| line.strip_prefix("peak ")).expect("the line of MEASURED");
+    line.parse().expect("a number")
 }

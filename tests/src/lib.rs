@@ -26,7 +26,7 @@ pub use asyncssh::Asyncssh;
 pub use dropbear::Dropbear;
 pub use env::TestEnv;
 pub use finished::Finished;
-pub use fleet::Fleet;
+pub use fleet::{Fleet, MEASURED, peak_kib};
 pub use listener::Welcome;
 pub use run::{Run, Running};
 pub use rustix::process::Signal;

@@ -4,17 +4,7 @@
 
 use std::collections::HashMap;
 
-use fleet_tests::{Finished, Fleet};
-
-/// Says on stderr how many KiB the program behind it held at most.
-const PEAK: [&str; 3] = [
-    "python3",
-    "-c",
-    "import resource, subprocess, sys\n\
-     code = subprocess.run(sys.argv[1:]).returncode\n\
-     print('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)\n\
-     sys.exit(code)",
-];
+use fleet_tests::{Fleet, MEASURED, peak_kib};
 
 /// What psh may hold, in KiB: its code and the runtime's threads; for each host its name, configuration, key and outcome;
 /// and for each session that may be open at once. Far below a gigabyte for every fleet of these tests.
@@ -29,7 +19,7 @@ fn expect_every_byte(hosts: usize, parallel: usize, pause: usize) {
     const LINES: usize = 20;
     let fleet = Fleet::start(&["--simulate", "-n", &hosts.to_string()]);
     let command = format!("sleep {pause}; echo $FLEET_HOST; seq 2 {LINES}");
-    let run = fleet.psh_under(&PEAK, &["-g", "*", "-p", &parallel.to_string(), &command]).finish().expect_code(0);
+    let run = fleet.psh_under(&MEASURED, &["-g", "*", "-p", &parallel.to_string(), &command]).finish().expect_code(0);
     let run = run.expect_stderr(&format!("{hosts} ok")).expect_nowhere("instead of");
 
     let text = run.stdout_text();
@@ -47,12 +37,6 @@ fn expect_every_byte(hosts: usize, parallel: usize, pause: usize) {
     let peak = peak_kib(&run);
     let most = BASE_KIB + HOST_KIB * hosts + SESSION_KIB * parallel;
     assert!(peak < most, "{peak} KiB for {hosts} hosts, {parallel} at once: at most {most}");
-}
-
-fn peak_kib(run: &Finished) -> usize {
-    let text = run.stderr_text();
-    let line = text.lines().find_map(|line| line.strip_prefix("peak ")).expect("the line of PEAK");
-    line.parse().expect("a number")
 }
 
 #[test]
