@@ -190,7 +190,7 @@ impl FleetArgs {
     /// # Errors
     /// Whatever makes the run impossible, with exit code 2: nothing was contacted.
     pub fn prepare(self, program: &'static str, stdin: StdinUse) -> Result<Prepared, Failure> {
-        logging::start(self.output.verbose);
+        logging::start(self.output.verbose)?;
         self.refused.check()?;
         self.output.check()?;
         let environment: Environment = std::env::vars_os().collect();

@@ -16,12 +16,9 @@ use self::fan_out::fan_out;
 use self::record::{Beginning, Record};
 use crate::cli::{CanaryQuestion, Failure, Keys, KeysGuard, Password, Prepared, Purpose, SudoPassword, TerminalPrompt};
 use crate::descriptors;
-use crate::fanout::{
-    Answer, CanaryReport, Confirm, Fanout, FanoutLimit, Finished, Floor, Nobody, Requests, RolloutSettings, Signals,
-    Task,
-};
+use crate::fanout::{Fanout, FanoutLimit, Finished, Floor, Requests, Signals, Task};
 use crate::host::Host;
-use crate::outcome::{ExitRule, ExitStatus};
+use crate::outcome::ExitStatus;
 use crate::record::{FormerRun, Work};
 use crate::render::{self, Completion, HostLabel, Layout, RenderError, RenderSettings};
 use crate::select::{IdleExclude, Selected, SelectedHost};
@@ -157,33 +154,11 @@ impl Survey {
         let Self { program, hosts, limit, prices, floor } = self;
         let signals = Signals::of_process().map_err(|error| Failure::ours(&error))?;
         let limit = descriptors::sessions_allowed(limit.min(hosts.len()), &prices);
-        let fanout = Fanout {
-            hosts: hosts.len(),
-            limit: FanoutLimit::exactly(limit),
-            pace: None,
-            requests: Requests::new().1,
-            exit_rule: ExitRule::WorstClass,
-            rollout: RolloutSettings::default(),
-            seed: rand::random(),
-            confirm: Arc::new(NoQuestion),
-            floor,
-            witness: Arc::new(Nobody),
-        };
+        let fanout = Fanout { floor, ..Fanout::new(hosts.len(), FanoutLimit::exactly(limit)) };
         let settings = RenderSettings { layout: Layout::Quiet, ..RenderSettings::new(program) };
         let renderer = render::build(settings, hosts, Box::new(io::stdout()), Box::new(io::stderr()))?;
         Ok(fanout.run(task, renderer, signals).await)
     }
-}
-
-/// Nobody is asked whether a survey goes on.
-struct NoQuestion;
-
-impl Confirm for NoQuestion {
-    fn go_on(&self, _: &CanaryReport) -> Answer {
-        Answer::Stop
-    }
-
-    fn withdraw(&self) {}
 }
 
 /// How many file descriptors each host takes. On a thread that may wait: a `Match exec` runs a command of the user's.

@@ -37,9 +37,9 @@ impl FleetArgs {
     /// As [`FleetArgs::prepare`], but nothing that is wrong ends it.
     ///
     /// # Errors
-    /// Only for flags that no tool takes.
+    /// Only for flags that no tool takes, and a `FLEET_LOG` that cannot be read.
     pub fn examine(self, program: &'static str, stdin: StdinUse) -> Result<Examined, Failure> {
-        super::logging::start(self.output.verbose);
+        super::logging::start(self.output.verbose)?;
         self.refused.check()?;
         let environment: Environment = std::env::vars_os().collect();
         let mut failures = Vec::new();

@@ -4,26 +4,32 @@
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Starts logging at the level of that many `-v`; `FLEET_LOG` (in the syntax of `tracing`) comes first.
-pub(super) fn start(verbosity: u8) {
+use super::failure::Failure;
+
+/// Starts logging at the level of that many `-v`; `FLEET_LOG` (as in `russh=debug,fleet_core=trace`) comes first.
+///
+/// # Errors
+/// When `FLEET_LOG` cannot be read.
+pub(super) fn start(verbosity: u8) -> Result<(), Failure> {
     let ours = match verbosity {
         0 => "off",
         1 => "info",
         _ => "debug",
     };
-    let filter = std::env::var("FLEET_LOG")
-        .ok()
-        .and_then(|text| EnvFilter::try_new(text).ok())
-        .unwrap_or_else(|| EnvFilter::new(format!("off,fleet_core={ours},psh={ours}")));
+    let by_option = format!("off,fleet_core={ours},psh={ours}");
+    let wanted = std::env::var("FLEET_LOG").unwrap_or(by_option);
+    let targets: Targets = wanted.parse().map_err(|error: ParseError| {
+        Failure::usage_text(format!("FLEET_LOG={wanted}: {error}"))
+            .hint("write a level (off, error, warn, info, debug, trace) or TARGET=LEVEL,..., as in russh=debug")
+    })?;
     let variable = |name| std::env::var(name).unwrap_or_default();
     let ansi = io::stderr().is_terminal() && variable("NO_COLOR").is_empty() && variable("TERM") != "dumb";
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(ansi).without_time();
     // A second start in one process keeps the first one's settings.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(ansi)
-        .without_time()
-        .try_init();
+    let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
+    Ok(())
 }

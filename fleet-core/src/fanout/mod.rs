@@ -122,6 +122,23 @@ impl fmt::Debug for Fanout {
 }
 
 impl Fanout {
+    /// A run of one wave at a fixed pace, of which nobody keeps account, and who could change it is not there.
+    #[must_use]
+    pub fn new(hosts: usize, limit: FanoutLimit) -> Self {
+        Self {
+            hosts,
+            limit,
+            pace: None,
+            exit_rule: ExitRule::WorstClass,
+            rollout: RolloutSettings::default(),
+            seed: 0,
+            confirm: Arc::new(Nobody),
+            requests: Requests::new().1,
+            floor: Floor::default(),
+            witness: Arc::new(Nobody),
+        }
+    }
+
     /// Runs `task` on every host and shows what happens through `renderer`, on a thread of its own.
     pub async fn run<T: Task>(mut self, task: T, renderer: Box<dyn Renderer>, mut signals: Signals) -> Finished {
         let (messages, mut incoming) = mpsc::channel(EVENT_QUEUE);

@@ -96,23 +96,8 @@ impl Confirm for Answers {
 }
 
 fn fanout(hosts: usize, limit: usize) -> (Fanout, Floor) {
-    let (floor, witness) = (Floor::default(), Arc::new(Nobody));
-    let rollout = RolloutSettings::default();
-    let confirm = Arc::new(Answers(Answer::Stop));
-    let floors = floor.clone();
-    let fanout = Fanout {
-        hosts,
-        limit: FanoutLimit::exactly(limit),
-        pace: None,
-        exit_rule: ExitRule::WorstClass,
-        rollout,
-        seed: 1,
-        confirm,
-        requests: Requests::new().1,
-        floor,
-        witness,
-    };
-    (fanout, floors)
+    let floor = Floor::default();
+    (Fanout { floor: floor.clone(), ..Fanout::new(hosts, FanoutLimit::exactly(limit)) }, floor)
 }
 
 fn recorder() -> (Box<Recorder>, Shown) {

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use super::rollout::{Answer, CanaryReport, Confirm};
 use crate::event::{Event, HostIndex};
 
 /// Sees each start, stage and end of a host as soon as it happens, also while the terminal takes nothing.
@@ -14,10 +15,18 @@ pub trait Witness: fmt::Debug + Send + Sync {
     fn saw(&self, index: HostIndex, event: &Event);
 }
 
-/// Keeps no account.
+/// Nobody: keeps no account, and answers no question.
 #[derive(Debug)]
 pub struct Nobody;
 
 impl Witness for Nobody {
     fn saw(&self, _: HostIndex, _: &Event) {}
+}
+
+impl Confirm for Nobody {
+    fn go_on(&self, _: &CanaryReport) -> Answer {
+        Answer::Stop
+    }
+
+    fn withdraw(&self) {}
 }

@@ -12,11 +12,8 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::event::{Event, HostEvent, Stream};
-use crate::fanout::{
-    Answer, CanaryReport, Confirm, Fanout, FanoutLimit, Finished, Floor, HostContext, Requests, RolloutSettings,
-    Signals, Task, Witness as _,
-};
-use crate::outcome::{ExitRule, ExitStatus, Outcome, Report, Stage};
+use crate::fanout::{Fanout, FanoutLimit, Finished, HostContext, Signals, Task, Witness as _};
+use crate::outcome::{ExitStatus, Outcome, Report, Stage};
 use crate::render::{Completion, Ending, RenderError, Renderer};
 
 /// How long a test waits for what must come.
@@ -62,17 +59,6 @@ impl Renderer for Screen {
     }
 }
 
-/// Nobody who could be asked.
-struct NoQuestion;
-
-impl Confirm for NoQuestion {
-    fn go_on(&self, _: &CanaryReport) -> Answer {
-        Answer::Stop
-    }
-
-    fn withdraw(&self) {}
-}
-
 /// A task made of a function.
 struct Scripted<F>(F);
 
@@ -87,10 +73,7 @@ where
 }
 
 async fn run<T: Task>(journal: &Journal, hosts: usize, task: T, screen: Screen) -> Finished {
-    let (floor, witness) = (Floor::default(), Arc::new(journal.recorder()));
-    let (rollout, confirm, exit_rule) = (RolloutSettings::default(), Arc::new(NoQuestion), ExitRule::WorstClass);
-    let (limit, requests) = (FanoutLimit::exactly(hosts), Requests::new().1);
-    let fanout = Fanout { hosts, limit, pace: None, exit_rule, rollout, seed: 1, confirm, requests, floor, witness };
+    let fanout = Fanout { witness: Arc::new(journal.recorder()), ..Fanout::new(hosts, FanoutLimit::exactly(hosts)) };
     fanout.run(task, Box::new(screen), Signals::scripted().1).await
 }
 

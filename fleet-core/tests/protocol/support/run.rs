@@ -4,12 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fleet_core::event::{Event, HostEvent, HostIndex, Stream};
-use fleet_core::fanout::{
-    Answer, CanaryReport, Confirm, Fanout, FanoutLimit, Finished, Floor, HostContext, Nobody, Requests,
-    RolloutSettings, Signals, Task,
-};
+use fleet_core::fanout::{Fanout, FanoutLimit, Finished, HostContext, Signals, Task};
 use fleet_core::host::Host;
-use fleet_core::outcome::{ExitRule, Outcome, Report, SkipCause, Stage};
+use fleet_core::outcome::{Outcome, Report, SkipCause, Stage};
 use fleet_core::render::{Ending, RenderError, Renderer};
 use fleet_core::ssh::{ConnectObserver, Connector, OutputSink};
 use tokio::sync::watch;
@@ -101,33 +98,8 @@ impl Renderer for Recorder {
     }
 }
 
-/// Has nobody to ask.
-struct NoQuestion;
-
-impl Confirm for NoQuestion {
-    fn go_on(&self, _: &CanaryReport) -> Answer {
-        Answer::Stop
-    }
-
-    fn withdraw(&self) {}
-}
-
 /// Runs `task` on its hosts, at most `limit` at once.
 pub(crate) async fn fan_out(task: RunCommand, limit: usize, recorder: &Recorder, signals: Signals) -> Finished {
-    let (floor, witness) = (Floor::default(), Arc::new(Nobody));
-    let (rollout, confirm) = (RolloutSettings::default(), Arc::new(NoQuestion));
-    let hosts = task.hosts.len();
-    let fanout = Fanout {
-        hosts,
-        limit: FanoutLimit::exactly(limit),
-        pace: None,
-        exit_rule: ExitRule::WorstClass,
-        rollout,
-        seed: 1,
-        confirm,
-        requests: Requests::new().1,
-        floor,
-        witness,
-    };
+    let fanout = Fanout::new(task.hosts.len(), FanoutLimit::exactly(limit));
     in_time("the run", fanout.run(task, Box::new(recorder.clone()), signals)).await
 }
