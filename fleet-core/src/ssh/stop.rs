@@ -88,7 +88,8 @@ impl Process<'_> {
             None => remote::keeper_program(&process, &self.token, run.limits.grace),
             Some(_) => remote::terminal_keeper_program(&process, &self.token, run.limits.grace),
         };
-        match self.start_beside(&program, None).await {
+        // Boxed, as most commands have no such channel and would keep its place.
+        match Box::pin(self.start_beside(&program, None)).await {
             Ok(keeper) => {
                 tracing::debug!("a keeper watches over the command");
                 *self.lock_keeper() = Some(keeper);
@@ -125,7 +126,13 @@ impl Process<'_> {
         self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Ends the command and its children, and says what it knows of them then.
     pub(super) async fn stop(&self, grace: Duration) -> Stop {
+        // Boxed, as every command that runs would keep its place, and few are stopped.
+        Box::pin(self.stop_by_all_means(grace)).await
+    }
+
+    async fn stop_by_all_means(&self, grace: Duration) -> Stop {
         self.side.let_excess_go();
         if self.wrapping == Wrapping::Raw {
             return self.stop_by_signal(grace).await;
