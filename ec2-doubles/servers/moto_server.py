@@ -6,6 +6,7 @@ the order of the arguments. Everything is in eu-west-1; addresses are of 127.7.0
 """
 
 import json
+import logging
 import os
 import sys
 
@@ -43,6 +44,7 @@ def launch(ec2, wanted, subnet, groups):
 
 def main():
     launches = json.loads(sys.argv[1])
+    logging.getLogger("werkzeug").disabled = True
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

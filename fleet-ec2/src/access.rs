@@ -173,7 +173,7 @@ fn missing_profile(profiles: &ProfileSet) -> Option<String> {
     let mut known: Vec<_> = profiles.profiles().collect();
     known.sort_unstable();
     let known = if known.is_empty() { "none at all".to_owned() } else { known.join(", ") };
-    Some(failure::one_line(&format!("there is no profile {chosen} in ~/.aws/config; there are: {known}")))
+    Some(format!("there is no profile {chosen} in ~/.aws/config; there are: {known}"))
 }
 
 fn late(timeout: Duration) -> Failure {

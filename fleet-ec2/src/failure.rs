@@ -41,8 +41,8 @@ impl Failure {
         Self { code, message: one_line(message.as_ref()), hint: None }
     }
 
-    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+    pub(crate) fn with_hint(mut self, hint: impl AsRef<str>) -> Self {
+        self.hint = Some(one_line(hint.as_ref()));
         self
     }
 }
@@ -137,7 +137,7 @@ impl Call<'_> {
             .into_iter()
             .find_map(|name| Some((name, std::env::var(name).ok().filter(|value| !value.is_empty())?)));
         Failure::new(Code::Unreachable, message).with_hint(match endpoint {
-            Some((name, value)) => one_line(&format!("the endpoint comes from {name}={value}")),
+            Some((name, value)) => format!("the endpoint comes from {name}={value}"),
             None => format!("is {} a region, and do the network and HTTPS_PROXY lead to AWS?", self.region),
         })
     }
