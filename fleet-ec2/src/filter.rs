@@ -16,7 +16,7 @@ const VALUES_MAX: usize = 200;
 /// The calls whose answers together hold every instance that a query asks for.
 pub(crate) fn conjunctions(queries: &[Vec<Filter>], native: &[NativeFilter]) -> Result<Vec<Conjunction>, Failure> {
     let everything = [Vec::new()];
-    let queries = if queries.is_empty() { &everything } else { queries };
+    let queries = if queries.is_empty() { &everything[..] } else { queries };
     let mut calls: Vec<Conjunction> = Vec::new();
     for query in queries {
         if let Some(filter) = query.iter().find(|filter| filter.values.is_empty()) {
@@ -37,7 +37,7 @@ fn conjunction(query: &[Filter], native: &[NativeFilter]) -> Vec<Conjunction> {
     let mut calls = vec![Conjunction::new()];
     for filter in query {
         let ways = ways(filter);
-        calls = calls.iter().flat_map(|call| ways.iter().map(move |way| [&call[..], way].concat())).collect();
+        calls = calls.iter().flat_map(|call| ways.iter().map(move |way| [call.as_slice(), way].concat())).collect();
     }
     let any_state = query.iter().any(|filter| matches!(filter.filter.as_str(), "state" | "id"))
         || native.iter().any(|filter| matches!(filter.name.as_str(), "instance-state-name" | "instance-state-code"));

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use ec2_doubles::FakeEc2;
@@ -81,9 +80,8 @@ impl World {
     /// # Panics
     /// When the program exits with anything but 0, says something on stderr, or answers with anything but one line.
     pub fn ask_text(&self, request: &str) -> Value {
-        let mut command = self.command();
-        command.env_clear().env("HOME", self.home.path()).envs(self.variables.iter().map(|(k, v)| (k, v)));
-        let mut child = command
+        let mut child = self
+            .command()
             .current_dir(self.home.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -103,21 +101,23 @@ impl World {
     }
 
     fn command(&self) -> Command {
-        let program = Path::new(env!("CARGO_BIN_EXE_fleet-ec2"));
-        match self.firmware {
-            Firmware::Any => {
-                let mut command = Command::new("env");
-                command.arg("AWS_EC2_METADATA_DISABLED=true").arg(program);
-                command
-            }
+        let program = env!("CARGO_BIN_EXE_fleet-ec2");
+        let mut command = match self.firmware {
+            Firmware::Any => Command::new(program),
             Firmware::Vendor(vendor) => {
                 let cover = "mount -t tmpfs none /sys/class && mkdir -p /sys/class/dmi/id && \
-                             echo \"$0\" >/sys/class/dmi/id/sys_vendor && exec \"$@\"";
-                let mut command = Command::new("unshare");
-                command.args(["--mount", "/bin/sh", "-c", cover, vendor]).arg(program);
+                             echo \"$0\" >/sys/class/dmi/id/sys_vendor && exec \"$1\"";
+                let mut command = Command::new("/usr/bin/unshare");
+                command.args(["--mount", "/bin/sh", "-c", cover, vendor, program]);
                 command
             }
+        };
+        command.env_clear().env("HOME", self.home.path());
+        if matches!(self.firmware, Firmware::Any) {
+            command.env("AWS_EC2_METADATA_DISABLED", "true");
         }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
     }
 }
 
