@@ -80,7 +80,7 @@ fn tags_are_told_exactly_as_they_are() {
         ("with spaces", " a  b "),
         ("a,b=c", "x,y=z;\"'$(id)`\\"),
         ("ünïcode", "日本語 🚀"),
-        ("control", "a\tb\nc\u{7f}\u{9b}31m"),
+        ("control", "a\tb\nc\u{7f}\u{9b}31m\u{1b}[31m\u{7}"),
         ("markup", "<b>&amp;</b>"),
         ("empty", ""),
     ];

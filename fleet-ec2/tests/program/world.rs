@@ -102,14 +102,15 @@ impl World {
 
     fn command(&self) -> Command {
         let program = env!("CARGO_BIN_EXE_fleet-ec2");
-        let mut command = match self.firmware {
-            Firmware::Any => Command::new(program),
+        // A program that hangs is a failure, not a test that hangs.
+        let mut command = Command::new("/usr/bin/timeout");
+        command.arg("60");
+        match self.firmware {
+            Firmware::Any => command.arg(program),
             Firmware::Vendor(vendor) => {
                 let cover = "mount -t tmpfs none /sys/class && mkdir -p /sys/class/dmi/id && \
                              echo \"$0\" >/sys/class/dmi/id/sys_vendor && exec \"$1\"";
-                let mut command = Command::new("/usr/bin/unshare");
-                command.args(["--mount", "/bin/sh", "-c", cover, vendor, program]);
-                command
+                command.args(["/usr/bin/unshare", "--mount", "/bin/sh", "-c", cover, vendor, program])
             }
         };
         command.env_clear().env("HOME", self.home.path());
