@@ -3,6 +3,7 @@
 pub mod broadcast;
 pub mod cli;
 pub mod descriptors;
+pub mod endpoint;
 pub mod event;
 pub mod fanout;
 pub mod host;
@@ -10,6 +11,7 @@ pub mod hostset;
 pub mod inventory;
 pub mod outcome;
 pub mod pace;
+pub mod provider;
 pub mod record;
 pub mod render;
 pub mod run;

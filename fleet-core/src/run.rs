@@ -206,7 +206,7 @@ async fn ask(question: &'static str, prompt: &Arc<TerminalPrompt>) -> Result<Sec
 
 fn connector(prepared: &Prepared, password: Option<Secret>, prompt: Arc<TerminalPrompt>) -> Result<Connector, Failure> {
     let config = SshConfig::load(&config_sources(&prepared.settings), LocalContext::current()?)?;
-    Ok(Connector::new(connect_settings(&prepared.settings, config, password), prompt))
+    Ok(Connector::new(connect_settings(&prepared.settings, &prepared.selected.hosts, config, password), prompt))
 }
 
 /// The OpenSSH configuration that the settings ask for.
@@ -222,9 +222,15 @@ pub fn config_sources(settings: &Settings) -> ConfigSources {
     }
 }
 
-/// What the settings say about connections, with the OpenSSH configuration as it was read.
+/// What the settings say about connections to `hosts`, with the OpenSSH configuration as it was read.
 #[must_use]
-pub fn connect_settings(settings: &Settings, config: SshConfig, password: Option<Secret>) -> ConnectSettings {
+pub fn connect_settings(
+    settings: &Settings,
+    hosts: &[SelectedHost],
+    config: SshConfig,
+    password: Option<Secret>,
+) -> ConnectSettings {
+    let endpoint = |selected: &SelectedHost| Some((selected.host.clone(), selected.endpoint.clone()?));
     let stage_timeout = match settings.connect_timeout.origin {
         Origin::Default => StageTimeout::Default(settings.connect_timeout.value),
         Origin::Layer(..) => StageTimeout::Chosen(settings.connect_timeout.value),
@@ -236,6 +242,7 @@ pub fn connect_settings(settings: &Settings, config: SshConfig, password: Option
         identities: settings.identity.value.clone(),
         host_key: settings.host_key.value,
         password,
+        endpoints: hosts.iter().filter_map(endpoint).collect(),
     }
 }
 

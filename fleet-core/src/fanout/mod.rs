@@ -3,6 +3,7 @@
 //! The loop selects over what can happen (an event, a signal, a tick), asks `RunState` what follows, and does it.
 //! It knows no SSH, no terminal and no flags; hosts are numbers here.
 
+mod finished;
 mod floor;
 mod pacing;
 mod places;
@@ -28,6 +29,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+pub use self::finished::Finished;
 pub use self::floor::Floor;
 use self::floor::RunFloor;
 use self::pacing::Pacing;
@@ -47,8 +49,8 @@ use self::task::Message;
 pub use self::task::{HostContext, Task};
 pub use self::witness::{Nobody, Witness};
 use crate::event::{Event, HostEvent, HostIndex};
-use crate::outcome::{ExitRule, ExitStatus, HostError, Outcome, Report};
-use crate::render::{Completion, Ending, Occasion, RenderError, Renderer};
+use crate::outcome::{ExitRule, HostError, Outcome};
+use crate::render::{Completion, Ending, Occasion, Renderer};
 
 /// Events that may wait for the renderer; a slow terminal fills this, and the hosts' output then waits with them.
 const EVENT_QUEUE: usize = 256;
@@ -58,19 +60,6 @@ const TICK: Duration = Duration::from_millis(100);
 const STUCK_LIMIT: Duration = Duration::from_secs(10);
 /// How long the summary may take when the run is left at once.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// The outcome of a whole run.
-#[derive(Debug)]
-pub struct Finished {
-    /// One outcome for each host.
-    pub report: Report,
-    /// The exit status by the run's rule.
-    pub status: ExitStatus,
-    /// How it came to its end.
-    pub completion: Completion,
-    /// What could not be written.
-    pub render_errors: Vec<RenderError>,
-}
 
 /// A run to be done.
 pub struct Fanout {
@@ -378,8 +367,7 @@ impl<T: Task> Loop<T> {
         let completion = self.state.completion();
         self.running.shutdown().await;
         let report = self.state.into_report();
-        let quorum = completion == Completion::Complete && self.rollout.has_quorum(&report);
-        let status = if quorum { ExitStatus::Success } else { report.exit_status(self.exit_rule) };
+        let status = finished::status(&report, completion, self.exit_rule, &self.rollout);
         let ending = Ending { elapsed: self.started.elapsed(), status, completion };
         let renderer = &self.renderer;
         let impatience = async {

@@ -10,7 +10,8 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::event::{Stream, Wave};
-use crate::outcome::{LastOutput, SkipCause, Stage, Stop, StopCause};
+use crate::outcome::{ExitStatus, LastOutput, Report, SkipCause, Stage, Stop, StopCause};
+use crate::render::RenderError;
 use crate::settings::Share;
 
 const SKIPPED: Outcome = Outcome::Skipped(SkipCause::Interrupted);

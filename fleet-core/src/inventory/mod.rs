@@ -10,6 +10,7 @@ mod pattern;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use file::{HostFile, HostLine};
 pub use groups::GroupDefinition;
@@ -17,8 +18,10 @@ pub(crate) use nearest::did_you_mean;
 pub use nearest::nearest;
 pub use pattern::{PatternError, Patterns, has_wildcard};
 
+use crate::endpoint::Endpoint;
 use crate::host::{Host, HostSyntaxError};
 use crate::hostset::HostSetError;
+use crate::provider::protocol::Record;
 
 /// A host that a file or a group names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,10 @@ pub struct KnownHost {
     pub groups: Vec<String>,
     /// The places that name it: `hosts.txt:3`, `fleet.toml [groups] web`.
     pub origins: Vec<String>,
+    /// Where it is reached, if its name does not say it.
+    pub endpoint: Option<Endpoint>,
+    /// What its provider said of it.
+    pub record: Option<Arc<Record>>,
 }
 
 /// A host's place in a group.
@@ -245,7 +252,13 @@ impl Inventory {
     fn add_host(&mut self, host: &Host, origin: &str) -> usize {
         let index = *self.by_host.entry(host.clone()).or_insert_with(|| {
             self.by_name.entry(host.name().to_owned()).or_default().push(self.hosts.len());
-            self.hosts.push(KnownHost { host: host.clone(), groups: Vec::new(), origins: Vec::new() });
+            self.hosts.push(KnownHost {
+                host: host.clone(),
+                groups: Vec::new(),
+                origins: Vec::new(),
+                endpoint: None,
+                record: None,
+            });
             self.hosts.len() - 1
         });
         let origins = &mut self.hosts[index].origins;

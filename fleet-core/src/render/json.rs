@@ -429,6 +429,8 @@ mod tests {
             host: Host::new(name).unwrap().with_user(user.map(str::to_owned)).with_port(port),
             group: group.map(str::to_owned),
             origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
+            endpoint: None,
+            record: None,
         };
         let hosts = [
             selected("web1", Some("me"), Some(2222), Some("web"), &["-H", "hosts.txt:3"]),

@@ -33,6 +33,7 @@ use super::route::Jump;
 use super::session::{Session, SessionParts, WireGuard};
 use super::spool::SpoolBudget;
 use super::wire::Wire;
+use crate::endpoint::Endpoints;
 use crate::host::Host;
 use crate::outcome::{FailureClass, HostError, Stage, in_one_line};
 use crate::pace::Gate;
@@ -57,6 +58,8 @@ pub struct ConnectSettings {
     pub host_key: Option<HostKeyPolicy>,
     /// The password given for all hosts.
     pub password: Option<Secret>,
+    /// Where hosts are reached that are not reached by their names.
+    pub endpoints: Endpoints,
 }
 
 /// Longest time for each stage of a connection; `None` is no limit.

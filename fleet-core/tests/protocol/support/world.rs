@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleet_core::endpoint::Endpoints;
 use fleet_core::host::Host;
 use fleet_core::outcome::HostError;
 use fleet_core::ssh::config::{ConfigSource, ConfigSources, LocalContext, SshConfig};
@@ -72,6 +73,7 @@ impl World {
             identities: None,
             host_key: None,
             password: None,
+            endpoints: Endpoints::default(),
         }
     }
 
