@@ -6,7 +6,10 @@ use std::collections::HashMap;
 
 use crate::host::Host;
 
-/// What stands behind a host's name. Each part counts only where neither flags nor the OpenSSH configuration say another.
+/// What stands behind a host's name.
+///
+/// Flags, and what is typed with the host, come before it; the OpenSSH configuration comes behind it, but for its
+/// `HostKeyAlias`. Patterns of `Host` match the name or the address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
     /// Name or address to connect to; `None` is the host's own name.

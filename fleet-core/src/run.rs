@@ -22,7 +22,7 @@ use crate::outcome::ExitStatus;
 use crate::record::{FormerRun, Work};
 use crate::render::{self, Completion, HostLabel, Layout, RenderError, RenderSettings};
 use crate::select::{IdleExclude, Selected, SelectedHost};
-use crate::settings::{Origin, Settings, SshConfigFile};
+use crate::settings::{LayerSource, Origin, Settings, SshConfigFile};
 use crate::ssh::config::{ConfigSource, ConfigSources, LocalContext, Origin as NoticeOrigin, SshConfig};
 use crate::ssh::{ConnectSettings, Connector, Prompt, Secret, StageTimeout};
 
@@ -230,6 +230,7 @@ pub fn connect_settings(
     config: SshConfig,
     password: Option<Secret>,
 ) -> ConnectSettings {
+    let in_file = matches!(settings.user.origin, Origin::Layer(LayerSource::File(_), _));
     let endpoint = |selected: &SelectedHost| Some((selected.host.clone(), selected.endpoint.clone()?));
     let stage_timeout = match settings.connect_timeout.origin {
         Origin::Default => StageTimeout::Default(settings.connect_timeout.value),
@@ -238,7 +239,8 @@ pub fn connect_settings(
     ConnectSettings {
         config,
         stage_timeout,
-        user: settings.user.value.clone(),
+        user: settings.user.value.clone().filter(|_| !in_file),
+        default_user: settings.user.value.clone().filter(|_| in_file),
         identities: settings.identity.value.clone(),
         host_key: settings.host_key.value,
         password,

@@ -139,6 +139,7 @@ pub(super) mod tests {
         let sources = ConfigSources { options: Vec::new(), file: ConfigSource::Path(sandbox.ssh_config_path()) };
         let settings = ConnectSettings {
             endpoints: Endpoints::default(),
+            default_user: None,
             config: SshConfig::load(&sources, LocalContext::current().unwrap()).unwrap(),
             stage_timeout: StageTimeout::Chosen(Some(DEADLINE)),
             user: None,

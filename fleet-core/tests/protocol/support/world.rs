@@ -70,6 +70,7 @@ impl World {
             config: SshConfig::load(&sources, local).unwrap(),
             stage_timeout: StageTimeout::Chosen(None),
             user: None,
+            default_user: None,
             identities: None,
             host_key: None,
             password: None,
