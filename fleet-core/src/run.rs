@@ -288,7 +288,7 @@ fn say_about_rollout(prepared: &Prepared) {
 
 /// Remarks on the choice of hosts: what was named twice, and what was excluded in vain.
 fn say_about_selection(prepared: &Prepared, work: &Work) {
-    let Selected { hosts, duplicates, idle_excludes } = &prepared.selected;
+    let Selected { hosts, duplicates, idle_excludes, drawn, left_out } = &prepared.selected;
     if let Some(run) = &prepared.former {
         say(prepared.program, &about_former(run, hosts, work));
     }
@@ -296,6 +296,12 @@ fn say_about_selection(prepared: &Prepared, work: &Work) {
         let names: Vec<String> = duplicates.iter().map(|duplicate| duplicate.host.to_string()).collect();
         let folded = crate::hostset::fold(&names);
         say(prepared.program, &format!("named more than once, runs once: {folded}"));
+    }
+    for slice in drawn {
+        say(prepared.program, &format!("chosen by chance: {slice} chooses the same hosts again"));
+    }
+    if let Some(host) = left_out {
+        say(prepared.program, &format!("{host} is this machine, and left out; --include-self takes it, too"));
     }
     for IdleExclude { value, group } in idle_excludes {
         let hint = group.as_ref().map(|group| format!("; the group is excluded by -x {group}"));

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{Failure, StdinUse};
 use crate::inventory::{self, HostFile, Inventory};
-use crate::select::{FormerHosts, Selected, Selection};
+use crate::select::{FormerHosts, OwnMachine, Selected, Selection};
 use crate::settings::Settings;
 
 #[derive(Args, Clone, Debug)]
@@ -63,15 +63,17 @@ impl SelectionArgs {
             groups: self.groups.clone(),
             exclude: self.exclude.clone(),
             limit: self.limit,
+            own_machine: OwnMachine::LeftOut,
             former,
         };
+        let selection = selection.parse()?;
         let mut sources = typed;
         if self.host_files.is_empty() {
             for path in &settings.hosts.value {
                 sources.push(inventory::file::read(path)?);
             }
         }
-        let inventory = Inventory::merge(&sources, &settings.groups)?;
+        let inventory = Inventory::merge(&sources, &[], &settings.groups)?;
         Ok(selection.select(&inventory)?)
     }
 }

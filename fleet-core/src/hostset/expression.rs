@@ -101,6 +101,13 @@ impl Expression {
         std::iter::once(&self.first).chain(self.rest.iter().map(|(_, operand)| operand)).flat_map(Operand::terms)
     }
 
+    /// The terms that may bring in hosts: not those right of `!` or `&`, which only leave out some that are there.
+    pub fn sought(&self) -> impl Iterator<Item = &Term> {
+        let leaves_out = |operator: &Operator| matches!(operator, Operator::Difference | Operator::Intersection);
+        let rest = self.rest.iter().filter(move |(operator, operand)| !leaves_out(operator) || operand.asks_by_name());
+        std::iter::once(&self.first).chain(rest.map(|(_, operand)| operand)).flat_map(Operand::terms)
+    }
+
     /// The random slices that were given no seed, with the seeds drawn for them: to be shown to the user.
     #[must_use]
     pub fn drawn(&self) -> &[Slice] {
@@ -128,6 +135,11 @@ impl Expression {
 }
 
 impl Operand {
+    /// Whether a term asks for a group or hosts by name, which must be known even if only to leave them out.
+    fn asks_by_name(&self) -> bool {
+        self.terms().iter().any(|term| !matches!(term, Term::Tag { .. } | Term::Fact { .. }))
+    }
+
     fn terms(&self) -> &[Term] {
         match self {
             Self::Terms { terms, .. } => terms,

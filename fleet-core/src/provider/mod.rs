@@ -3,3 +3,5 @@
 //! Must not know any cloud, nor which of the hosts a command is for.
 
 pub mod protocol;
+
+pub fn matches(_: &protocol::Record, _: &[protocol::Filter]) -> bool { true }

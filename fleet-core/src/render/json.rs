@@ -429,6 +429,7 @@ mod tests {
             host: Host::new(name).unwrap().with_user(user.map(str::to_owned)).with_port(port),
             group: group.map(str::to_owned),
             origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
+            rules: Vec::new(),
             endpoint: None,
             record: None,
         };

@@ -2,52 +2,27 @@
 //!
 //! Must not know how hosts are chosen.
 
-use crate::host::HostSyntaxError;
-use crate::hostset::HostSetError;
-use crate::inventory::{Ambiguous, PatternError, did_you_mean};
-
-/// How many group names a hint lists.
-const LISTED_GROUPS: usize = 20;
+use crate::hostset::ExpressionError;
+use crate::inventory::{TermError, known_groups};
 
 /// Why there is nothing to run on.
 #[derive(Debug, thiserror::Error)]
 pub enum SelectError {
-    /// `-H` is given something that is no host set.
-    #[error("-H: {0}")]
-    HostSet(HostSetError),
-    /// `-H` is given something that is no host.
-    #[error("-H: {0}")]
-    Host(HostSyntaxError),
-    /// `-H` names a host that is known with several users or ports.
-    #[error("-H: {0}")]
-    Ambiguous(Ambiguous),
-    /// `-g` or `-x` is given a malformed pattern.
+    /// A flag is given something that is no expression.
     #[error("{flag}: {problem}")]
-    Pattern {
+    Expression {
         /// The flag.
         flag: &'static str,
         /// What is wrong.
-        problem: PatternError,
+        problem: ExpressionError,
     },
-    /// Nobody defines the group.
-    #[error("{flag}: there is no group \"{name}\"")]
-    UnknownGroup {
+    /// A term means nothing.
+    #[error("{flag}: {problem}")]
+    Term {
         /// The flag.
         flag: &'static str,
-        /// The name.
-        name: String,
-        /// Known groups with similar names.
-        nearest: Vec<String>,
-        /// All known groups.
-        known: Vec<String>,
-    },
-    /// A pattern matches no known host.
-    #[error("-g: no known host matches \"{pattern}\"")]
-    NoMatch {
-        /// The pattern.
-        pattern: String,
-        /// How many hosts it was tried on.
-        tried: usize,
+        /// What is wrong.
+        problem: TermError,
     },
     /// `-x` is used as in pssh.
     #[error("-x: \"{value}\" is no host; expected hosts to exclude")]
@@ -96,39 +71,17 @@ impl Empty {
     }
 }
 
-fn known_groups(groups: &[String]) -> String {
-    let listed = groups[..groups.len().min(LISTED_GROUPS)].join(", ");
-    match groups.len() {
-        0 => "no groups are known".to_owned(),
-        count if count > LISTED_GROUPS => format!("known groups: {listed} and {} more", count - LISTED_GROUPS),
-        _ => format!("known groups: {listed}"),
-    }
-}
-
 impl SelectError {
     /// What to do next, where the error does not say it all.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::HostSet(HostSetError::Group { item }) => Some(format!("-g {} chooses a group", &item[1..])),
-            Self::HostSet(HostSetError::NotARange { .. })
-            | Self::Host(HostSyntaxError::Character { character: '*' | '?', .. }) => {
-                Some("-g takes a pattern over the names of known hosts".to_owned())
-            }
-            Self::Ambiguous(_) => Some("type the host with its user or port".to_owned()),
-            Self::UnknownGroup { nearest, known, .. } => {
-                let known = known_groups(known);
-                Some(did_you_mean(nearest).map_or(known.clone(), |question| format!("{question} {known}")))
-            }
-            Self::NoMatch { tried: 0, .. } => {
-                Some("no hosts are known: name a host file by -h, or in fleet.toml".to_owned())
-            }
-            Self::NoMatch { tried, .. } => Some(format!("{tried} hosts are known; -g '*' --list shows them")),
+            Self::Term { problem, .. } => problem.hint(),
             Self::SshArguments { .. } => {
                 Some("-x excludes hosts here; ssh options are given by -O Key=Value".to_owned())
             }
             Self::Empty(empty) => Some(empty.hint()),
-            Self::HostSet(_) | Self::Host(_) | Self::Pattern { .. } | Self::ZeroLimit => None,
+            Self::Expression { .. } | Self::ZeroLimit => None,
         }
     }
 }
