@@ -44,6 +44,8 @@ use self::silence::Silence;
 use self::state::RunState;
 use self::step::{Input, Step};
 use self::task::Message;
+#[cfg(test)]
+pub(crate) use self::task::Scripted;
 pub use self::task::{HostContext, Task};
 pub use self::witness::{Nobody, Witness};
 use crate::event::{Event, HostEvent, HostIndex};

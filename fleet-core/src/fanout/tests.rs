@@ -71,19 +71,6 @@ impl Renderer for Recorder {
     }
 }
 
-/// A task made of a function.
-struct Scripted<F>(F);
-
-impl<F, W> Task for Scripted<F>
-where
-    F: Fn(HostContext) -> W + Send + Sync + 'static,
-    W: Future<Output = Outcome> + Send,
-{
-    fn run(&self, host: HostContext) -> impl Future<Output = Outcome> + Send {
-        (self.0)(host)
-    }
-}
-
 /// Answers questions as it is told to.
 struct Answers(Answer);
 
