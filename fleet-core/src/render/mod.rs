@@ -6,12 +6,14 @@
 mod answers;
 mod assemble;
 mod blocks;
+mod chunks;
 mod console;
 mod contents;
 mod difference;
 mod display;
 mod files;
 mod groups;
+mod held;
 mod json;
 mod lines;
 mod normalize;
