@@ -3,6 +3,7 @@
 //! The loop selects over what can happen (an event, a signal, a tick), asks `RunState` what follows, and does it.
 //! It knows no SSH, no terminal and no flags; hosts are numbers here.
 
+mod finished;
 mod floor;
 mod pacing;
 mod places;
@@ -28,6 +29,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+pub use self::finished::Finished;
 pub use self::floor::Floor;
 use self::floor::RunFloor;
 use self::pacing::Pacing;
@@ -48,9 +50,9 @@ pub(crate) use self::task::Scripted;
 pub use self::task::{HostContext, Task};
 pub use self::witness::{Nobody, Witness};
 use crate::event::{Event, HostEvent, HostIndex};
-use crate::outcome::{ExitRule, ExitStatus, HostError, Outcome, Report};
+use crate::outcome::{ExitRule, ExitStatus, HostError, Outcome};
 use crate::pace::Gate;
-use crate::render::{Completion, CutCause, Ending, Occasion, RenderError, Renderer};
+use crate::render::{Completion, CutCause, Ending, Occasion, Renderer};
 
 /// Events that may wait for the renderer; a slow terminal fills this, and the hosts' output then waits with them.
 const EVENT_QUEUE: usize = 256;
@@ -60,19 +62,6 @@ const TICK: Duration = Duration::from_millis(100);
 const STUCK_LIMIT: Duration = Duration::from_secs(10);
 /// How long the summary may take when the run is left at once.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// The outcome of a whole run.
-#[derive(Debug)]
-pub struct Finished {
-    /// One outcome for each host.
-    pub report: Report,
-    /// The exit status by the run's rule.
-    pub status: ExitStatus,
-    /// How it came to its end.
-    pub completion: Completion,
-    /// What could not be written.
-    pub render_errors: Vec<RenderError>,
-}
 
 /// A run to be done.
 pub struct Fanout {

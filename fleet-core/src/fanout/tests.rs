@@ -11,7 +11,8 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::event::{Stream, Wave};
-use crate::outcome::{LastOutput, SkipCause, Stage, Stop, StopCause};
+use crate::outcome::{LastOutput, Report, SkipCause, Stage, Stop, StopCause};
+use crate::render::RenderError;
 use crate::settings::Share;
 
 const SKIPPED: Outcome = Outcome::Skipped(SkipCause::Interrupted);
