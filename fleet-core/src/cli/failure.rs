@@ -43,6 +43,11 @@ impl Failure {
         Self::of(error, ExitStatus::OurFailure)
     }
 
+    /// Something was left half done when the run was ended early.
+    pub fn interrupted(error: &(dyn Error + 'static)) -> Self {
+        Self::of(error, ExitStatus::Killed)
+    }
+
     /// The same failure with what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
