@@ -27,8 +27,8 @@ pub use self::examine::Examined;
 pub use self::failure::Failure;
 pub use self::keys::{Keys, KeysGuard};
 use self::output::OutputArgs;
-use self::record::RecordArgs;
 pub use self::record::typed;
+use self::record::{LastOf, RecordArgs};
 use self::refused::RefusedArgs;
 use self::rollout::RolloutArgs;
 use self::running::RunningArgs;
@@ -190,6 +190,19 @@ impl FleetArgs {
     /// # Errors
     /// Whatever makes the run impossible, with exit code 2: nothing was contacted.
     pub fn prepare(self, program: &'static str, stdin: StdinUse) -> Result<Prepared, Failure> {
+        self.prepare_after(LastOf::Tool(program), program, stdin)
+    }
+
+    /// As [`FleetArgs::prepare`], for a tool to which the last run of any tool is the last one, as to
+    /// [`FleetArgs::examine`].
+    ///
+    /// # Errors
+    /// As [`FleetArgs::prepare`].
+    pub fn prepare_after_any_tool(self, program: &'static str, stdin: StdinUse) -> Result<Prepared, Failure> {
+        self.prepare_after(LastOf::AnyTool, program, stdin)
+    }
+
+    fn prepare_after(self, last_of: LastOf, program: &'static str, stdin: StdinUse) -> Result<Prepared, Failure> {
         logging::start(self.output.verbose)?;
         self.refused.check()?;
         self.output.check()?;
@@ -199,7 +212,7 @@ impl FleetArgs {
         }
         let here = std::env::current_dir().map_err(|error| Failure::usage(&error))?;
         let store = Store::of(&environment);
-        let former = self.record.former(program, &store)?;
+        let former = self.record.former(last_of, &store)?;
         let mut layers = vec![self.layer()];
         layers.extend(former.as_ref().map(record::layer_of));
         let connection = record::connection(&layers);

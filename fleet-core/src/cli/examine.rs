@@ -4,7 +4,8 @@
 
 use std::path::PathBuf;
 
-use super::{Failure, FleetArgs, Password, StdinUse, record};
+use super::record::{self, LastOf};
+use super::{Failure, FleetArgs, Password, StdinUse};
 use crate::record::{FormerRun, RecordError, Store};
 use crate::render::RenderSettings;
 use crate::select::Selected;
@@ -34,7 +35,7 @@ pub struct Examined {
 }
 
 impl FleetArgs {
-    /// As [`FleetArgs::prepare`], but nothing that is wrong ends it.
+    /// As [`FleetArgs::prepare`], but nothing that is wrong ends it. The last run is that of any tool: only its hosts matter.
     ///
     /// # Errors
     /// Only for flags that no tool takes, and a `FLEET_LOG` that cannot be read.
@@ -44,7 +45,7 @@ impl FleetArgs {
         let environment: Environment = std::env::vars_os().collect();
         let mut failures = Vec::new();
         let store = Store::of(&environment);
-        let former = self.record.former(program, &store);
+        let former = self.record.former(LastOf::AnyTool, &store);
         let mut layers = vec![self.layer()];
         layers.extend(former.iter().flatten().map(record::layer_of));
         layers.extend(kept(settings::from_environment(&environment), &mut failures));

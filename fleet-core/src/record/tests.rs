@@ -278,7 +278,7 @@ fn a_run_is_found_by_last_by_its_start_and_by_its_last_part() {
             _ => panic!("{text}: {result:?}"),
         }
     }
-    assert!(matches!(Store::at(folder.path().join("none")).find("last"), Err(RecordError::UnknownRun { .. })));
+    assert!(matches!(Store::at(folder.path().join("none")).find("last"), Err(RecordError::NoRun { tool: None })));
 }
 
 #[test]

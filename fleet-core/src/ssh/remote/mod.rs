@@ -17,6 +17,7 @@
 //! Bytes to bytes: must not know of SSH, channels or time. The shell is in the `.sh` files of this folder.
 
 mod announcement;
+mod facts;
 mod job;
 mod quote;
 mod script;
@@ -27,6 +28,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 pub use announcement::{Announcement, RemoteProcess, StopVerdict};
+pub use facts::{Fact, Facts, facts_command};
 pub use job::{
     JobName, JobNameError, JobShell, JobState, JobWait, job_list_command, job_output_command, job_remove_command,
     job_start_command, job_state_command,
