@@ -16,13 +16,13 @@ use fleet_core::broadcast::Broadcast;
 use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, our_terminal, typed, usage_failure};
 use fleet_core::record;
 use fleet_core::render::Layout;
-use fleet_core::ssh::remote::{JobName, JobShell, SudoUser, is_variable_name, sh_quote};
+use fleet_core::ssh::remote::{JobName, JobShell, SudoUser, Token, is_variable_name, sh_quote};
 use fleet_core::ssh::{CommandLimits, Connector, Sudo, Terminal, Wrapping};
 use fleet_core::template::Template;
 
 use self::sudo::SudoArgs;
 use self::ways::WaysArgs;
-use crate::payload::{Form, Payload, template};
+use crate::payload::{Form, Job, Payload, template};
 use crate::recipe::{Places, Recipe};
 use crate::task::{Remarks, RunCommand, Work};
 
@@ -196,7 +196,12 @@ impl CommandArgs {
         };
         let variables = variables.into_iter().map(|(name, value)| Ok((name, braces.read(&value)?)));
         let shell = if recipe.has_sudo() { JobShell::Posix } else { JobShell::Login };
-        let job = recipe.background.then(|| (JobName::random(SystemTime::now()), shell));
+        let has_input = recipe.input || self.ways.script.is_some();
+        let job = recipe.background.then(|| Job {
+            name: JobName::random(SystemTime::now()),
+            shell,
+            input_end: has_input.then(Token::random),
+        });
         Ok(Payload { form, variables: variables.collect::<Result<_, Failure>>()?, job })
     }
 }

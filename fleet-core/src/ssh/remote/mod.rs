@@ -28,8 +28,8 @@ use std::time::Duration;
 
 pub use announcement::{Announcement, RemoteProcess, StopVerdict};
 pub use job::{
-    JobName, JobNameError, JobShell, JobState, JobWait, job_list_command, job_output_command, job_remove_command,
-    job_start_command, job_state_command,
+    JobName, JobNameError, JobShell, JobStart, JobState, JobWait, job_list_command, job_output_command,
+    job_remove_command, job_start_command, job_state_command, job_stop_command,
 };
 pub use quote::{login_shell_word, sh_quote};
 pub use script::{Script, ScriptError};
