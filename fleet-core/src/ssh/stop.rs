@@ -84,11 +84,7 @@ impl Process<'_> {
             _ = self.side.ended() => None,
         };
         let Some(process) = process else { return };
-        let program = match self.terminal {
-            None => remote::keeper_program(&process, &self.token, run.limits.grace),
-            Some(_) => remote::terminal_keeper_program(&process, &self.token, run.limits.grace),
-        };
-        match self.start_beside(&program, None).await {
+        match self.start_keeper(&process, run.limits.grace).await {
             Ok(keeper) => {
                 tracing::debug!("a keeper watches over the command");
                 *self.lock_keeper() = Some(keeper);
@@ -104,6 +100,24 @@ impl Process<'_> {
         }
     }
 
+    async fn start_keeper(&self, process: &RemoteProcess, grace: Duration) -> Result<Exec, HostError> {
+        if self.terminal.is_none() {
+            return self.start_beside(&remote::keeper_program(process, &self.token, grace)).await;
+        }
+        let mut keeper = self.start_beside(&remote::terminal_keeper_program(process, &self.token, grace)).await?;
+        let mut said = Vec::new();
+        while !remote::keeper_watches(&said, &self.token) {
+            match keeper.next().await? {
+                ExecEvent::Output(Stream::Stdout, bytes) if said.len() < ANSWER_LIMIT => said.extend_from_slice(&bytes),
+                ExecEvent::Output(..) => {}
+                ExecEvent::Ended(_) => {
+                    return Err(HostError::new(Stage::Command, FailureClass::Channel, "it ended at once"));
+                }
+            }
+        }
+        Ok(keeper)
+    }
+
     /// Tells the keeper that the command has ended by itself.
     async fn release_keeper(&self) {
         let Some(keeper) = self.lock_keeper().take() else { return };
@@ -112,11 +126,12 @@ impl Process<'_> {
         let _ = keeper.side().ended().await;
     }
 
-    /// Runs `program` on a channel of its own, as the user who runs the command; where that takes `sudo`, on `terminal`.
-    async fn start_beside(&self, program: &Program, terminal: Option<&Terminal>) -> Result<Exec, HostError> {
+    /// Runs `program` on a channel of its own, as the user who runs the command; where that takes `sudo`, which may want
+    /// one, on a terminal if the command is on one.
+    async fn start_beside(&self, program: &Program) -> Result<Exec, HostError> {
         let Some(sudo) = self.sudo else { return self.session.exec(&program.command_line()).await };
-        let mut exec = sudo.start(self.session, terminal, &self.token).await?;
-        let marks = if terminal.is_some() { Stream::Stdout } else { Stream::Stderr };
+        let mut exec = sudo.start(self.session, self.terminal, &self.token).await?;
+        let marks = if self.terminal.is_some() { Stream::Stdout } else { Stream::Stderr };
         let _said = sudo.pass(&mut exec, self.session, &self.token, program.input_line().into(), marks).await?;
         Ok(exec)
     }
@@ -183,7 +198,7 @@ impl Process<'_> {
     async fn ask_to_stop(&self, process: &RemoteProcess, grace: Duration) -> Result<StopVerdict, HostError> {
         let asking = async {
             let program = remote::stop_program(process, &self.token, grace);
-            let mut exec = match self.start_beside(&program, self.terminal).await {
+            let mut exec = match self.start_beside(&program).await {
                 Ok(exec) => exec,
                 Err(error) => {
                     let keeper = self.lock_keeper().take().ok_or(error)?;
