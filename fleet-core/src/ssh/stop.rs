@@ -2,6 +2,7 @@
 //!
 //! Must not know when it is to be stopped.
 
+use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,8 +20,15 @@ use crate::outcome::{FailureClass, HostError, Outcome, Stage, Stop};
 
 /// How long the wrapper may take to say its process id before a stop goes on without it.
 const ANNOUNCEMENT_LIMIT: Duration = Duration::from_secs(2);
-/// What a stop may take beyond the grace period: a channel, a shell and a look at the processes.
-const STOP_MARGIN: Duration = Duration::from_secs(5);
+/// What a stop may take beyond the grace period on a busy host: to look at all processes, many times.
+const STOP_MARGIN: Duration = Duration::from_secs(15);
+/// How long a channel, a shell and, where it is in the way, `sudo` may take.
+const STOPPER_START_LIMIT: Duration = Duration::from_secs(15);
+/// How long the stopper may be silent: a shell, a pause of a second and a look at the processes. On a busy host each look
+/// takes long, and there are many in a grace period: so the host's signs of life count more than the time of all.
+const STOPPER_SILENCE_LIMIT: Duration = Duration::from_secs(10);
+/// How many times as long as planned the stopper may take, signs of life or not.
+const STOPPER_SLOWNESS: u32 = 4;
 /// The pauses before a server whose one session has ended is asked for the next. OpenSSH makes room only after it has
 /// answered what came together with our close, and refuses when that is the question.
 const ROOM_PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(500)];
@@ -196,23 +204,21 @@ impl Process<'_> {
     /// # Errors
     /// When there is no channel for it, no verdict from the host, or no host any more.
     async fn ask_to_stop(&self, process: &RemoteProcess, grace: Duration) -> Result<StopVerdict, HostError> {
-        let asking = async {
+        let starting = async {
             let program = remote::stop_program(process, &self.token, grace);
-            let mut exec = match self.start_beside(&program).await {
-                Ok(exec) => exec,
+            match self.start_beside(&program).await {
+                Ok(stopper) => Ok(stopper),
                 Err(error) => {
                     let keeper = self.lock_keeper().take().ok_or(error)?;
                     keeper.stdin().close().await;
-                    keeper
+                    Ok(keeper)
                 }
-            };
-            let answer = answer(&mut exec).await?;
-            StopVerdict::find(&answer, &self.token)
-                .ok_or_else(|| HostError::new(Stage::Command, FailureClass::Channel, "no verdict from the host"))
+            }
         };
-        tokio::time::timeout(grace + STOP_MARGIN, asking)
-            .await
-            .unwrap_or_else(|_| Err(HostError::new(Stage::Command, FailureClass::Timeout, "the host did not answer")))
+        let mut stopper = in_time(STOPPER_START_LIMIT, starting).await?;
+        let answer = in_time((grace + STOP_MARGIN) * STOPPER_SLOWNESS, answer(&mut stopper)).await?;
+        StopVerdict::find(&answer, &self.token)
+            .ok_or_else(|| HostError::new(Stage::Command, FailureClass::Channel, "no verdict from the host"))
     }
 
     /// The wrapper's keeper stops the command and its children when its line is closed, but cannot say how it went.
@@ -271,17 +277,25 @@ enum End {
 }
 
 /// All that is said on standard output, or the beginning of it.
+///
+/// # Errors
+/// When the host is silent for long; what it says beyond the beginning is no sign of life.
 async fn answer(exec: &mut Exec) -> Result<Vec<u8>, HostError> {
     let mut answer = Vec::new();
-    loop {
-        match exec.next().await? {
-            ExecEvent::Output(Stream::Stdout, bytes) if answer.len() < ANSWER_LIMIT => {
-                answer.extend_from_slice(&bytes);
-            }
+    while answer.len() < ANSWER_LIMIT {
+        match in_time(STOPPER_SILENCE_LIMIT, exec.next()).await? {
+            ExecEvent::Output(Stream::Stdout, bytes) => answer.extend_from_slice(&bytes),
             ExecEvent::Output(..) => {}
-            ExecEvent::Ended(_) => return Ok(answer),
+            ExecEvent::Ended(_) => break,
         }
     }
+    Ok(answer)
+}
+
+async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T, HostError>>) -> Result<T, HostError> {
+    tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(HostError::new(Stage::Command, FailureClass::Timeout, "the host did not answer")))
 }
 
 /// Whether the host is there, and another way may be found to it.
