@@ -258,7 +258,12 @@ fn only_jobs_that_ended_more_than_a_week_ago_are_forgotten() {
     let age = |job: &str, file: &str| {
         let path = world.jobs().join(job).join(file);
         assert!(
-            std::process::Command::new("touch").args(["-d", "9 days ago"]).arg(path).status().expect("touch").success()
+            std::process::Command::new("touch")
+                .args(["-c", "-d", "9 days ago"])
+                .arg(path)
+                .status()
+                .expect("touch")
+                .success()
         );
     };
     age(&old, "status");

@@ -47,7 +47,6 @@ static IDENTITY: LazyLock<String> = LazyLock::new(|| without_comments(include_st
 static STOP: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("stop.sh")));
 static WATCH: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("watch.sh")));
 static ATTEND: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("attend.sh")));
-static APART: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("apart.sh")));
 static KEEP: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("keep.sh")));
 static BECOME: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("become.sh")));
 
@@ -198,10 +197,7 @@ pub(super) fn keeper_program(process: &RemoteProcess, token: &Token, grace: Dura
 /// the terminal's hang-up, which leaves what is deaf to it, only the line [`RELEASE`] tells. It may be on a terminal too,
 /// so it outlives a hang-up itself from when it says so ([`keeper_watches`]).
 pub(super) fn terminal_keeper_program(process: &RemoteProcess, token: &Token, grace: Duration) -> Program {
-    let Program(keeper) = beside(process, token, grace, &[&ATTEND, "attend\nstop\nverdict\n"]);
-    let mut program = b"export FLEET_PROGRAM=".to_vec();
-    push_all(&mut program, &[&sh_quote(&keeper), b"\n", APART.as_bytes()]);
-    Program(program)
+    beside(process, token, grace, &[&ATTEND, "attend\nstop\nverdict\n"])
 }
 
 /// Whether a [`terminal_keeper_program`] that has printed `stdout` is there.
