@@ -128,7 +128,7 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, CommandSettings), Failu
         let words = if recipe.words.is_empty() { run.command.clone() } else { recipe.words() };
         recorded.text = String::from_utf8_lossy(&shown(&recipe, &words)).into_owned();
         recorded.again = serde_json::to_value(&recipe).unwrap_or_default();
-        Work::Run(run.payload(&recipe, &words, variables)?)
+        Work::Run(run.payload(&recipe, &words, variables)?.into())
     };
     if matches!(&work, Work::Run(payload) if payload.form.is_empty()) && !lists_only {
         return Err(Failure::usage_text("there is no command to run")

@@ -42,7 +42,7 @@ pub(crate) struct RunCommand {
 #[derive(Debug)]
 pub(crate) enum Work {
     /// A command is run.
-    Run(Payload),
+    Run(Box<Payload>),
     /// Jobs that were started before are looked after.
     Jobs(JobWork),
 }
