@@ -5,7 +5,7 @@
 use fleet_core::outcome::{FailureClass, HostError, LastOutput, Outcome, Stage, Stop, StopCause};
 use fleet_core::ssh::remote::{
     JobName, JobState, JobWait, StopVerdict, job_list_command, job_output_command, job_remove_command,
-    job_state_command, stop_command,
+    job_state_command, job_stop_command,
 };
 use fleet_core::ssh::{OutputSink, Wrapping};
 
@@ -61,6 +61,7 @@ impl OnHost<'_> {
             JobState::None => return Err(no_such_job()),
             JobState::Running(..) => Outcome::Running,
             JobState::Exited(code) => Outcome::Exited(code),
+            JobState::Stopped(signal) => Outcome::Signalled(signal),
             JobState::Died => died(),
         };
         self.succeed(job_output_command(job), sink).await?;
@@ -74,13 +75,13 @@ impl OnHost<'_> {
     async fn stop(&self, job: &JobName) -> Result<Outcome, Outcome> {
         let (process, mark) = match self.state(job, JobWait::Now).await? {
             JobState::None => return Err(no_such_job()),
-            JobState::Exited(_) | JobState::Died => return Ok(Outcome::Exited(0)),
+            JobState::Exited(_) | JobState::Stopped(_) | JobState::Died => return Ok(Outcome::Exited(0)),
             JobState::Running(process, mark) => (process, mark),
         };
         let answer = Answer::default();
         // Nothing has to watch over it, but sudo runs nothing else than what is wrapped.
         let wrapping = if self.sudo.is_some() { Wrapping::Shell } else { Wrapping::Raw };
-        match self.run(stop_command(&process, &mark, self.limits.grace), wrapping, &answer).await {
+        match self.run(job_stop_command(job, &process, &mark, self.limits.grace), wrapping, &answer).await {
             Outcome::Exited(_) => {}
             outcome => return Err(outcome),
         }
@@ -120,5 +121,6 @@ fn no_such_job() -> Outcome {
 
 fn died() -> Outcome {
     let error = HostError::new(Stage::Command, FailureClass::Lost, "the job has died without an exit code");
-    Outcome::Failed(error.with_hint("it was killed, or the host restarted; what it had printed until then is here"))
+    let hint = "the host restarted, or all of it was killed by force; what it had printed until then is here";
+    Outcome::Failed(error.with_hint(hint))
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use bytes::Bytes;
 use fleet_core::ssh::config::ConfigError;
 use fleet_core::ssh::remote::{
-    Fact, Facts, JobName, JobShell, Script, Token, WrapError, job_start_command, login_shell_word,
+    Fact, Facts, JobName, JobShell, JobStart, Script, Token, WrapError, job_start_command, login_shell_word, sh_quote,
 };
 use fleet_core::template::{Template, TemplateError};
 
@@ -27,8 +27,17 @@ const STAND_IN: &[u8] = b"0";
 pub(crate) struct Payload {
     pub(crate) form: Form,
     pub(crate) variables: Vec<(String, Template)>,
-    /// The job that it is started as, and the shell for it, unless it runs under our eyes.
-    pub(crate) job: Option<(JobName, JobShell)>,
+    /// The job that it is started as, unless it runs under our eyes.
+    pub(crate) job: Option<Job>,
+}
+
+/// A job, the same on all hosts.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) name: JobName,
+    pub(crate) shell: JobShell,
+    /// What follows on its input, where it has one: without it the host takes that for cut off.
+    pub(crate) input_end: Option<Token>,
 }
 
 /// How the words become a command.
@@ -119,6 +128,12 @@ impl ScriptText {
     pub(crate) fn text(&self) -> &Bytes {
         &self.text
     }
+
+    /// The script's name and its arguments, as people read them.
+    fn shown(&self, arguments: &[Vec<u8>]) -> Vec<u8> {
+        let words = std::iter::once(&self.name).chain(arguments);
+        words.map(|word| sh_quote(word)).collect::<Vec<_>>().join(&b' ')
+    }
 }
 
 impl Place<'_> {
@@ -169,7 +184,14 @@ impl Payload {
             }
         };
         let command = match &self.job {
-            Some((name, shell)) => job_start_command(&command, name, &command, *shell)?,
+            Some(job) => {
+                let title = match &self.form {
+                    Form::Script(script, arguments) => script.shown(&place.fill_all(arguments)?),
+                    Form::Shell(_) | Form::Words(_) => command.clone(),
+                };
+                let (name, input_end) = (&job.name, job.input_end.as_ref());
+                job_start_command(&JobStart { name, command: &command, title: &title, shell: job.shell, input_end })?
+            }
             None => command,
         };
         Ok(HostPayload { command, variables })

@@ -10,7 +10,7 @@ use fleet_core::event::{Event, Stream};
 use fleet_core::fanout::{HostContext, Task};
 use fleet_core::outcome::{FailureClass, HostError, Outcome, SkipCause, Stage};
 use fleet_core::select::SelectedHost;
-use fleet_core::ssh::remote::{Facts, RemoteCommand, StdinMode};
+use fleet_core::ssh::remote::{Facts, RemoteCommand, StdinMode, Token};
 use fleet_core::ssh::{
     CommandLimits, CommandRun, ConnectObserver, Connector, ExecStdin, OutputSink, Session, StdinFeed, Sudo, Terminal,
     Wrapping, run_command,
@@ -44,7 +44,7 @@ pub(crate) struct RunCommand {
 #[derive(Debug)]
 pub(crate) enum Work {
     /// A command is run.
-    Run(Payload),
+    Run(Box<Payload>),
     /// Jobs that were started before are looked after.
     Jobs(JobWork),
 }
@@ -105,7 +105,8 @@ impl RunCommand {
         };
         let script = payload.script().map(ScriptText::text);
         let input = self.input.as_ref();
-        let feed = (script.is_some() || input.is_some()).then_some(Feed { script, input });
+        let end = payload.job.as_ref().and_then(|job| job.input_end.as_ref());
+        let feed = (script.is_some() || input.is_some()).then_some(Feed { script, input, end });
         let run = CommandRun {
             command: &command,
             wrapping: self.wrapping,
@@ -236,11 +237,13 @@ impl OutputSink for Reporter<'_> {
     }
 }
 
-/// What a command reads, for one host at its own pace: the text of a script, then our standard input.
+/// What a command reads, for one host at its own pace: the text of a script, then our standard input; for a job, then
+/// the mark that this was all.
 #[derive(Clone, Copy)]
 struct Feed<'a> {
     script: Option<&'a Bytes>,
     input: Option<&'a Broadcast>,
+    end: Option<&'a Token>,
 }
 
 impl StdinFeed for Feed<'_> {
@@ -259,6 +262,11 @@ impl StdinFeed for Feed<'_> {
                     return Ok(());
                 }
             }
+        }
+        if let Some(end) = self.end
+            && !stdin.send(Bytes::copy_from_slice(end.as_str().as_bytes())).await
+        {
+            return Ok(());
         }
         stdin.close().await;
         Ok(())

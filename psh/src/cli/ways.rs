@@ -40,7 +40,7 @@ pub(super) struct WaysArgs {
 #[command(next_help_heading = "Jobs")]
 pub(super) struct JobArgs {
     /// Start the command as a job that goes on without us, and print the job's name
-    #[arg(long, conflicts_with_all = ["raw", "pty", "send_input", "script"])]
+    #[arg(long, conflicts_with_all = ["raw", "pty"])]
     pub(super) background: bool,
 
     /// List the jobs on the hosts
