@@ -1,14 +1,14 @@
 //! From names to the host set that stands for them.
 //!
 //! Names are cut at their numbers; names that differ only in numbers share a shape. Within a shape each name is a
-//! point with one number per axis, and the points are merged into blocks axis by axis: two blocks that are equal on
-//! all other axes become one. Each pass is one sorted map, so that ten thousand unlike names cost no more than ten
-//! thousand like ones.
+//! point with one number per axis, and the points are merged into blocks. Must not know what is named.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::rc::Rc;
 
 use super::expand::fixed_prefix;
+use super::merge::{Axes, Points};
 use super::number::{MAX_DIGITS, Number};
 
 /// How many names of one shape are merged in every order of their axes, for the shortest result.
@@ -52,32 +52,34 @@ pub fn fold_limited<S: AsRef<str>>(names: &[S], max_chars: usize) -> String {
 /// Names of one shape that are all combinations of the numbers on its axes.
 struct Block<'a> {
     /// The text before the first number, between the numbers, and after the last.
-    texts: Vec<&'a str>,
-    /// The numbers that stand between two texts; sorted, never empty.
-    axes: Vec<Vec<Number>>,
+    texts: Rc<[&'a str]>,
+    /// The numbers that stand between two texts.
+    axes: Axes,
 }
 
 fn blocks<S: AsRef<str>>(names: &[S]) -> Vec<Block<'_>> {
-    let mut shapes: BTreeMap<Vec<&str>, BTreeSet<Vec<Number>>> = BTreeMap::new();
+    let mut shapes: BTreeMap<Vec<&str>, Vec<Vec<Number>>> = BTreeMap::new();
     for name in names {
         let (texts, numbers) = cut(name.as_ref());
-        shapes.entry(texts).or_default().insert(numbers);
+        shapes.entry(texts).or_default().push(numbers);
     }
-    shapes.into_iter().flat_map(|(texts, points)| shortest(&texts, &points)).collect()
+    shapes.into_iter().flat_map(|(texts, points)| shortest(&texts.into(), points)).collect()
 }
 
-/// The fewest characters' worth of blocks that merging the axes in one order or another makes of `points`.
-fn shortest<'a>(texts: &[&'a str], points: &BTreeSet<Vec<Number>>) -> Vec<Block<'a>> {
+/// The blocks with the fewest characters among those that merging the axes in one order or another makes of `points`.
+fn shortest<'a>(texts: &Rc<[&'a str]>, points: Vec<Vec<Number>>) -> Vec<Block<'a>> {
     let dimensions = texts.len() - 1;
-    let orders = if points.len() > THOROUGH_POINTS { 1 } else { dimensions.max(1) };
-    let made = (0..orders).map(|first| {
-        let order = (0..dimensions).rev().cycle().skip(first).take(dimensions);
-        let points = points.iter().map(|point| point.iter().map(|&number| vec![number]).collect());
-        let mut merged = order.fold(points.collect(), merge_axis);
-        merged.sort_unstable();
-        merged.into_iter().map(|axes| Block { texts: texts.to_vec(), axes }).collect::<Vec<_>>()
-    });
-    made.min_by_key(|blocks| blocks.iter().map(|block| block.folded().len() + 1).sum::<usize>()).unwrap_or_default()
+    let points = Points::new(points, dimensions);
+    let merged = |first| -> Vec<Block<'a>> {
+        let blocks = points.merged((0..dimensions).rev().cycle().skip(first).take(dimensions));
+        blocks.into_iter().map(|axes| Block { texts: Rc::clone(texts), axes }).collect()
+    };
+    let length = |blocks: &Vec<Block>| blocks.iter().map(|block| block.folded().len() + 1).sum::<usize>();
+    let one = merged(0);
+    if one.len() == 1 || points.len() > THOROUGH_POINTS {
+        return one;
+    }
+    std::iter::once(one).chain((1..dimensions).map(merged)).min_by_key(length).unwrap_or_default()
 }
 
 /// The texts and numbers of a name: always one text more than numbers.
@@ -104,21 +106,6 @@ fn cut(name: &str) -> (Vec<&str>, Vec<Number>) {
     }
     texts.push(&name[start..]);
     (texts, numbers)
-}
-
-/// Merges the blocks that differ on `axis` only.
-fn merge_axis(blocks: Vec<Vec<Vec<Number>>>, axis: usize) -> Vec<Vec<Vec<Number>>> {
-    let mut merged: BTreeMap<Vec<Vec<Number>>, Vec<Number>> = BTreeMap::new();
-    for mut axes in blocks {
-        let mut numbers = std::mem::take(&mut axes[axis]);
-        merged.entry(axes).or_default().append(&mut numbers);
-    }
-    let restore = |(mut axes, mut numbers): (Vec<Vec<Number>>, Vec<Number>)| {
-        numbers.sort_unstable();
-        axes[axis] = numbers;
-        axes
-    };
-    merged.into_iter().map(restore).collect()
 }
 
 impl Block<'_> {
@@ -274,7 +261,6 @@ mod tests {
             let before = COMPARISONS.get();
             assert_eq!(fold(&names), text);
             let work = COMPARISONS.get() - before;
-            eprintln!("{text} {work}");
             assert!(work < 100_000 * 250, "{text}: {work} comparisons");
         }
     }

@@ -5,6 +5,7 @@
 mod expand;
 mod expression;
 mod fold;
+mod merge;
 mod number;
 mod parse;
 mod scan;
