@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::io::Write as _;
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use fleet_core::hostset::{self, Expression, ExpressionError, Term, Universe};
 use fleet_tests::{program, run_to_end};
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
 /// How many random expressions are compared.
@@ -30,38 +29,32 @@ struct Answer {
 
 /// What ClusterShell says of each expression, by one process: its errors are `Err`.
 fn nodeset(expressions: &[String]) -> Vec<Result<Answer, String>> {
-    let mut python = Command::new(nodeset_python())
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/nodeset_answers.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = python.stdin.take().unwrap();
-    let lines = expressions.join("\n");
-    let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
-    let output = python.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    assert!(output.status.success(), "nodeset_answers.py failed: {}", output.status);
-    let answers: Vec<_> = String::from_utf8(output.stdout).unwrap().lines().map(answer).collect();
+    let mut input = tempfile::tempfile().expect("a temporary file can be made");
+    input.write_all(expressions.join("\n").as_bytes()).and_then(|()| input.rewind()).expect("it can be written");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/nodeset_answers.py");
+    let output = Command::new(nodeset_python()).arg(script).stdin(input).output().expect("Python starts");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "nodeset_answers.py failed ({}): {stderr}", output.status);
+    let answers: Vec<_> = String::from_utf8_lossy(&output.stdout).lines().map(answer).collect();
     assert_eq!(answers.len(), expressions.len());
     answers
 }
 
 /// The interpreter that has ClusterShell: the one of the installed `nodeset`.
 fn nodeset_python() -> PathBuf {
-    let text = std::fs::read_to_string(program("nodeset")).unwrap();
-    let line = text.lines().next().and_then(|line| line.strip_prefix("#!"));
-    PathBuf::from(line.expect("nodeset is a script").trim())
+    let script = std::fs::read_to_string(program("nodeset")).expect("nodeset is a script");
+    PathBuf::from(script.lines().next().and_then(|line| line.strip_prefix("#!")).expect("it names Python").trim())
 }
 
 fn answer(line: &str) -> Result<Answer, String> {
-    let answer: serde_json::Value = serde_json::from_str(line).unwrap();
+    let answer: serde_json::Value = serde_json::from_str(line).expect("an answer is JSON");
     if let Some(error) = answer["error"].as_str() {
         return Err(error.to_owned());
     }
-    let names: Vec<String> = serde_json::from_value(answer["names"].clone()).unwrap();
-    let folded = answer["folded"].as_str().unwrap().to_owned();
-    Ok(Answer { count: names.len(), names: names.into_iter().collect(), folded })
+    let names = answer["names"].as_array().expect("an answer has names");
+    let name = |name: &serde_json::Value| name.as_str().expect("a name is a string").to_owned();
+    let folded = answer["folded"].as_str().expect("an answer is folded").to_owned();
+    Ok(Answer { names: names.iter().map(name).collect(), count: names.len(), folded })
 }
 
 /// Every name is a known host.
@@ -235,7 +228,7 @@ fn has_several_axes(folded: &str) -> bool {
 fn random_expression(rng: &mut StdRng) -> String {
     let mut text = random_operand(rng);
     for _ in 0..rng.random_range(0..5) {
-        let operator = [",", ",", ", ", "!", " ! ", "&", "^", " ^"].choose(rng).unwrap();
+        let operator = pick(rng, &[",", ",", ", ", "!", " ! ", "&", "^", " ^"]);
         text = text + operator + &random_operand(rng);
     }
     text
@@ -244,7 +237,7 @@ fn random_expression(rng: &mut StdRng) -> String {
 fn random_operand(rng: &mut StdRng) -> String {
     let shapes = ["db", "web#", "web#", "web#", "#", "web#-a", "r#-n#", "r#-n#", "r#-n#", "r#c#n#x", "10.0.#.#"];
     let mut text = String::new();
-    for c in shapes.choose(rng).unwrap().chars() {
+    for c in pick(rng, &shapes).chars() {
         match c {
             '#' => text += &random_range(rng),
             c => text.push(c),
@@ -254,13 +247,13 @@ fn random_operand(rng: &mut StdRng) -> String {
 }
 
 fn random_range(rng: &mut StdRng) -> String {
-    let width = *[0, 0, 0, 2, 3].choose(rng).unwrap();
+    let width = pick(rng, &[0, 0, 0, 2, 3]);
     if rng.random_ratio(1, 4) {
         return format!("{:0width$}", rng.random_range(0..12));
     }
     let mut spans = Vec::new();
     for _ in 0..rng.random_range(1..4) {
-        let base = *[0, 0, 5, 95].choose(rng).unwrap();
+        let base = pick(rng, &[0, 0, 5, 95]);
         let first = base + rng.random_range(0..6);
         let last = first + rng.random_range(0..5);
         let width = if last > 99 && width == 2 { 0 } else { width };
@@ -271,4 +264,8 @@ fn random_range(rng: &mut StdRng) -> String {
         });
     }
     format!("[{}]", spans.join(","))
+}
+
+fn pick<T: Copy>(rng: &mut StdRng, from: &[T]) -> T {
+    from[rng.random_range(0..from.len())]
 }
