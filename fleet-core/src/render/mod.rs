@@ -17,7 +17,6 @@ mod lines;
 mod normalize;
 mod paint;
 mod progress;
-mod sanitize;
 mod settings;
 mod slowest;
 mod spill;
@@ -32,6 +31,7 @@ use std::time::Duration;
 
 use crate::event::{HostEvent, Wave};
 use crate::outcome::{ExitStatus, Report};
+use crate::sanitize;
 
 pub use display::build;
 pub use files::file_names;
