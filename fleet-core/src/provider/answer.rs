@@ -20,14 +20,17 @@ const WARNING_LIMIT: usize = 100;
 /// How much of a text in one line is kept, in characters.
 const LINE_LIMIT: usize = 1000;
 
-/// What a provider tells of its hosts, checked.
+/// What a provider tells of its hosts, checked, but not filtered.
 #[derive(Debug, Default)]
-pub(super) struct Hosts {
-    pub(super) records: Vec<Record>,
-    /// The provider's own, then ours; harmless lines.
-    pub(super) warnings: Vec<String>,
-    /// Names of variables, with wildcards.
-    pub(super) environment: Vec<String>,
+pub struct Told {
+    /// Its hosts, each id once.
+    pub records: Vec<Record>,
+    /// Its own warnings, as harmless lines.
+    pub warnings: Vec<String>,
+    /// What was left out of the records and why, likewise.
+    pub left_out: Vec<String>,
+    /// Names of the environment variables that it depends on, with wildcards.
+    pub environment: Vec<String>,
 }
 
 /// All members that any answer may have; those of other actions are passed over.
@@ -53,18 +56,17 @@ pub(super) fn of(ended: Ended) -> Result<Vec<u8>, Problem> {
     }
 }
 
-/// The answer to `describe`.
+/// The hosts in an answer to `describe`.
 ///
 /// # Errors
 /// When it is an error, or not such an answer.
-pub(super) fn hosts(output: &[u8]) -> Result<Hosts, Problem> {
+pub fn hosts(output: &[u8]) -> Result<Told, Problem> {
     let members = read(output)?;
     let records = members.hosts.ok_or_else(|| missing("hosts"))?;
     let (records, left_out) = records.finish();
     let mut warnings: Vec<String> = texts(members.warnings).map(|warning| line(&warning)).collect();
     warnings.truncate(WARNING_LIMIT);
-    warnings.extend(left_out);
-    Ok(Hosts { records, warnings, environment: texts(members.environment).collect() })
+    Ok(Told { records, warnings, left_out, environment: texts(members.environment).collect() })
 }
 
 /// The answer to `console`.

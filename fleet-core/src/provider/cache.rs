@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
+use std::iter;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +32,9 @@ const FORMAT: u32 = 1;
 const PREFIX: &str = "provider-";
 const SUFFIX: &str = ".jsonl";
 const FOLDER_MODE: u32 = 0o700;
+/// How many records are worth a thread.
+const RECORDS_OF_A_THREAD: usize = 1000;
+const MOST_THREADS: usize = 8;
 
 /// Whether what a provider said a moment ago is enough.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,11 +194,37 @@ fn split_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&text[..end], &text[end + 1..]))
 }
 
-/// `count` lines, a record each; `None` when there are more or fewer, or one is none.
+/// `count` lines, a record each; `None` when there are more or fewer, or one is none. Most of the time goes into making the
+/// texts of records, so several threads share it.
 fn read_records(text: &[u8], count: usize) -> Option<Vec<Arc<Record>>> {
-    let lines = text.strip_suffix(b"\n").unwrap_or(text).split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-    let records: Option<Vec<_>> = lines.map(|line| serde_json::from_slice(line).ok().map(Arc::new)).collect();
-    records.filter(|records| records.len() == count)
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = (count / RECORDS_OF_A_THREAD).clamp(1, cores.min(MOST_THREADS));
+    let parts = split_lines(text, threads);
+    let read = |part: &[u8]| -> Option<Vec<Arc<Record>>> {
+        let lines = part.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| serde_json::from_slice(line).ok().map(Arc::new)).collect()
+    };
+    let parts: Option<Vec<_>> = thread::scope(|scope| {
+        let (first, others) = parts.split_first()?;
+        let others: Vec<_> = others.iter().map(|part| scope.spawn(|| read(part))).collect();
+        let first = read(first);
+        iter::once(first).chain(others.into_iter().map(|other| other.join().ok()?)).collect()
+    });
+    Some(parts?.concat()).filter(|records| records.len() == count)
+}
+
+/// `text` in about equal parts, each of whole lines.
+fn split_lines(mut text: &[u8], parts: usize) -> Vec<&[u8]> {
+    let mut split = Vec::with_capacity(parts);
+    for left in (2..=parts).rev() {
+        let about = text.len() / left;
+        let end = text[about..].iter().position(|&byte| byte == b'\n').map_or(text.len(), |end| about + end + 1);
+        let (part, rest) = text.split_at(end);
+        split.push(part);
+        text = rest;
+    }
+    split.push(text);
+    split
 }
 
 /// Makes the folder if necessary, for its owner only.
@@ -220,8 +252,6 @@ fn sweep(folder: &Path, now: SystemTime) {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use serde_json::json;
 
     use super::*;
@@ -269,6 +299,25 @@ mod tests {
         assert_eq!(cache.get(&key("k"), &none, kept.fetched), Some(kept.clone()));
         assert_eq!(cache.get(&key("other"), &none, kept.fetched), None);
         assert_eq!(cache.get(&Key { provider: "x", ..key("k") }, &none, kept.fetched), None);
+    }
+
+    #[test]
+    fn many_records_come_back_in_their_order() {
+        let (_root, cache) = cache();
+        let (kept, none) = (kept(RECORDS_OF_A_THREAD * 5 + 3), Variables::new());
+        cache.put(&key("k"), &none, &[], &kept).unwrap();
+        assert!(cache.get(&key("k"), &none, kept.fetched).as_ref() == Some(&kept));
+    }
+
+    #[test]
+    fn a_text_is_split_at_its_lines() {
+        let text = b"a\nbb\nccccccccccccccc\n\nd\n";
+        for parts in 1..8 {
+            let split = split_lines(text, parts);
+            assert_eq!((split.len(), split.concat()), (parts, text.to_vec()));
+            assert!(split.iter().all(|part| part.is_empty() || part.ends_with(b"\n")), "{split:?}");
+        }
+        assert_eq!(split_lines(b"cut", 3).concat(), b"cut");
     }
 
     #[test]

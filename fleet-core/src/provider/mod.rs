@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
+pub use self::answer::{Told, hosts};
 use self::cache::{Cache, Kept, Key};
 pub use self::cache::{CacheUse, TTL};
 pub use self::error::{Problem, ProviderError};
@@ -110,8 +111,9 @@ impl Provider {
         let fetched = SystemTime::now();
         let Description { queries, native_filters } = wanted.clone();
         let output = self.ask(Action::Describe { queries, native_filters }, watch)?;
-        let answer::Hosts { records, warnings, environment } =
-            answer::hosts(&output).map_err(|problem| self.has(problem))?;
+        let Told { records, mut warnings, left_out, environment } =
+            hosts(&output).map_err(|problem| self.has(problem))?;
+        warnings.extend(left_out);
         let records = records.into_iter().filter(|record| matches(record, &wanted.queries)).map(Arc::new).collect();
         let kept = Kept { records, warnings, fetched };
         if cache_use != CacheUse::Off
