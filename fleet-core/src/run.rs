@@ -15,7 +15,9 @@ use std::time::Duration;
 pub use self::fan_out::FIRST_LOGINS;
 use self::fan_out::fan_out;
 use self::record::{Beginning, Record};
-use crate::cli::{CanaryQuestion, Failure, Keys, KeysGuard, Password, Prepared, Purpose, SudoPassword, TerminalPrompt};
+use crate::cli::{
+    CanaryQuestion, Failure, Interruption, Keys, KeysGuard, Password, Prepared, Purpose, SudoPassword, TerminalPrompt,
+};
 use crate::descriptors;
 use crate::fanout::{Fanout, FanoutLimit, Finished, Floor, Requests, Signals, Task};
 use crate::host::Host;
@@ -65,6 +67,7 @@ async fn run_on_hosts<T: Task>(
     make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure>,
 ) -> Result<ExitStatus, Failure> {
     let mut signals = Signals::of_process().map_err(|error| Failure::ours(&error))?;
+    Interruption::hand_over();
     let (wishes, requests) = Requests::of_process().map_err(|error| Failure::ours(&error))?;
     let floor = Floor::default();
     let prompt = Arc::new(TerminalPrompt::new(floor.clone()));
@@ -159,6 +162,7 @@ impl Survey {
     pub async fn run<T: Task>(self, task: T) -> Result<Finished, Failure> {
         let Self { program, hosts, limit, prices, floor } = self;
         let signals = Signals::of_process().map_err(|error| Failure::ours(&error))?;
+        Interruption::hand_over();
         let limit = descriptors::sessions_allowed(limit.min(hosts.len()), &prices);
         let fanout = Fanout { floor, ..Fanout::new(hosts.len(), FanoutLimit::exactly(limit)) };
         let settings = RenderSettings { layout: Layout::Quiet, ..RenderSettings::new(program) };

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use crate::inventory::InventoryError;
 use crate::outcome::{self, ExitStatus};
+use crate::provider::ProviderError;
 use crate::render::RenderError;
 use crate::select::SelectError;
 use crate::settings::SettingsError;
@@ -111,6 +112,12 @@ impl From<SettingsError> for Failure {
 
 impl From<InventoryError> for Failure {
     fn from(error: InventoryError) -> Self {
+        Self::usage(&error).with_hint(error.hint())
+    }
+}
+
+impl From<ProviderError> for Failure {
+    fn from(error: ProviderError) -> Self {
         Self::usage(&error).with_hint(error.hint())
     }
 }

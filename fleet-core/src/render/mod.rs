@@ -20,7 +20,6 @@ mod normalize;
 mod outflow;
 mod paint;
 mod progress;
-mod sanitize;
 mod settings;
 mod slowest;
 mod spill;
@@ -37,6 +36,7 @@ use std::time::Duration;
 use crate::event::{HostEvent, Wave};
 use crate::outcome::{ExitStatus, Report};
 use crate::pace::Change;
+use crate::sanitize;
 
 pub use display::build;
 pub use files::file_names;
