@@ -3,3 +3,6 @@
 //! Must not know any cloud, nor which of the hosts a command is for.
 
 pub mod protocol;
+mod settings;
+
+pub use settings::{DEFAULT_TIMEOUT, ProviderSettings};
