@@ -11,9 +11,10 @@ use crate::output::Shape;
 use crate::site::{Site, SiteFiles};
 use crate::workload::OutputSize;
 
-/// The drivers of the Python libraries, written to a file when they are run.
-const PARALLEL_SSH_LIBRARY: &str = include_str!("../peers/parallel_ssh.py");
-const ASYNCSSH: &str = include_str!("../peers/asyncssh_run.py");
+/// The drivers of the Python libraries, behind what they share.
+const PARALLEL_SSH_LIBRARY: &str =
+    concat!(include_str!("../peers/arguments.py"), include_str!("../peers/parallel_ssh.py"));
+const ASYNCSSH: &str = concat!(include_str!("../peers/arguments.py"), include_str!("../peers/asyncssh_run.py"));
 
 /// A tool of the comparison, or a way to use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: FleetArgs, stdout: &mut dyn Write, stderr: &mut dyn
 
 fn try_run(arguments: FleetArgs, stdout: &mut dyn Write) -> Result<ExitStatus, Failure> {
     if arguments.lists_only() {
-        return run::list(&arguments.prepare(PROGRAM, StdinUse::Free)?);
+        return run::list(&arguments.prepare_after_any_tool(PROGRAM, StdinUse::Free)?);
     }
     let examined = arguments.examine(PROGRAM, StdinUse::Free)?;
     let render = examined.render.clone();

@@ -6,6 +6,7 @@ mod cli;
 mod demo;
 mod doctor;
 mod history;
+mod provider;
 mod sandbox;
 
 use std::path::{Path, PathBuf};

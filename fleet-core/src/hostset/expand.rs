@@ -188,7 +188,7 @@ fn parse_span(part: &str, item: &str) -> Result<Span, HostSetError> {
     let last = Number::parse(last.trim()).ok_or_else(not_a_range)?;
     let step = Number::parse(step.trim()).ok_or_else(not_a_range)?.value;
     let (part, item) = words();
-    if last.width != 0 && last.width != first.width {
+    if (first.width != 0 || last.width != 0) && first.digits() != last.digits() {
         return Err(HostSetError::Padding { part, item });
     }
     if last.value < first.value {
@@ -252,6 +252,7 @@ mod tests {
             ("web[3-1]", "\"3-1\" in \"web[3-1]\" goes down"),
             ("web[1-05]", "padded differently"),
             ("web[01-005]", "padded differently"),
+            ("web[01-100]", "padded differently; expected as many digits in both"),
             ("web[1-5/0]", "step of \"1-5/0\""),
             ("@web", "\"@web\" names a group"),
         ] {

@@ -261,3 +261,6 @@ impl fmt::Display for Expression {
         self.rest.iter().try_for_each(|(operator, operand)| write!(f, "{operator}{operand}"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 mod expand;
 mod expression;
 mod fold;
+mod merge;
 mod number;
 mod parse;
 mod scan;
@@ -52,9 +53,9 @@ pub enum HostSetError {
         /// The item that holds the range.
         item: String,
     },
-    /// A last number that is padded otherwise than the first.
+    /// A first and a last number of which one is padded, and not to the length of the other.
     #[error(
-        "the numbers of \"{part}\" in \"{item}\" are padded differently; expected the width of the first, as in 01-20"
+        "the numbers of \"{part}\" in \"{item}\" are padded differently; expected as many digits in both, as in 001-100"
     )]
     Padding {
         /// The range.

@@ -101,7 +101,8 @@ pub(super) fn letters(word: &str) -> impl Iterator<Item = Letter> {
 /// `text` so written that a word made of it has these characters and no others.
 pub(super) fn quoted(text: &str) -> String {
     if text.contains('"') && text.contains('\'') {
-        return text.split('"').map(quoted).collect::<Vec<_>>().join("'\"'");
+        let parts = text.split('"').map(|part| if part.is_empty() { String::new() } else { quoted(part) });
+        return parts.collect::<Vec<_>>().join("'\"'");
     }
     let quote = if text.contains('"') { '\'' } else { '"' };
     format!("{quote}{text}{quote}")

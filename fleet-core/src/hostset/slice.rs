@@ -131,3 +131,35 @@ fn parse_random(numbers: &str) -> Result<WrittenSlice, &'static str> {
 fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentage_is_rounded_up() {
+        for (percent, count, places) in [(25, 8, 2), (25, 9, 3), (1, 3, 1), (100, 3, 3), (50, 0, 0)] {
+            assert_eq!(Slice::Percent(percent).places(count).len(), places, "{percent} % of {count}");
+        }
+    }
+
+    #[test]
+    fn a_seed_chooses_the_same_places_for_ever() {
+        for (count, seed, of, places) in
+            [(3, 1, 10, vec![3, 4, 8]), (3, 2, 10, vec![4, 5, 8]), (9, 1, 3, vec![0, 1, 2]), (1, 1, 0, Vec::new())]
+        {
+            assert_eq!(Slice::Random { count, seed }.places(of), places, "random:{count}:{seed} of {of}");
+        }
+    }
+
+    #[test]
+    fn chance_has_no_favourites() {
+        let mut chosen = [0; 10];
+        for seed in 0..1_000 {
+            for place in (Slice::Random { count: 3, seed }).places(10) {
+                chosen[place] += 1;
+            }
+        }
+        assert!(chosen.iter().all(|times| (250..350).contains(times)), "{chosen:?}");
+    }
+}

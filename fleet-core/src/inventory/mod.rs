@@ -4,6 +4,7 @@
 //! where the files were found.
 
 pub mod file;
+mod cloud;
 mod groups;
 mod nearest;
 mod pattern;
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use cloud::Reach;
 pub use file::{HostFile, HostLine};
 pub use groups::GroupDefinition;
 use groups::Parsed;
@@ -197,9 +199,10 @@ pub struct Ambiguous {
 }
 
 /// What a group may be called, in words.
-const GROUP_NAME: &str = "a group name of letters, digits, \"_\", \".\" and \"-\" that does not start with \"-\"";
+pub(crate) const GROUP_NAME: &str =
+    "a group name of letters, digits, \"_\", \".\" and \"-\" that does not start with \"-\"";
 
-fn is_group_name(name: &str) -> bool {
+pub(crate) fn is_group_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('-') && name.chars().all(|c| c.is_alphanumeric() || "_.-".contains(c))
 }
 
@@ -235,6 +238,18 @@ impl Inventory {
     pub fn with_group_tags(mut self, tags: Vec<String>) -> Self {
         self.group_tags = tags;
         self
+    }
+
+    /// Defines groups that had to wait for providers.
+    ///
+    /// # Errors
+    /// As [`Inventory::merge`].
+    pub fn define(&mut self, names: &[(String, String)]) -> Result<(), InventoryError> {
+        let is_named = |parsed: &&Parsed| {
+            names.iter().any(|(source, name)| *source == parsed.source && *name == parsed.definition.name)
+        };
+        let wanted: Vec<Parsed> = self.deferred.iter().filter(is_named).cloned().collect();
+        groups::define(self, &wanted)
     }
 
     /// All known hosts.

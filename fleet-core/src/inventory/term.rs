@@ -199,15 +199,19 @@ impl Inventory {
 
     /// All hosts of a source, or of all sources that count without being named.
     fn all_of(&self, source: Option<&str>, states: States) -> Vec<Meant> {
-        let counts = |known: &&super::KnownHost| match source {
+        let counts = |known: &super::KnownHost| match source {
             Some(source) => known.sources.iter().any(|known| known == source),
             None => known.sources.iter().any(|known| known != super::SSH_SOURCE),
         };
-        let runs = |known: &&super::KnownHost| {
-            states == States::Any || known.record.as_ref().is_none_or(|record| provider::matches(record, &[]))
-        };
-        let meant = |known: &super::KnownHost| Meant { host: known.host.clone(), group: None, times: 1 };
-        self.hosts.iter().filter(counts).filter(runs).map(meant).collect()
+        let meant = |(_, known): (_, &super::KnownHost)| Meant { host: known.host.clone(), group: None, times: 1 };
+        let known = self.hosts.iter().enumerate();
+        known.filter(|(place, known)| counts(known) && self.is_meant(*place, states)).map(meant).collect()
+    }
+
+    /// Whether a host is in a state that is meant; those of files always are.
+    fn is_meant(&self, place: usize, states: States) -> bool {
+        let record = self.hosts[place].record.as_ref();
+        states == States::Any || record.is_none_or(|record| provider::matches(record, &[]))
     }
 
     fn in_group(&self, source: Option<&str>, name: &str, reading: Reading<'_>) -> Result<Vec<Meant>, TermError> {
@@ -218,7 +222,7 @@ impl Inventory {
         for name in names {
             if let Some(members) = self.members(source, name, reading.home)? {
                 found = true;
-                meant.extend(members.iter().map(|member| {
+                meant.extend(members.iter().filter(|member| self.is_meant(member.host, reading.states)).map(|member| {
                     let host = self.hosts[member.host].host.clone();
                     Meant { host, group: Some(name.to_owned()), times: member.times }
                 }));
@@ -249,7 +253,7 @@ impl Inventory {
     fn answering(&self, term: &Term, states: States) -> Vec<Meant> {
         let queries: Vec<Vec<Filter>> = self.queries_of(term, states);
         let asked = |known: &&super::KnownHost| {
-            known.record.as_ref().is_some_and(|record| queries.iter().any(|query| provider::matches(record, query)))
+            known.record.as_ref().is_some_and(|record| provider::matches(record, &queries))
         };
         let group = match term {
             Term::Fact { name: "role", value } if !value.contains(['*', '?']) => Some(value.clone()),

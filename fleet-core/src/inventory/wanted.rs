@@ -18,6 +18,10 @@ pub struct Wanted {
     /// Whether somebody else knows all that is asked of all: then only providers that are set up are asked, in case that
     /// a name means something else there, and their failures are no errors.
     pub is_known: bool,
+    /// Whether something is asked for that only a provider can know.
+    pub needs_provider: bool,
+    /// The groups, by source and name, that are defined by what is asked.
+    pub groups: Vec<(String, String)>,
 }
 
 impl Wanted {
@@ -70,6 +74,7 @@ impl Inventory {
                 }
                 Term::Tag { .. } | Term::Fact { .. } => {
                     wanted.is_known = false;
+                    wanted.needs_provider = true;
                     wanted.of_all.extend(self.queries_of(term, states));
                 }
             }
@@ -101,6 +106,11 @@ impl Inventory {
         let mut is_deferred = false;
         for parsed in deferred {
             is_deferred = true;
+            let group = (parsed.source.clone(), parsed.definition.name.clone());
+            if wanted.groups.contains(&group) {
+                continue;
+            }
+            wanted.groups.push(group);
             if depth < DEEPEST {
                 self.want_definition(parsed, wanted, depth + 1);
             }

@@ -168,15 +168,6 @@ impl Connector {
         self.known_hosts.skipped_lines().into_iter().map(owned).collect()
     }
 
-    /// The name or address that `host` is connected to: its `HostName`.
-    ///
-    /// # Errors
-    /// When the OpenSSH configuration of the host cannot be used.
-    pub fn address(&self, host: &Host) -> Result<String, ConnectorError> {
-        let route = self.route(host)?;
-        Ok(route.into_iter().last().map_or_else(|| host.name().to_owned(), |config| config.host_name))
-    }
-
     /// Opens a session to `host`.
     ///
     /// # Errors
