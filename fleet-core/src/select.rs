@@ -434,17 +434,21 @@ mod tests {
             ),
             (
                 "-g web -x a,,b",
-                "-x: a host name is missing next to a comma in \"a,,b\"; expected a name on both sides of each comma",
+                "-x: found \",\" at character 3; expected a host, a @group or a query such as tag:KEY=VALUE behind \",\"",
                 "",
             ),
             (
                 "-H a,,b",
-                "-H: a host name is missing next to a comma in \"a,,b\"; expected a name on both sides of each comma",
+                "-H: found \",\" at character 3; expected a host, a @group or a query such as tag:KEY=VALUE behind \",\"",
                 "",
             ),
             ("-H a;b", "-H: ';' cannot be part of a host name (in \"a;b\")", ""),
             ("-H cache*", "-H: no known host matches \"cache*\"", "6 hosts are known; -g '*' --list shows them"),
-            ("-H web1,", "-H: found the end at character 6; expected a name", ""),
+            (
+                "-H web1,",
+                "-H: found the end at character 6; expected a host, a @group or a query such as tag:KEY=VALUE behind \",\"",
+                "",
+            ),
             ("-g web --limit 0", "--limit: found 0; expected the number of hosts to run on, 1 or more", ""),
         ] {
             let error = select(selection(typed), &fleet()).unwrap_err();

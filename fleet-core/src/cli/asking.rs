@@ -34,9 +34,8 @@ pub(super) fn ask(
 ) -> Result<(), Failure> {
     let questions = questions(settings, wanted)?;
     if questions.is_empty() && wanted.needs_provider {
-        return Err(Failure::usage_text("the choice of hosts asks for what only providers know, and there is none").hint(
-            "set one up as [provider.NAME] in fleet.toml, or put fleet-ec2 beside this program or into PATH",
-        ));
+        return Err(Failure::usage_text("the choice of hosts asks for what only providers know, and there is none")
+            .hint("set one up as [provider.NAME] in fleet.toml, or put fleet-ec2 beside this program or into PATH"));
     }
     if questions.is_empty() {
         return Ok(inventory.define(&wanted.groups)?);
@@ -47,9 +46,7 @@ pub(super) fn ask(
     let interruption = Interruption::watch();
     let watch = Watch { said: &say, interrupted: interruption.flag() };
     let answers: Vec<Result<Described, ProviderError>> = thread::scope(|scope| {
-        let ask = |question: &Question| {
-            question.provider.describe(&question.description, settings.asking.cache, watch)
-        };
+        let ask = |question: &Question| question.provider.describe(&question.description, settings.asking.cache, watch);
         let threads: Vec<_> = questions.iter().map(|question| scope.spawn(move || ask(question))).collect();
         let done = threads.into_iter().map(|thread| thread.join());
         done.map(|joined| joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()

@@ -78,7 +78,12 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<HostFile, InventoryError> {
                 group = Some(name);
             }
             Ok(Line::Hosts(hosts)) => {
-                file.lines.extend(hosts.into_iter().map(|host| HostLine { host, group: group.clone(), line, endpoint: None }));
+                file.lines.extend(hosts.into_iter().map(|host| HostLine {
+                    host,
+                    group: group.clone(),
+                    line,
+                    endpoint: None,
+                }));
             }
             Err(Unexpected { found, expected }) => {
                 return Err(InventoryError::Line { path: path.to_owned(), line, found, expected });

@@ -184,7 +184,8 @@ impl Universe for Scope<'_, '_> {
             self.resolver.resolve_group(group)?;
             return Ok(self.resolver.resolved.get(&group.name()).cloned().unwrap_or_default());
         }
-        let reading = Reading { meaning: Meaning::Host, states: self.states, home: Some(&self.within.source), among: None };
+        let reading =
+            Reading { meaning: Meaning::Host, states: self.states, home: Some(&self.within.source), among: None };
         let refused = |problem: TermError| {
             let known = self.resolver.groups.keys().map(|(_, name)| *name);
             let problem = problem.with_groups(known);
@@ -224,8 +225,11 @@ mod tests {
             ("", "web = web[1-2],db1", "web", "web1 web2 db1"),
             ("", "all = @web,@db\nweb = web[1-2]\ndb = db1 web2", "all", "web1 web2 db1"),
             ("[web]\nweb1", "all = @web web2", "all", "web1 web2"),
-            ("[web]\nweb1", "web = web2", "web", "web1 web2"),
-            ("[web]\nweb1", "web = web2\nall = @web", "all", "web1 web2"),
+            ("[web]\nweb1", "web = web2", "web", "web2"),
+            ("[web]\nweb1", "web = web2\nall = @web", "all", "web2"),
+            ("[web]\nweb1", "web = @hosts:web,web2", "web", "web1 web2"),
+            ("[web]\nweb[1-4]", "canary = @web&first\nrest = @web!@canary", "rest", "web2 web3 web4"),
+            ("web1\nweb2\ndb1", "web = web*", "web", "web1 web2"),
             ("root@web1:22", "web = web[1-2]", "web", "root@web1:22 web2"),
             ("", "a = root@web1\nb = web1", "b", "web1"),
             ("", "a = x\na = y", "a", "x"),
@@ -249,13 +253,13 @@ mod tests {
             ("", "a = @b\nb = @c\nc = @b", "fleet.toml [groups] c: the group is part of itself: b -> c -> b"),
             ("[a]\nx", "a = @a", "fleet.toml [groups] a: the group is part of itself: a -> a"),
             ("", "web = web[3-1]", "fleet.toml [groups] web: the range \"3-1\""),
-            ("", "web = a;b", "fleet.toml [groups] web: ';' cannot be part of a host name (in \"a;b\"); expected"),
+            ("", "web = a;b", "fleet.toml [groups] web: ';' cannot be part of a host name (in \"a;b\")"),
             ("l:1\nl:2", "web = l", "fleet.toml [groups] web: \"l\" could be l:1 or l:2"),
             ("", "a b = x", "fleet.toml [groups] a b: the group is called \"a b\"; expected a group name"),
         ] {
             assert_eq!(merged(hosts, definitions).unwrap_err().to_string().find(message), Some(0), "{definitions}");
         }
         let error = merged("[webs]", "web = @wbe").unwrap_err();
-        assert_eq!(error.hint().unwrap(), "did you mean web or webs?");
+        assert_eq!(error.hint().unwrap(), "did you mean web or webs? known groups: web, webs");
     }
 }

@@ -3,8 +3,9 @@
 //! Values made from files and definitions that the caller gives. Must not know which hosts a command is for, nor
 //! where the files were found.
 
-pub mod file;
 mod cloud;
+mod error;
+pub mod file;
 mod groups;
 mod nearest;
 mod pattern;
@@ -12,10 +13,10 @@ mod term;
 mod wanted;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use cloud::Reach;
+pub use error::{Ambiguous, InventoryError};
 pub use file::{HostFile, HostLine};
 pub use groups::GroupDefinition;
 use groups::Parsed;
@@ -24,12 +25,11 @@ pub use nearest::nearest;
 pub use pattern::{PatternError, Patterns};
 pub use term::TermError;
 pub(crate) use term::{Meaning, Reading, States, known_groups};
-pub(crate) use wanted::states_of;
 pub use wanted::Wanted;
+pub(crate) use wanted::states_of;
 
 use crate::endpoint::Endpoint;
 use crate::host::Host;
-use crate::hostset::ExpressionError;
 use crate::provider::protocol::Record;
 
 /// A host that a file or a group names.
@@ -115,87 +115,6 @@ pub struct Inventory {
     sources: Vec<String>,
     /// Tags whose values are groups.
     group_tags: Vec<String>,
-}
-
-/// Why there is no inventory.
-#[derive(Debug, thiserror::Error)]
-pub enum InventoryError {
-    /// A host file cannot be read.
-    #[error("cannot read the host file {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A line of a host file is neither a host, nor a heading, nor a comment.
-    #[error("{}:{line}: {found}; expected {expected}", path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// From 1.
-        line: usize,
-        /// What is wrong with what stands there.
-        found: String,
-        /// What may stand there.
-        expected: &'static str,
-    },
-    /// A group's definition is no expression.
-    #[error("{origin}: {problem}")]
-    Definition {
-        /// Where the group is defined.
-        origin: String,
-        /// What is wrong.
-        problem: ExpressionError,
-    },
-    /// A term of a group's definition means nothing.
-    #[error("{origin}: {problem}")]
-    Term {
-        /// Where the group is defined.
-        origin: String,
-        /// What is wrong.
-        problem: TermError,
-    },
-    /// A group's name cannot be written in a selection.
-    #[error("{origin}: {found}; expected {GROUP_NAME}")]
-    GroupName {
-        /// Where the group is defined.
-        origin: String,
-        /// What is wrong.
-        found: String,
-    },
-    /// A group's definition leads back to itself.
-    #[error("{origin}: the group is part of itself: {}", chain.join(" -> "))]
-    Cycle {
-        /// Where the group is defined.
-        origin: String,
-        /// From the group, over the groups it names, back to it.
-        chain: Vec<String>,
-    },
-}
-
-impl InventoryError {
-    /// What to do next, where the error does not say it all.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                Some("check the path; \"-\" reads the hosts from standard input".to_owned())
-            }
-            Self::Term { problem, .. } => problem.hint(),
-            _ => None,
-        }
-    }
-}
-
-/// A host typed without user or port that is known with several.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{typed}\" could be {}", .known.iter().map(Host::to_string).collect::<Vec<_>>().join(" or "))]
-pub struct Ambiguous {
-    /// As typed.
-    pub typed: Host,
-    /// What it could mean.
-    pub known: Vec<Host>,
 }
 
 /// What a group may be called, in words.
@@ -452,7 +371,10 @@ mod tests {
     #[test]
     fn a_group_counts_how_often_one_source_names_a_host() {
         let known = inventory("[web]\nweb1\nweb[1-2]\n[empty]\n");
-        assert_eq!(known.members(None, "web", None).unwrap().unwrap(), [Member { host: 0, times: 2 }, Member { host: 1, times: 1 }]);
+        assert_eq!(
+            known.members(None, "web", None).unwrap().unwrap(),
+            [Member { host: 0, times: 2 }, Member { host: 1, times: 1 }]
+        );
         assert_eq!(known.members(None, "empty", None).unwrap().unwrap(), []);
         assert_eq!(known.members(None, "other", None).unwrap(), None);
         assert_eq!(known.group_names().collect::<Vec<_>>(), ["empty", "web"]);

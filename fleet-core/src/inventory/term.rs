@@ -150,8 +150,10 @@ impl Inventory {
         match term {
             Term::Names(word) if reading.meaning == Meaning::Host => self.named(word),
             Term::Names(word) => self.named_groups(word, reading),
-            Term::Pattern(word) => self.matching(word, reading.among),
-            Term::Group { source, name } if name == "*" => Ok(self.all_of(source.as_deref().or(reading.among), reading.states)),
+            Term::Pattern(word) => self.matching(word, reading),
+            Term::Group { source, name } if name == "*" => {
+                Ok(self.all_of(source.as_deref().or(reading.among), reading.states))
+            }
             Term::Group { source, name } => self.in_group(source.as_deref(), name, reading),
             Term::Tag { .. } | Term::Fact { .. } => Ok(self.answering(term, reading.states)),
         }
@@ -176,7 +178,7 @@ impl Inventory {
         let names = word.expand();
         let are_groups = names.iter().all(|name| self.groups.contains_key(name));
         if !are_groups && word.to_string().contains('[') {
-            return self.matching(word, reading.among);
+            return self.matching(word, reading);
         }
         let mut meant = Vec::new();
         for name in names {
@@ -185,10 +187,10 @@ impl Inventory {
         Ok(meant)
     }
 
-    fn matching(&self, word: &Word, among: Option<&str>) -> Result<Vec<Meant>, TermError> {
+    fn matching(&self, word: &Word, reading: Reading<'_>) -> Result<Vec<Meant>, TermError> {
         let written = word.to_string();
         let patterns = Patterns::parse([written.as_str()])?;
-        let candidates = self.all_of(among, States::Any);
+        let candidates = self.all_of(reading.among, reading.states);
         let tried = candidates.len();
         let meant: Vec<Meant> = candidates.into_iter().filter(|meant| patterns.matches(&meant.host)).collect();
         match meant.is_empty() {
@@ -222,10 +224,12 @@ impl Inventory {
         for name in names {
             if let Some(members) = self.members(source, name, reading.home)? {
                 found = true;
-                meant.extend(members.iter().filter(|member| self.is_meant(member.host, reading.states)).map(|member| {
-                    let host = self.hosts[member.host].host.clone();
-                    Meant { host, group: Some(name.to_owned()), times: member.times }
-                }));
+                meant.extend(members.iter().filter(|member| self.is_meant(member.host, reading.states)).map(
+                    |member| {
+                        let host = self.hosts[member.host].host.clone();
+                        Meant { host, group: Some(name.to_owned()), times: member.times }
+                    },
+                ));
             }
         }
         if found {
@@ -252,15 +256,13 @@ impl Inventory {
     /// The hosts of providers that a query asks for.
     fn answering(&self, term: &Term, states: States) -> Vec<Meant> {
         let queries: Vec<Vec<Filter>> = self.queries_of(term, states);
-        let asked = |known: &&super::KnownHost| {
-            known.record.as_ref().is_some_and(|record| provider::matches(record, &queries))
-        };
+        let asked =
+            |known: &&super::KnownHost| known.record.as_ref().is_some_and(|record| provider::matches(record, &queries));
         let group = match term {
             Term::Fact { name: "role", value } if !value.contains(['*', '?']) => Some(value.clone()),
             _ => None,
         };
-        let meant =
-            |known: &super::KnownHost| Meant { host: known.host.clone(), group: group.clone(), times: 1 };
+        let meant = |known: &super::KnownHost| Meant { host: known.host.clone(), group: group.clone(), times: 1 };
         self.hosts.iter().filter(asked).map(meant).collect()
     }
 }

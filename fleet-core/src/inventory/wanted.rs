@@ -2,9 +2,9 @@
 //!
 //! Must not know how they are asked.
 
+use super::Inventory;
 use super::groups::Parsed;
 use super::term::{STATES, States};
-use super::Inventory;
 use crate::hostset::{Expression, Term, Word};
 use crate::provider::protocol::{Filter, Query};
 
@@ -88,21 +88,20 @@ impl Inventory {
     }
 
     fn meant_by_pattern(&self, word: &Word) -> bool {
-        self.meant(&Term::Pattern(word.clone()), super::term::Reading {
-            meaning: super::term::Meaning::Host,
-            states: States::Any,
-            home: None,
-            among: None,
-        })
+        self.meant(
+            &Term::Pattern(word.clone()),
+            super::term::Reading { meaning: super::term::Meaning::Host, states: States::Any, home: None, among: None },
+        )
         .is_ok()
     }
 
     fn want_group(&self, source: Option<&str>, name: &str, states: States, wanted: &mut Wanted, depth: usize) {
         const DEEPEST: usize = 64;
         let is_static = source.is_some_and(|source| self.sources.iter().any(|known| known == source));
-        let deferred = self.deferred.iter().filter(|parsed| {
-            parsed.definition.name == name && source.is_none_or(|source| source == parsed.source)
-        });
+        let deferred = self
+            .deferred
+            .iter()
+            .filter(|parsed| parsed.definition.name == name && source.is_none_or(|source| source == parsed.source));
         let mut is_deferred = false;
         for parsed in deferred {
             is_deferred = true;
@@ -118,7 +117,8 @@ impl Inventory {
         if is_static || is_deferred && source.is_some() {
             return;
         }
-        let queries = if name == "*" { vec![with_states(Vec::new(), states)] } else { self.group_queries(name, states) };
+        let queries =
+            if name == "*" { vec![with_states(Vec::new(), states)] } else { self.group_queries(name, states) };
         match source {
             Some(provider) => wanted.of_one.extend(queries.into_iter().map(|query| (provider.to_owned(), query))),
             None => {
@@ -133,11 +133,9 @@ impl Inventory {
     }
 
     fn want_definition(&self, parsed: &Parsed, wanted: &mut Wanted, depth: usize) {
-        let is_known = wanted.is_known;
         for expression in &parsed.expressions {
             self.want(expression, Bare::Host, wanted, depth);
         }
-        wanted.is_known &= is_known;
     }
 
     /// The queries of which any may match for `term` to mean a host.
@@ -174,7 +172,11 @@ enum Bare {
 fn pattern_query(word: &Word) -> Query {
     let written = word.to_string();
     let simple = !written.contains(['[', '{', '\\', '\'', '"', '@', ':']);
-    if simple && written != "*" { vec![Filter { filter: "name".to_owned(), values: vec![written] }] } else { Vec::new() }
+    if simple && written != "*" {
+        vec![Filter { filter: "name".to_owned(), values: vec![written] }]
+    } else {
+        Vec::new()
+    }
 }
 
 fn with_states(mut query: Query, states: States) -> Query {

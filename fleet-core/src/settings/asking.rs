@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use crate::provider::{CacheUse, ProviderSettings};
 use crate::provider::protocol::NativeFilter;
+use crate::provider::{CacheUse, ProviderSettings};
 
 /// How providers are asked this time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
