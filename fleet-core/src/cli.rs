@@ -206,10 +206,10 @@ impl FleetArgs {
         layers.extend(former.as_ref().map(record::layer_of));
         let connection = record::connection(&layers);
         layers.push(settings::from_environment(&environment)?);
-        layers.extend(settings::discover(&environment, &here)?);
+        layers.extend(settings::discover(&environment, &here)?.layers);
         let settings = Settings::resolve(&layers)?;
         let hosts = former.as_ref().map(|run| self.record.hosts_of(run)).transpose()?;
-        let selected = self.selection.select(&settings, stdin, hosts)?;
+        let selected = self.selection.select(program, &settings, stdin, hosts)?;
         let purpose = if self.selection.list { Purpose::List } else { Purpose::Run };
         let rollout = match purpose {
             Purpose::Run => self.rollout.settings(selected.hosts.len(), settings.timeout.value.percent_of_median())?,
@@ -236,6 +236,6 @@ impl FleetArgs {
 
     fn layer(&self) -> Layer {
         let layer = Layer { source: LayerSource::Flags, ..Layer::default() };
-        self.running.layer(self.connection.layer(layer))
+        self.selection.layer(self.running.layer(self.connection.layer(layer)))
     }
 }

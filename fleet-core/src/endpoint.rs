@@ -2,8 +2,11 @@
 //!
 //! Must not know who knew it, nor how a connection is made.
 
+mod address;
+
 use std::collections::HashMap;
 
+pub use self::address::{AddressChoice, AddressChoiceError};
 use crate::host::Host;
 
 /// What stands behind a host's name. Each part counts only where neither flags nor the OpenSSH configuration say another.
@@ -17,6 +20,15 @@ pub struct Endpoint {
     pub user: Option<String>,
     /// The name its key is kept under, where addresses are reused: the id of an instance.
     pub host_key_alias: Option<String>,
+}
+
+/// Who logs in on the hosts that match: a `[[user]]` of `fleet.toml`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserRule {
+    /// A query or a glob, as it was written: `tag:os=ubuntu`, `web*`.
+    pub pattern: String,
+    /// The user.
+    pub user: String,
 }
 
 /// The endpoints of a run's hosts; a host without one is reached by its name.

@@ -51,9 +51,9 @@ impl FleetArgs {
         let discovered = std::env::current_dir()
             .map_err(|error| Failure::usage(&error))
             .and_then(|here| Ok(settings::discover(&environment, &here)?));
-        layers.extend(kept(discovered, &mut failures).unwrap_or_default());
+        layers.extend(kept(discovered, &mut failures).unwrap_or_default().layers);
         let settings = resolved(&layers, &mut failures)?;
-        let (selected, selection_failure) = match self.chosen(&settings, stdin, former) {
+        let (selected, selection_failure) = match self.chosen(program, &settings, stdin, former) {
             Ok(selected) => (selected, None),
             Err(failure) => (None, Some(failure)),
         };
@@ -72,13 +72,14 @@ impl FleetArgs {
 
     fn chosen(
         &self,
+        program: &str,
         settings: &Settings,
         stdin: StdinUse,
         former: Result<Option<FormerRun>, Failure>,
     ) -> Result<Option<Selected>, Failure> {
         let hosts = former?.map(|run| self.record.hosts_of(&run)).transpose()?;
         match hosts.is_some() || self.selection.chooses() {
-            true => self.selection.select(settings, stdin, hosts).map(Some),
+            true => self.selection.select(program, settings, stdin, hosts).map(Some),
             false => Ok(None),
         }
     }

@@ -159,9 +159,10 @@ pub struct Ambiguous {
 }
 
 /// What a group may be called, in words.
-const GROUP_NAME: &str = "a group name of letters, digits, \"_\", \".\" and \"-\" that does not start with \"-\"";
+pub(crate) const GROUP_NAME: &str =
+    "a group name of letters, digits, \"_\", \".\" and \"-\" that does not start with \"-\"";
 
-fn is_group_name(name: &str) -> bool {
+pub(crate) fn is_group_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('-') && name.chars().all(|c| c.is_alphanumeric() || "_.-".contains(c))
 }
 
