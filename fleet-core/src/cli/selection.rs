@@ -34,6 +34,14 @@ pub(super) struct SelectionArgs {
     #[arg(short = 'x', long, value_name = "HOSTS", allow_hyphen_values = true)]
     exclude: Vec<String>,
 
+    /// Take only the first N hosts
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+
+    /// Print the chosen hosts and where each comes from (with --json as objects), and stop
+    #[arg(long)]
+    pub(super) list: bool,
+
     /// Take this address of cloud hosts: auto, private, public, ipv6, dns or tag:KEY; a list is in order [default: auto]
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
     address: Vec<AddressChoice>,
@@ -65,14 +73,6 @@ pub(super) struct SelectionArgs {
     /// Run on this machine too, where it is one of the hosts
     #[arg(long)]
     include_self: bool,
-
-    /// Take only the first N hosts
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
-
-    /// Print the chosen hosts and where each comes from (with --json as objects), and stop
-    #[arg(long)]
-    pub(super) list: bool,
 }
 
 impl SelectionArgs {
