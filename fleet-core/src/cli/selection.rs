@@ -11,9 +11,10 @@ use clap::Args;
 use super::{Failure, StdinUse};
 use crate::endpoint::AddressChoice;
 use crate::inventory::{self, HostFile, Inventory};
+use crate::provider::CacheUse;
 use crate::provider::protocol::NativeFilter;
 use crate::select::{FormerHosts, Selected, Selection};
-use crate::settings::{self, Asking, CacheUse, Layer, Settings};
+use crate::settings::{self, Asking, Layer, Settings};
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Selection")]

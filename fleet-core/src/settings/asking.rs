@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use crate::provider::ProviderSettings;
 use crate::provider::protocol::NativeFilter;
+use crate::provider::{CacheUse, ProviderSettings};
 
 /// How providers are asked this time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,20 +16,8 @@ pub struct Asking {
     pub profile: Option<String>,
     /// Filters in the provider's own words; all must match.
     pub filters: Vec<NativeFilter>,
-    /// What is done with answers that are kept.
+    /// Whether what they said a moment ago is enough.
     pub cache: CacheUse,
-}
-
-/// What is done with answers of providers that are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CacheUse {
-    /// They are taken while they are fresh, and new ones are kept.
-    #[default]
-    Use,
-    /// They are not taken, and new ones are kept.
-    Refresh,
-    /// Neither taken nor kept.
-    Off,
 }
 
 impl Asking {

@@ -20,7 +20,7 @@ mod value;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use asking::{Asking, CacheUse, NativeFilterError, parse_native_filter};
+pub use asking::{Asking, NativeFilterError, parse_native_filter};
 pub use discover::{Discovered, FileState, SettingsFile, discover};
 pub use duration::{CommandTimeout, CommandTimeoutError, DurationError, Limit, parse_duration};
 pub use environment::{Environment, from_environment, mistyped_variables};
