@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use fleet_sandbox::{Fault, Roles, SIMULATED_COMMANDS};
 
-use crate::{demo, doctor, history, provider, sandbox};
+use crate::{config, demo, doctor, history, init, provider, sandbox};
 
 /// Control a fleet of hosts
 #[derive(Debug, Parser)]
@@ -43,6 +43,10 @@ enum Command {
     /// Try out a program that tells the tools of hosts
     #[command(subcommand)]
     Provider(ProviderCommand),
+    /// Show every setting in force, where it comes from, and which files were looked for
+    Config(ConfigArgs),
+    /// Write a fleet.toml that explains every setting and sets none
+    Init(InitArgs),
     /// Show the suite at work on SSH hosts of its own, which are gone afterwards
     Demo,
 }
@@ -142,6 +146,23 @@ pub(crate) enum HistoryCommand {
 }
 
 #[derive(Clone, Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Write this file, or fleet.toml in this folder; one that is there already stays as it is
+    #[arg(value_name = "PATH", default_value = "fleet.toml")]
+    pub(crate) path: PathBuf,
+    /// Print it instead
+    #[arg(long, conflicts_with = "path")]
+    pub(crate) stdout: bool,
+}
+
+#[derive(Clone, Debug, Args)]
 pub(crate) struct StartArgs {
     /// Start this many hosts (10 when there are no roles either)
     #[arg(short = 'n', long, value_name = "NUMBER")]
@@ -219,6 +240,8 @@ pub(crate) fn run(
         Command::History(args) => history::run(&args, stdout, stderr),
         Command::Doctor(arguments) => doctor::run(arguments.fleet, stdout, stderr),
         Command::Provider(ProviderCommand::Check(arguments)) => provider::run(&arguments, stdout, stderr),
+        Command::Config(args) => config::run(&args, stdout, stderr),
+        Command::Init(args) => init::run(&args, stdout, stderr),
         Command::Demo => demo::run(stdout, stderr),
     }
 }

@@ -16,7 +16,7 @@ pub struct Asking {
     pub profile: Option<String>,
     /// Filters in the provider's own words; all must match.
     pub filters: Vec<NativeFilter>,
-    /// What is done with answers that are kept.
+    /// Whether what they said a moment ago is enough.
     pub cache: CacheUse,
 }
 

@@ -27,6 +27,14 @@ pub struct Listed {
     pub origin: String,
 }
 
+impl Listed {
+    /// The value as `fleet.toml` would have it, in one line; `-` where nothing is set.
+    #[must_use]
+    pub fn toml(&self) -> String {
+        toml(&self.value)
+    }
+}
+
 impl Settings {
     /// Every value in force, in the order of [`Key::ALL`]. A key of which several values count is there for each.
     /// What a provider is told under a name that may be a secret's is not shown.
@@ -137,10 +145,24 @@ fn has_user_information(text: &str) -> bool {
     behind_scheme.and_then(|rest| rest.split(['/', '?', '#']).next()).is_some_and(|authority| authority.contains('@'))
 }
 
+/// A value of TOML in one line. Texts are basic strings, which have the escapes of JSON (TOML 1.0, "String").
+fn toml(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::Array(values) => format!("[{}]", values.iter().map(toml).collect::<Vec<_>>().join(", ")),
+        Value::Object(table) if table.is_empty() => "{}".to_owned(),
+        Value::Object(table) => {
+            let pairs = table.iter().map(|(name, value)| format!("{} = {}", toml_key(name), toml(value)));
+            format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "))
+        }
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
+    }
+}
+
 /// A key of TOML: bare where that is possible, else in quotes.
 fn toml_key(name: &str) -> String {
-    let bare = name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
-    if bare { name.to_owned() } else { format!("\"{name}\"") }
+    let bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+    if bare { name.to_owned() } else { json!(name).to_string() }
 }
 
 fn paths(paths: &[PathBuf]) -> Value {
@@ -229,5 +251,20 @@ mod tests {
         assert!(!listed.contains("xyzzy"), "{listed}");
         assert!(listed.contains("\"me\"") && listed.contains("http://host/a@b"), "{listed}");
         assert_eq!(listed.matches(HIDDEN).count(), 4, "{listed}");
+    }
+
+    #[test]
+    fn a_value_is_shown_in_one_line_as_a_file_would_have_it() {
+        for (value, shown) in [
+            (json!("a\nb\"c"), r#""a\nb\"c""#),
+            (json!(["x", "y"]), r#"["x", "y"]"#),
+            (json!({"match": "a*", "a b": {"deep": [1, true]}}), r#"{ "a b" = { deep = [1, true] }, match = "a*" }"#),
+            (json!([]), "[]"),
+            (json!(7), "7"),
+            (Value::Null, "-"),
+        ] {
+            let listed = Listed { key: String::new(), value, origin: String::new() };
+            assert_eq!(listed.toml(), shown);
+        }
     }
 }

@@ -44,10 +44,12 @@ const HEAD: &str = "\
 pub fn template() -> String {
     let (tables, plain): (Vec<Key>, Vec<Key>) = Key::ALL.into_iter().partition(|key| key.sample().is_table());
     plain.into_iter().chain(tables).fold(HEAD.to_owned(), |text, key| {
-        let lines = match key.sample() {
-            Sample::Default(toml) | Sample::Example(toml) => toml.lines().map(|line| format!("#{line}\n")),
+        let example = match key.sample() {
+            Sample::Default(_) => "",
+            Sample::Example(_) => " Example:",
         };
-        text + &format!("\n# {}{}.\n", key.explanation(), names(key)) + &lines.collect::<String>()
+        let lines: String = key.sample().toml().lines().map(|line| format!("#{line}\n")).collect();
+        text + &format!("\n# {}{}.{example}\n{lines}", key.explanation(), names(key))
     })
 }
 
@@ -62,7 +64,7 @@ impl Key {
     #[must_use]
     pub fn explanation(self) -> &'static str {
         match self {
-            Self::Hosts => "Host files, relative to this file",
+            Self::Hosts => "Host files, relative to the folder of the settings file",
             Self::Default => "The hosts of a tool that is told of none, as -g takes them; each use is named on stderr",
             Self::Sources => "Which host and group files are read, where they exist",
             Self::GroupTags => "Tags whose values are groups, the first that a host has",
@@ -79,15 +81,13 @@ impl Key {
             Self::SshConfig => "OpenSSH configuration to read instead of ssh's own, or \"none\"",
             Self::SshOptions => "Options of ssh_config(5)",
             Self::Identity => "Private keys to offer, and no others",
-            Self::HostKey => "Unknown host keys: strict, accept-new or off; unset is as ssh_config says, else strict",
+            Self::HostKey => "Unknown host keys: strict, accept-new or off; unset leaves it to ssh_config",
             Self::Record => "Whether runs are recorded",
             Self::Groups => "Groups: host sets of names, ranges, @groups and queries",
             Self::Provider => {
                 "Programs that know hosts: command, timeout and enabled are ours, the rest is for the program"
             }
-            Self::User => {
-                "Who logs in, by rule; the first that matches counts. user = \"NAME\" instead is for all hosts"
-            }
+            Self::User => "Who logs in, by rules, the first that matches; or user = \"NAME\" for all hosts",
         }
     }
 

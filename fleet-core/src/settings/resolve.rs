@@ -10,7 +10,7 @@ use super::{
 };
 use crate::endpoint::{AddressChoice, UserRule};
 use crate::inventory::GroupDefinition;
-use crate::provider::ProviderSettings;
+use crate::provider::{self, ProviderSettings};
 
 /// How long each stage before the command may take, unless set.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,8 +22,6 @@ const DEFAULT_GROUP_TAGS: [&str; 2] = ["fleet:role", "Role"];
 const DEFAULT_ADDRESS_TAG: &str = "fleet:address";
 /// Which tag says a host's port, unless set.
 const DEFAULT_PORT_TAG: &str = "fleet:port";
-/// How long answers of providers are kept, unless set.
-const DEFAULT_CACHE_TTL: Duration = Duration::from_secs(60);
 
 impl Settings {
     /// Takes each value from the first of `layers` that sets it; the nearest layer comes first.
@@ -68,7 +66,7 @@ impl Settings {
             ),
             port_tag: pick_or(layers, Key::PortTag, |layer| layer.port_tag.clone(), || DEFAULT_PORT_TAG.to_owned()),
             include_self: pick(layers, Key::IncludeSelf, |layer| layer.include_self).unwrap_or_default(),
-            cache_ttl: pick_or(layers, Key::CacheTtl, |layer| layer.cache_ttl, || DEFAULT_CACHE_TTL),
+            cache_ttl: pick_or(layers, Key::CacheTtl, |layer| layer.cache_ttl, || provider::TTL),
             groups: groups(layers),
             providers: providers(layers, &asking),
             user_rules: user_rules(layers),
