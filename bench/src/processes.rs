@@ -2,7 +2,7 @@
 //!
 //! Must not know what they run. Linux only: reads `/proc`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
@@ -12,7 +12,10 @@ use crate::error::BenchError;
 /// Between two looks at `/proc`.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// How long processes get to end after SIGKILL, and servers to finish their sessions.
+/// How often processes that are to end are looked for and killed, before they are left to their disk or whatever holds them.
+const ATTEMPTS: usize = 500;
+
+/// How long servers get to finish their sessions.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// While this exists, orphans below this process become its children; when it is dropped, every process below ends.
@@ -54,12 +57,12 @@ impl Drop for Descendants {
     }
 }
 
-/// Kills the chosen processes until there are none: a process may start others before its turn comes.
+/// Kills the chosen processes until there are none: a process may start others before its turn comes. Counts attempts, not
+/// time, as on a busy machine one look may take longer than any patience.
 fn end(choose: impl Fn(&[Process]) -> Vec<i32>) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    for _ in 0..ATTEMPTS {
         let chosen = choose(&all());
-        if chosen.is_empty() || Instant::now() > deadline {
+        if chosen.is_empty() {
             return;
         }
         for pid in chosen.into_iter().filter_map(Pid::from_raw) {
@@ -159,13 +162,16 @@ fn parse(stat: &str) -> Option<Process> {
 
 /// The processes below `ancestors`, without these.
 fn below(ancestors: &[i32], all: &[Process]) -> Vec<i32> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for process in all {
+        children.entry(process.parent).or_default().push(process.pid);
+    }
     let mut found: Vec<i32> = Vec::new();
     let mut parents = ancestors.to_vec();
     while let Some(parent) = parents.pop() {
-        for process in all.iter().filter(|process| process.parent == parent) {
-            found.push(process.pid);
-            parents.push(process.pid);
-        }
+        let below = children.remove(&parent).unwrap_or_default();
+        found.extend(&below);
+        parents.extend(below);
     }
     found
 }
