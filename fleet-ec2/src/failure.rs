@@ -68,10 +68,7 @@ impl Call<'_> {
                 self.unreachable(&format!("EC2 in {} did not answer within {limit}", self.region))
             }
             SdkError::DispatchFailure(_) => {
-                let reason = innermost(error);
-                // The SDK goes on with the whole request, as its debugger would show it.
-                let reason = reason.split(" to request `Request {").next().unwrap_or(&reason);
-                self.unreachable(&format!("EC2 in {} cannot be reached: {reason}", self.region))
+                self.unreachable(&format!("EC2 in {} cannot be reached: {}", self.region, innermost(error)))
             }
             SdkError::ServiceError(context) => {
                 let refusal = Refusal {
