@@ -35,38 +35,6 @@ pub(super) struct SelectionArgs {
     #[arg(short = 'x', long, value_name = "HOSTS", allow_hyphen_values = true)]
     exclude: Vec<String>,
 
-    /// Take this address of cloud hosts: auto, private, public, ipv6, dns or tag:KEY; a list is in order [default: auto]
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
-    address: Vec<AddressChoice>,
-
-    /// Ask providers for the hosts of REGION; comma lists; repeatable
-    #[arg(long, value_name = "REGION", value_delimiter = ',')]
-    region: Vec<String>,
-
-    /// Ask providers with the credentials of PROFILE
-    #[arg(long, value_name = "PROFILE")]
-    profile: Option<String>,
-
-    /// Narrow the hosts of providers by a filter of their own, as Name=NAME,Values=VALUE[,VALUE...]; repeatable
-    #[arg(long, value_name = "FILTER", value_parser = settings::parse_native_filter)]
-    filter: Vec<NativeFilter>,
-
-    /// Ask providers anew, whatever they have said before
-    #[arg(long)]
-    refresh: bool,
-
-    /// Ask providers anew, and keep nothing of what they say
-    #[arg(long, conflicts_with = "refresh")]
-    no_cache: bool,
-
-    /// Take what providers have said for so long [default: 60s]
-    #[arg(long, value_name = "TIME", value_parser = settings::parse_duration)]
-    cache_ttl: Option<Duration>,
-
-    /// Run on this machine too, where it is one of the hosts
-    #[arg(long)]
-    include_self: bool,
-
     /// Take only the first N hosts
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
