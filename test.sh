@@ -45,6 +45,7 @@ find_missing_packages() {
     need mount mount
     need ps procps
     need python3 python3
+    need nodeset clustershell
     for shell in dash bash zsh mksh tcsh fish busybox; do
         need "$shell" "$shell"
     done
