@@ -52,6 +52,7 @@ fn an_instance_is_told_with_all_that_is_known_of_it() {
             },
         }],
         "warnings": [],
+        "environment": ["AWS_*", "HOME"],
     });
     assert_eq!(answer, whole);
 }
