@@ -1,18 +1,9 @@
 """Runs a command on many hosts with asyncssh, at most `--parallel` at once, and prints `HOST: LINE`."""
 
-import argparse
 import asyncio
 import sys
 
 import asyncssh
-
-
-def arguments():
-    parser = argparse.ArgumentParser()
-    for name in ("hosts", "user", "port", "key", "known-hosts", "parallel", "command"):
-        parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--kex")
-    return parser.parse_args()
 
 
 async def run(host, args, options, turns):
@@ -30,8 +21,6 @@ async def run(host, args, options, turns):
 
 async def main():
     args = arguments()
-    with open(args.hosts) as lines:
-        hosts = lines.read().split()
     # Read once for all hosts.
     options = asyncssh.SSHClientConnectionOptions(
         config=None,
@@ -43,7 +32,7 @@ async def main():
         kex_algs=[args.kex] if args.kex else (),
     )
     turns = asyncio.Semaphore(int(args.parallel))
-    await asyncio.gather(*(run(host, args, options, turns) for host in hosts))
+    await asyncio.gather(*(run(host, args, options, turns) for host in args.hosts))
 
 
 asyncio.run(main())

@@ -7,4 +7,4 @@ here=$(cd "$(dirname "$0")" && pwd)
 peers=${1:-$here/../../target/bench-peers}
 python3 -m venv "$peers/venv"
 "$peers/venv/bin/pip" install --quiet --requirement "$here/requirements.txt"
-cargo install --quiet --locked --root "$peers" bssh || echo "bssh was not installed: the benchmark leaves it out" >&2
+cargo install --quiet --locked --root "$peers" --bin bssh bssh || echo "bssh was not installed: the benchmark leaves it out" >&2

@@ -3,26 +3,15 @@
 It checks no host keys and offers no choice of key exchange: libssh2 takes curve25519.
 """
 
-import argparse
 import sys
 
 from pssh.clients import ParallelSSHClient
 
 
-def arguments():
-    parser = argparse.ArgumentParser()
-    for name in ("hosts", "user", "port", "key", "known-hosts", "parallel", "command"):
-        parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--kex")
-    return parser.parse_args()
-
-
 def main():
     args = arguments()
-    with open(args.hosts) as lines:
-        hosts = lines.read().split()
     client = ParallelSSHClient(
-        hosts,
+        args.hosts,
         user=args.user,
         port=int(args.port),
         pkey=args.key,

@@ -173,7 +173,8 @@ pub(crate) fn conditions(tools: &[InstalledTool], missing: &[Tool], psh: &Path) 
     let profile = psh.parent().and_then(Path::file_name).unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     format!(
-        "- tools: {}\n- not installed: {}\n- ssh and server: {}\n- psh from: target/{}\n- cores, for clients and servers: {cores}\n",
+        "- tools: {}\n- not installed: {}\n- ssh and server: {}\n- psh from: target/{}\n- cores, for clients and servers: {cores}\n\
+         - memory: of one process its peak; \"in N\": the largest sum seen in N processes, what they share counted once\n",
         versions.join("; "),
         if missing.is_empty() { "none".to_owned() } else { missing.join(", ") },
         version_line(Command::new("ssh").arg("-V"), "OpenSSH"),

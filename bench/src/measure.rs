@@ -16,8 +16,10 @@ use crate::cli::MeasureArgs;
 use crate::error::BenchError;
 use crate::processes::{Memory, memory_below};
 
-/// Between two looks at the memory of a program with several processes. A look costs CPU that the program does not get.
-const LOOK: Duration = Duration::from_millis(100);
+/// Between two looks at the memory of a program with several processes: short beside the life of an `ssh`. A look costs CPU
+/// that the program does not get, so that after a long one the pause is [`REST`] times as long.
+const LOOK: Duration = Duration::from_millis(20);
+const REST: u32 = 4;
 
 /// What a program and all its descendants used.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -27,6 +29,8 @@ pub(crate) struct Usage {
     pub(crate) wall_secs: f64,
     /// The most that was held at a time: by a single process as the kernel knows it, by several as seen.
     pub(crate) peak_memory_bytes: u64,
+    /// The most processes that were seen at a time; at least one.
+    pub(crate) processes: usize,
 }
 
 /// One run of a tool.
@@ -58,6 +62,7 @@ pub(crate) fn report(args: &MeasureArgs) -> Result<(), BenchError> {
         cpu_secs: micros.iter().sum::<i64>() as f64 / 1e6,
         wall_secs: wall.as_secs_f64(),
         peak_memory_bytes: if seen.processes > 1 { seen.bytes.max(largest) } else { largest },
+        processes: seen.processes.max(1),
     };
     let text = serde_json::to_string(&usage).expect("numbers can be written as JSON");
     fs::write(&args.report, text).map_err(BenchError::file(&args.report))
@@ -66,8 +71,11 @@ pub(crate) fn report(args: &MeasureArgs) -> Result<(), BenchError> {
 /// The most processes and the most memory that were ever seen below this process, until `end` is dropped.
 fn most_memory(end: &mpsc::Receiver<()>) -> Memory {
     let mut most = Memory::default();
-    while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+    let mut pause = LOOK;
+    while end.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+        let start = Instant::now();
         let now = memory_below(std::process::id());
+        pause = LOOK.max(start.elapsed() * REST);
         most = Memory { processes: most.processes.max(now.processes), bytes: most.bytes.max(now.bytes) };
     }
     most

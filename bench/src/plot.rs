@@ -110,7 +110,7 @@ mod tests {
     use crate::table::RowResult;
 
     fn row(tool: &'static str, cpu_secs: f64) -> Row {
-        let usage = Usage { cpu_secs, wall_secs: 1.0, peak_memory_bytes: 1_000_000 };
+        let usage = Usage { cpu_secs, wall_secs: 1.0, peak_memory_bytes: 1_000_000, processes: 1 };
         Row { tool, result: RowResult::Samples(vec![Sample { usage, correct_lines: 1 }]) }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Must not know what they run. Linux only: reads `/proc`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
@@ -12,7 +12,10 @@ use crate::error::BenchError;
 /// Between two looks at `/proc`.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// How long processes get to end after SIGKILL, and servers to finish their sessions.
+/// How often processes that are to end are looked for and killed, before they are left to their disk or whatever holds them.
+const ATTEMPTS: usize = 500;
+
+/// How long servers get to finish their sessions.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// While this exists, orphans below this process become its children; when it is dropped, every process below ends.
@@ -54,12 +57,12 @@ impl Drop for Descendants {
     }
 }
 
-/// Kills the chosen processes until there are none: a process may start others before its turn comes.
+/// Kills the chosen processes until there are none: a process may start others before its turn comes. Counts attempts, not
+/// time, as on a busy machine one look may take longer than any patience.
 fn end(choose: impl Fn(&[Process]) -> Vec<i32>) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    for _ in 0..ATTEMPTS {
         let chosen = choose(&all());
-        if chosen.is_empty() || Instant::now() > deadline {
+        if chosen.is_empty() {
             return;
         }
         for pid in chosen.into_iter().filter_map(Pid::from_raw) {
@@ -74,25 +77,51 @@ fn end(choose: impl Fn(&[Process]) -> Vec<i32>) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Memory {
     pub(crate) processes: usize,
-    /// What several of them share, such as a program's code, is counted once in all (`Pss` of proc(5)).
     pub(crate) bytes: u64,
 }
 
-/// What the processes below `parent` hold now.
+/// What the processes below `parent` hold now: what each has for itself, and once what they share. That is the code of
+/// their programs; of different programs only the largest counts.
 pub(crate) fn memory_below(parent: u32) -> Memory {
     let parent = i32::try_from(parent).unwrap_or(i32::MAX);
-    let below = below(&[parent], &all());
+    let all = all();
+    let below = below(&[parent], &all);
+    let copies: HashSet<i32> = all.iter().filter(|process| process.is_copy).map(|process| process.pid).collect();
+    let others = || below.iter().filter(|pid| !copies.contains(pid));
     // One that has just ended holds nothing.
-    let rollup = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok();
-    let bytes = below.iter().filter_map(rollup).filter_map(|text| proportional_bytes(&text)).sum();
-    Memory { processes: below.len(), bytes }
+    let status = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/status")).ok();
+    sum(others().filter_map(status).filter_map(|status| Resident::parse(&status)))
 }
 
-/// `Pss:      1234 kB`, see proc(5).
-fn proportional_bytes(rollup: &str) -> Option<u64> {
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    let kibibytes: u64 = line.strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
+fn sum(residents: impl Iterator<Item = Resident>) -> Memory {
+    let (mut processes, mut own, mut shared) = (0, 0, 0);
+    for resident in residents {
+        processes += 1;
+        own += resident.own_bytes;
+        shared = resident.file_bytes.max(shared);
+    }
+    Memory { processes, bytes: own + shared }
+}
+
+/// What one process has in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Resident {
+    /// For itself.
+    own_bytes: u64,
+    /// From files, such as its code: all that run the same program share it.
+    file_bytes: u64,
+}
+
+impl Resident {
+    /// `RssAnon:     1234 kB` and others, see proc(5).
+    fn parse(status: &str) -> Option<Self> {
+        let bytes = |name: &str| {
+            let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            let kibibytes: u64 = value.strip_suffix("kB")?.trim().parse().ok()?;
+            Some(kibibytes * 1024)
+        };
+        Some(Self { own_bytes: bytes("RssAnon")? + bytes("RssShmem")?, file_bytes: bytes("RssFile")? })
+    }
 }
 
 fn own_pid() -> i32 {
@@ -103,7 +132,12 @@ fn own_pid() -> i32 {
 struct Process {
     pid: i32,
     parent: i32,
+    /// Its parent has just made it of itself, to start another program: until then it holds nothing of its own.
+    is_copy: bool,
 }
+
+/// `PF_FORKNOEXEC` of Linux's `sched.h`.
+const IS_COPY: u64 = 0x40;
 
 /// All processes but zombies, which have ended.
 fn all() -> Vec<Process> {
@@ -114,39 +148,49 @@ fn all() -> Vec<Process> {
         .collect()
 }
 
-/// The first fields of `/proc/PID/stat`, see proc(5): `pid (name) state parent`; the name may contain anything.
+/// The first fields of `/proc/PID/stat`, see proc(5): `pid (name) state parent group session tty tty-group flags`; the name
+/// may contain anything.
 fn parse(stat: &str) -> Option<Process> {
     let (pid, _) = stat.split_once(' ')?;
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace();
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
-    (state != "Z").then_some(Process { pid: pid.parse().ok()?, parent })
+    let flags: u64 = fields.nth(4)?.parse().ok()?;
+    (state != "Z").then_some(Process { pid: pid.parse().ok()?, parent, is_copy: flags & IS_COPY != 0 })
 }
 
 /// The processes below `ancestors`, without these.
 fn below(ancestors: &[i32], all: &[Process]) -> Vec<i32> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for process in all {
+        children.entry(process.parent).or_default().push(process.pid);
+    }
     let mut found: Vec<i32> = Vec::new();
     let mut parents = ancestors.to_vec();
     while let Some(parent) = parents.pop() {
-        for process in all.iter().filter(|process| process.parent == parent) {
-            found.push(process.pid);
-            parents.push(process.pid);
-        }
+        let below = children.remove(&parent).unwrap_or_default();
+        found.extend(&below);
+        parents.extend(below);
     }
     found
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::CommandExt as _;
+
     use super::*;
 
     #[test]
     fn stat_is_read_whatever_the_name_and_zombies_are_left_out() {
+        let process = |is_copy| Process { pid: 12, parent: 3, is_copy };
         let cases = [
-            ("12 (sshd) S 3 12 12 0", Some(Process { pid: 12, parent: 3 })),
-            ("12 (a) Z 9 (b)) R 3 12", Some(Process { pid: 12, parent: 3 })),
-            ("12 (sshd) Z 3 12 12 0", None),
+            ("12 (sshd) S 3 12 12 0 -1 4194560 9", Some(process(false))),
+            ("12 (sh) S 3 12 12 0 -1 4194368 9", Some(process(true))),
+            ("12 (a) Z 9 (b)) R 3 12 12 0 -1 0 9", Some(process(false))),
+            ("12 (sshd) Z 3 12 12 0 -1 0 9", None),
+            ("12 (sshd) S 3 12", None),
             ("12 (sshd", None),
             ("", None),
         ];
@@ -156,15 +200,45 @@ mod tests {
     }
 
     #[test]
-    fn shared_memory_is_counted_in_parts() {
-        let rollup = "00400000-7fff [rollup]\nRss:     9000 kB\nPss:            1500 kB\nPss_Dirty:  1 kB\n";
-        assert_eq!(proportional_bytes(rollup), Some(1500 * 1024));
-        assert_eq!(proportional_bytes("Rss: 1 kB\n"), None);
+    fn what_processes_share_is_counted_once() {
+        let status = |anonymous, file| {
+            format!("Name:\tssh\nVmHWM:\t 9000 kB\nRssAnon:\t {anonymous} kB\nRssFile:\t {file} kB\nRssShmem:\t 1 kB\n")
+        };
+        let of = |texts: &[String]| sum(texts.iter().filter_map(|text| Resident::parse(text)));
+        let three = [status(100, 4000), status(200, 5000), "Name:\tkthread\n".to_owned(), status(300, 4000)];
+        assert_eq!(of(&three), Memory { processes: 3, bytes: (101 + 201 + 301 + 5000) * 1024 });
+        assert_eq!(of(&[]), Memory::default());
+    }
+
+    #[test]
+    fn memory_is_that_of_all_below_and_of_no_other() {
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "sleep 600 & echo; wait"])
+            .stdout(std::process::Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let mut line = [0];
+        std::io::Read::read_exact(shell.stdout.as_mut().unwrap(), &mut line).unwrap();
+        let group = Pid::from_child(&shell);
+        // The shell has said that it has made the copy, which then becomes sleep.
+        let deadline = Instant::now() + PATIENCE;
+        let both = loop {
+            let seen = memory_below(shell.id());
+            if seen.processes > 0 || Instant::now() > deadline {
+                break (seen, memory_below(std::process::id()));
+            }
+        };
+        rustix::process::kill_process_group(group, Signal::KILL).unwrap();
+        shell.wait().unwrap();
+        let (sleep, all) = both;
+        assert!((1 << 12..1 << 24).contains(&sleep.bytes), "{sleep:?}");
+        assert!(all.processes >= 2 && all.bytes > sleep.bytes, "{sleep:?} {all:?}");
     }
 
     #[test]
     fn all_generations_below_are_found_and_no_others() {
-        let all = [(2, 1), (3, 2), (4, 3), (5, 1), (6, 5)].map(|(pid, parent)| Process { pid, parent });
+        let all = [(2, 1), (3, 2), (4, 3), (5, 1), (6, 5)].map(|(pid, parent)| Process { pid, parent, is_copy: false });
         let mut found = below(&[2], &all);
         found.sort_unstable();
         assert_eq!(found, [3, 4]);

@@ -27,6 +27,8 @@ pub(crate) struct SiteFiles {
     pub(crate) ssh_config: PathBuf,
     /// One address per line.
     pub(crate) hosts: PathBuf,
+    /// The number of them.
+    pub(crate) count: usize,
 }
 
 impl Site {
@@ -38,7 +40,7 @@ impl Site {
         count: usize,
         key_exchange: KeyExchange,
     ) -> Result<SiteFiles, BenchError> {
-        let files = SiteFiles { ssh_config: folder.join("ssh_config"), hosts: folder.join("hosts") };
+        let files = SiteFiles { ssh_config: folder.join("ssh_config"), hosts: folder.join("hosts"), count };
         let write = |path: &Path, text: &str| fs::write(path, text).map_err(BenchError::file(path));
         write(&files.ssh_config, &self.ssh_config(key_exchange))?;
         let hosts: String = self.addresses.iter().take(count).map(|address| format!("{address}\n")).collect();

@@ -8,7 +8,7 @@ use crate::statistics::Spread;
 use crate::workload::Workload;
 
 const HEADING: &str = "\
-| tool | client CPU, s | x psh | CPU per host, ms | wall, s | x psh | memory, MB | per host at once, KB | correct bytes |
+| tool | client CPU, s | x psh | CPU per host, ms | wall, s | x psh | memory, MB (in processes) | per host at once, KB | correct bytes |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 ";
 
@@ -49,6 +49,8 @@ pub(crate) struct Figures {
     pub(crate) cpu_secs: Spread,
     pub(crate) wall_secs: Spread,
     pub(crate) memory_mb: Spread,
+    /// The most of all runs.
+    processes: usize,
     /// The fewest of all runs.
     correct_lines: usize,
 }
@@ -62,6 +64,7 @@ impl Figures {
             cpu_secs: spread(|sample| sample.usage.cpu_secs)?,
             wall_secs: spread(|sample| sample.usage.wall_secs)?,
             memory_mb: spread(|sample| sample.usage.peak_memory_bytes as f64 / 1e6)?,
+            processes: samples.iter().map(|sample| sample.usage.processes).max()?,
             correct_lines: samples.iter().map(|sample| sample.correct_lines).min()?,
         })
     }
@@ -74,16 +77,24 @@ fn line(tool: &str, figures: &Figures, reference: Option<&Figures>, workload: &W
     };
     let at_once = workload.hosts.min(usize::from(workload.parallel));
     format!(
-        "| {tool} | {cpu} | {cpu_ratio} | {per_host:.1} | {wall} | {wall_ratio} | {memory:.0} | {memory_per_host:.0} | {correct} |\n",
+        "| {tool} | {cpu} | {cpu_ratio} | {per_host:.1} | {wall} | {wall_ratio} | {memory} | {memory_per_host:.0} | {correct} |\n",
         cpu = cell(figures.cpu_secs),
         cpu_ratio = ratio(figures.cpu_secs, reference.map(|figures| figures.cpu_secs)),
         per_host = figures.cpu_secs.scaled(1000.0 / workload.hosts as f64).median,
         wall = cell(figures.wall_secs),
         wall_ratio = ratio(figures.wall_secs, reference.map(|figures| figures.wall_secs)),
-        memory = figures.memory_mb.median,
+        memory = memory(figures),
         memory_per_host = figures.memory_mb.scaled(1000.0 / at_once as f64).median,
         correct = correct_bytes(&workload.expected, figures.correct_lines),
     )
+}
+
+/// Of several processes with how many there were at once, as it is the sum that was seen and no peak that the kernel knows.
+fn memory(figures: &Figures) -> String {
+    match figures.processes {
+        ..=1 => format!("{:.0}", figures.memory_mb.median),
+        several => format!("{:.0} in {several}", figures.memory_mb.median),
+    }
 }
 
 /// Those of whole lines; bold where some are missing.
@@ -104,7 +115,7 @@ mod tests {
     use crate::workload::{HostKind, OutputSize};
 
     fn sample(cpu_secs: f64, wall_secs: f64, correct_lines: usize) -> Sample {
-        Sample { usage: Usage { cpu_secs, wall_secs, peak_memory_bytes: 12_300_000 }, correct_lines }
+        Sample { usage: Usage { cpu_secs, wall_secs, peak_memory_bytes: 12_300_000, processes: 1 }, correct_lines }
     }
 
     fn row(tool: &'static str, samples: &[Sample]) -> Row {
@@ -138,6 +149,14 @@ mod tests {
                 "| peer | 2.00 (2.00-2.00) | 4.0 | 200.0 | 5.00 (5.00-5.00) | 2.5 | 12 | 2460 | 1000 |",
             ]
         );
+    }
+
+    #[test]
+    fn memory_of_several_processes_says_of_how_many() {
+        let mut samples = [sample(2.0, 5.0, 10), sample(2.0, 5.0, 10), sample(2.0, 5.0, 10)];
+        samples[1].usage.processes = 65;
+        let line = "| peer | 2.00 (2.00-2.00) | - | 200.0 | 5.00 (5.00-5.00) | - | 12 in 65 | 2460 | 1000 |";
+        assert_eq!(body(&[row("peer", &samples)]), [line]);
     }
 
     #[test]

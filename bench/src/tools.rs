@@ -2,6 +2,7 @@
 //!
 //! Must not know what they are told to run.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -11,9 +12,13 @@ use crate::output::Shape;
 use crate::site::{Site, SiteFiles};
 use crate::workload::OutputSize;
 
-/// The drivers of the Python libraries, written to a file when they are run.
-const PARALLEL_SSH_LIBRARY: &str = include_str!("../peers/parallel_ssh.py");
-const ASYNCSSH: &str = include_str!("../peers/asyncssh_run.py");
+/// The drivers of the Python libraries, behind what they share.
+const PARALLEL_SSH_LIBRARY: &str =
+    concat!(include_str!("../peers/arguments.py"), include_str!("../peers/parallel_ssh.py"));
+const ASYNCSSH: &str = concat!(include_str!("../peers/arguments.py"), include_str!("../peers/asyncssh_run.py"));
+
+/// Linux takes words of up to 128 KiB.
+const HOSTS_PER_WORD: usize = 1000;
 
 /// A tool of the comparison, or a way to use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +123,7 @@ impl Tool {
         }
     }
 
-    /// Streams the output as the tool does by default; pssh shows none by default, and kills after 60 s.
+    /// Streams the output as the tool does by default; pssh shows none by default, and kills after 60 s; bssh shows blocks.
     fn arguments(self, job: &Job<'_>) -> Vec<String> {
         let config = job.files.ssh_config.display();
         let hosts = job.files.hosts.display();
@@ -129,15 +134,7 @@ impl Tool {
                 let shared = [format!("-F{config}"), format!("-h{hosts}"), format!("-p{parallel}"), "--".into()];
                 flag.into_iter().chain(shared).collect()
             }
-            Self::Bssh => vec![
-                format!("-H^{hosts}"),
-                format!("-l{user}"),
-                format!("-p{}", job.site.port),
-                format!("-i{}", job.site.key.display()),
-                format!("-F{config}"),
-                format!("--parallel={parallel}"),
-                "--strict-host-key-checking=yes".into(),
-            ],
+            Self::Bssh => return bssh_arguments(job),
             Self::ParallelSshLibrary | Self::Asyncssh => library_arguments(job),
             Self::ParallelSsh => {
                 vec!["-P".into(), "-t0".into(), format!("-p{parallel}"), format!("-x-F {config}"), format!("-h{hosts}")]
@@ -154,6 +151,24 @@ impl Tool {
         };
         words.into_iter().chain([job.command.to_owned()]).collect()
     }
+}
+
+/// bssh 3.1 takes no file of hosts (`-H^FILE` is refused as a host), and refuses a command in one word that no host could be
+/// called: it looks at the first word as one, also behind `-H`.
+fn bssh_arguments(job: &Job<'_>) -> Vec<String> {
+    let hosts = &job.site.addresses[..job.files.count];
+    let list = |hosts: &[Ipv4Addr]| hosts.iter().map(Ipv4Addr::to_string).collect::<Vec<_>>().join(",");
+    let lists = hosts.chunks(HOSTS_PER_WORD).map(|hosts| format!("-H{}", list(hosts)));
+    let shared = [
+        format!("-l{}", job.site.user),
+        format!("-p{}", job.site.port),
+        format!("-i{}", job.site.key.display()),
+        format!("-F{}", job.files.ssh_config.display()),
+        format!("--parallel={}", job.parallel),
+        "--strict-host-key-checking=yes".to_owned(),
+        "--stream".to_owned(),
+    ];
+    lists.chain(shared).chain(job.command.splitn(2, ' ').map(str::to_owned)).collect()
 }
 
 fn library_arguments(job: &Job<'_>) -> Vec<String> {
@@ -305,13 +320,13 @@ mod tests {
     #[test]
     fn every_tool_gets_the_same_job() {
         let site = Site {
-            addresses: Vec::new(),
+            addresses: vec![Ipv4Addr::new(127, 9, 9, 9), Ipv4Addr::LOCALHOST],
             port: 2200,
             user: "someone".to_owned(),
             key: "/b/key".into(),
             known_hosts: "/b/known".into(),
         };
-        let files = SiteFiles { ssh_config: "/b/config".into(), hosts: "/b/hosts".into() };
+        let files = SiteFiles { ssh_config: "/b/config".into(), hosts: "/b/hosts".into(), count: 1 };
         let job = Job {
             site: &site,
             files: &files,
@@ -327,10 +342,12 @@ mod tests {
                 Some(_) => &["someone", "2200", "/b/key", "curve25519-sha256"],
                 None => &["-F", "/b/config"],
             };
-            for part in login.iter().chain(&["/b/hosts", "7"]) {
+            let hosts = if tool == Tool::Bssh { "\"-H127.9.9.9\"" } else { "/b/hosts" };
+            for part in login.iter().chain(&[hosts, "7"]) {
                 assert!(shown.contains(part), "{part} in {shown}");
             }
-            assert_eq!(words.get_args().last(), Some(job.command.as_ref()), "{tool:?}");
+            let words: Vec<_> = words.get_args().map(|word| word.to_string_lossy()).collect();
+            assert!(words.join(" ").ends_with(&format!(" {}", job.command)), "{tool:?}");
         }
     }
 

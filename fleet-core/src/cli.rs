@@ -3,10 +3,12 @@
 //! With its submodules the only place of this crate that sees arguments, environment and terminal. Must not contact
 //! any host.
 
+mod asking;
 mod canary;
 mod connection;
 mod examine;
 mod failure;
+mod interruption;
 mod keys;
 mod logging;
 mod output;
@@ -25,10 +27,11 @@ pub use self::canary::CanaryQuestion;
 use self::connection::ConnectionArgs;
 pub use self::examine::Examined;
 pub use self::failure::Failure;
+pub use self::interruption::Interruption;
 pub use self::keys::{Keys, KeysGuard};
 use self::output::OutputArgs;
-use self::record::RecordArgs;
 pub use self::record::typed;
+use self::record::{LastOf, RecordArgs};
 use self::refused::RefusedArgs;
 use self::rollout::RolloutArgs;
 use self::running::RunningArgs;
@@ -190,6 +193,19 @@ impl FleetArgs {
     /// # Errors
     /// Whatever makes the run impossible, with exit code 2: nothing was contacted.
     pub fn prepare(self, program: &'static str, stdin: StdinUse) -> Result<Prepared, Failure> {
+        self.prepare_after(LastOf::Tool(program), program, stdin)
+    }
+
+    /// As [`FleetArgs::prepare`], for a tool to which the last run of any tool is the last one, as to
+    /// [`FleetArgs::examine`].
+    ///
+    /// # Errors
+    /// As [`FleetArgs::prepare`].
+    pub fn prepare_after_any_tool(self, program: &'static str, stdin: StdinUse) -> Result<Prepared, Failure> {
+        self.prepare_after(LastOf::AnyTool, program, stdin)
+    }
+
+    fn prepare_after(self, last_of: LastOf, program: &'static str, stdin: StdinUse) -> Result<Prepared, Failure> {
         logging::start(self.output.verbose)?;
         self.refused.check()?;
         self.output.check()?;
@@ -199,15 +215,15 @@ impl FleetArgs {
         }
         let here = std::env::current_dir().map_err(|error| Failure::usage(&error))?;
         let store = Store::of(&environment);
-        let former = self.record.former(program, &store)?;
+        let former = self.record.former(last_of, &store)?;
         let mut layers = vec![self.layer()];
         layers.extend(former.as_ref().map(record::layer_of));
         let connection = record::connection(&layers);
         layers.push(settings::from_environment(&environment)?);
-        layers.extend(settings::discover(&environment, &here)?);
+        layers.extend(settings::discover(&environment, &here)?.layers);
         let settings = Settings::resolve(&layers)?;
         let hosts = former.as_ref().map(|run| self.record.hosts_of(run)).transpose()?;
-        let selected = self.selection.select(&settings, stdin, hosts)?;
+        let selected = self.selection.select(program, &settings, stdin, hosts)?;
         let purpose = if self.selection.list { Purpose::List } else { Purpose::Run };
         let rollout = match purpose {
             Purpose::Run => self.rollout.settings(selected.hosts.len(), settings.timeout.value.percent_of_median())?,
@@ -234,6 +250,6 @@ impl FleetArgs {
 
     fn layer(&self) -> Layer {
         let layer = Layer { source: LayerSource::Flags, ..Layer::default() };
-        self.running.layer(self.connection.layer(layer))
+        self.selection.layer(self.running.layer(self.connection.layer(layer)))
     }
 }

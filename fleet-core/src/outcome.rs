@@ -32,6 +32,17 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// All of them, in their order.
+    pub const ALL: [Self; 7] = [
+        Self::Resolve,
+        Self::Connect,
+        Self::Banner,
+        Self::KeyExchange,
+        Self::Authenticate,
+        Self::Channel,
+        Self::Command,
+    ];
+
     /// The name used in messages, in `--json` and in the reasons of the summary.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -46,8 +57,6 @@ impl Stage {
         }
     }
 }
-
-impl Stage {}
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -434,16 +443,7 @@ mod tests {
             Class::Lost,
             Class::Local,
         ];
-        let stages = [
-            Stage::Resolve,
-            Stage::Connect,
-            Stage::Banner,
-            Stage::KeyExchange,
-            Stage::Authenticate,
-            Stage::Channel,
-            Stage::Command,
-        ];
-        let failures = classes.into_iter().flat_map(|class| stages.map(|stage| (class, stage)));
+        let failures = classes.into_iter().flat_map(|class| Stage::ALL.map(|stage| (class, stage)));
         let failures = failures.map(|(class, stage)| Outcome::Failed(HostError::new(stage, class, "x")));
         let unconfirmed = Outcome::Stopped {
             cause: StopCause::Cancelled,

@@ -10,11 +10,14 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use self::fan_out::FIRST_LOGINS;
 use self::fan_out::fan_out;
 use self::record::{Beginning, Record};
-use crate::cli::{CanaryQuestion, Failure, Keys, KeysGuard, Password, Prepared, Purpose, SudoPassword, TerminalPrompt};
+use crate::cli::{
+    CanaryQuestion, Failure, Interruption, Keys, KeysGuard, Password, Prepared, Purpose, SudoPassword, TerminalPrompt,
+};
 use crate::descriptors;
 use crate::fanout::{Fanout, FanoutLimit, Finished, Floor, Requests, Signals, Task};
 use crate::host::Host;
@@ -22,12 +25,14 @@ use crate::outcome::ExitStatus;
 use crate::record::{FormerRun, Work};
 use crate::render::{self, Completion, HostLabel, Layout, RenderError, RenderSettings};
 use crate::select::{IdleExclude, Selected, SelectedHost};
-use crate::settings::{Origin, Settings, SshConfigFile};
+use crate::settings::{LayerSource, Origin, Settings, SshConfigFile};
 use crate::ssh::config::{ConfigSource, ConfigSources, LocalContext, Origin as NoticeOrigin, SshConfig};
 use crate::ssh::{ConnectSettings, Connector, Prompt, Secret, StageTimeout};
 
 /// Threads that encrypt and copy; more do not help, as few hosts at once are busy.
 const MOST_THREADS: usize = 8;
+/// How long what is said after the summary may take.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs a tool: makes the task for the chosen hosts with `make_task`, does it, and says how it ended; `work` is what
 /// the record says of it. With `--list` it only prints the hosts.
@@ -62,6 +67,7 @@ async fn run_on_hosts<T: Task>(
     make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure>,
 ) -> Result<ExitStatus, Failure> {
     let mut signals = Signals::of_process().map_err(|error| Failure::ours(&error))?;
+    Interruption::hand_over();
     let (wishes, requests) = Requests::of_process().map_err(|error| Failure::ours(&error))?;
     let floor = Floor::default();
     let prompt = Arc::new(TerminalPrompt::new(floor.clone()));
@@ -82,11 +88,11 @@ async fn run_on_hosts<T: Task>(
     let labels: Vec<_> = prepared.selected.hosts.iter().map(|selected| HostLabel::from(&selected.host)).collect();
     let confirm = Arc::new(CanaryQuestion { prompt: Arc::clone(&prompt), hosts: labels.clone() });
     let (limit, pace) = fan_out(&prepared, &prices);
-    if let Some(pace) = &pace {
-        connector.pace_by(Arc::clone(&pace.gate));
+    if let Some(gate) = &pace {
+        connector.pace_by(Arc::clone(gate));
     }
     let record = begin_record(&mut prepared, work, &mut signals).await?;
-    let settings = RenderSettings { recorded: record.output(), ..prepared.render.clone() };
+    let settings = RenderSettings { recorded: record.output(), run: record.id(), ..prepared.render.clone() };
     let renderer = match render::build(settings, labels, Box::new(io::stdout()), Box::new(io::stderr())) {
         Ok(renderer) => renderer,
         Err(error) => {
@@ -114,7 +120,10 @@ async fn run_on_hosts<T: Task>(
         connector.disconnect().await;
     }
     prompt.close();
-    Ok(conclude(prepared.program, &finished, record))
+    let mut last_words = Vec::new();
+    let status = conclude(prepared.program, &finished, record, &mut last_words);
+    say_at_last(last_words).await;
+    Ok(status)
 }
 
 /// From here on, what happens is on the disk.
@@ -153,6 +162,7 @@ impl Survey {
     pub async fn run<T: Task>(self, task: T) -> Result<Finished, Failure> {
         let Self { program, hosts, limit, prices, floor } = self;
         let signals = Signals::of_process().map_err(|error| Failure::ours(&error))?;
+        Interruption::hand_over();
         let limit = descriptors::sessions_allowed(limit.min(hosts.len()), &prices);
         let fanout = Fanout { floor, ..Fanout::new(hosts.len(), FanoutLimit::exactly(limit)) };
         let settings = RenderSettings { layout: Layout::Quiet, ..RenderSettings::new(program) };
@@ -206,7 +216,7 @@ async fn ask(question: &'static str, prompt: &Arc<TerminalPrompt>) -> Result<Sec
 
 fn connector(prepared: &Prepared, password: Option<Secret>, prompt: Arc<TerminalPrompt>) -> Result<Connector, Failure> {
     let config = SshConfig::load(&config_sources(&prepared.settings), LocalContext::current()?)?;
-    Ok(Connector::new(connect_settings(&prepared.settings, config, password), prompt))
+    Ok(Connector::new(connect_settings(&prepared.settings, &prepared.selected.hosts, config, password), prompt))
 }
 
 /// The OpenSSH configuration that the settings ask for.
@@ -222,9 +232,16 @@ pub fn config_sources(settings: &Settings) -> ConfigSources {
     }
 }
 
-/// What the settings say about connections, with the OpenSSH configuration as it was read.
+/// What the settings say about connections to `hosts`, with the OpenSSH configuration as it was read.
 #[must_use]
-pub fn connect_settings(settings: &Settings, config: SshConfig, password: Option<Secret>) -> ConnectSettings {
+pub fn connect_settings(
+    settings: &Settings,
+    hosts: &[SelectedHost],
+    config: SshConfig,
+    password: Option<Secret>,
+) -> ConnectSettings {
+    let in_file = matches!(settings.user.origin, Origin::Layer(LayerSource::File(_), _));
+    let endpoint = |selected: &SelectedHost| Some((selected.host.clone(), selected.endpoint.clone()?));
     let stage_timeout = match settings.connect_timeout.origin {
         Origin::Default => StageTimeout::Default(settings.connect_timeout.value),
         Origin::Layer(..) => StageTimeout::Chosen(settings.connect_timeout.value),
@@ -232,10 +249,12 @@ pub fn connect_settings(settings: &Settings, config: SshConfig, password: Option
     ConnectSettings {
         config,
         stage_timeout,
-        user: settings.user.value.clone(),
+        user: settings.user.value.clone().filter(|_| !in_file),
+        default_user: settings.user.value.clone().filter(|_| in_file),
         identities: settings.identity.value.clone(),
         host_key: settings.host_key.value,
         password,
+        endpoints: hosts.iter().filter_map(endpoint).collect(),
     }
 }
 
@@ -252,21 +271,40 @@ fn say_notices(prepared: &Prepared, connector: &Connector) {
     }
 }
 
-fn conclude(program: &str, finished: &Finished, record: Record) -> ExitStatus {
+/// The status of it all. What remains to be said goes to `last_words`.
+fn conclude(program: &str, finished: &Finished, record: Record, last_words: &mut Vec<u8>) -> ExitStatus {
     let mut status = finished.status;
     for error in &finished.render_errors {
-        if matches!(error, RenderError::BrokenPipe { .. }) {
-            continue;
-        }
-        let failure = Failure::ours(error);
-        failure.print(program, io::stderr());
+        let failure = match error {
+            RenderError::BrokenPipe { .. } => continue,
+            RenderError::Cut(_) => cut(error, &record),
+            _ => Failure::ours(error),
+        };
+        failure.print(program, &mut *last_words);
         status = status.worse(failure.status());
     }
     let (recorded, remark) = record.end(finished, status);
     if let Some(remark) = remark {
-        say(program, &remark);
+        last_words.extend_from_slice(format!("{program}: {remark}\n").as_bytes());
     }
     status.worse(recorded)
+}
+
+/// The summary is gone with the output, but what it says is on the disk.
+fn cut(error: &RenderError, record: &Record) -> Failure {
+    let failure = Failure::interrupted(error);
+    match record.id() {
+        Some(id) => failure.hint(format!("`fleet history show {id}` says how each host ended")),
+        None => failure,
+    }
+}
+
+/// The end of the process must not wait for a terminal that takes nothing.
+async fn say_at_last(text: Vec<u8>) {
+    if !text.is_empty() {
+        let written = tokio::task::spawn_blocking(move || io::stderr().write_all(&text));
+        let _ = tokio::time::timeout(LAST_WORDS, written).await;
+    }
 }
 
 /// Says it when there is nobody beside the canaries.
@@ -279,7 +317,7 @@ fn say_about_rollout(prepared: &Prepared) {
 
 /// Remarks on the choice of hosts: what was named twice, and what was excluded in vain.
 fn say_about_selection(prepared: &Prepared, work: &Work) {
-    let Selected { hosts, duplicates, idle_excludes } = &prepared.selected;
+    let Selected { hosts, duplicates, idle_excludes, drawn, left_out } = &prepared.selected;
     if let Some(run) = &prepared.former {
         say(prepared.program, &about_former(run, hosts, work));
     }
@@ -287,6 +325,12 @@ fn say_about_selection(prepared: &Prepared, work: &Work) {
         let names: Vec<String> = duplicates.iter().map(|duplicate| duplicate.host.to_string()).collect();
         let folded = crate::hostset::fold(&names);
         say(prepared.program, &format!("named more than once, runs once: {folded}"));
+    }
+    for slice in drawn {
+        say(prepared.program, &format!("chosen by chance: {slice} chooses the same hosts again"));
+    }
+    if let Some(host) = left_out {
+        say(prepared.program, &format!("{host} is this machine, and left out; --include-self takes it, too"));
     }
     for IdleExclude { value, group } in idle_excludes {
         let hint = group.as_ref().map(|group| format!("; the group is excluded by -x {group}"));

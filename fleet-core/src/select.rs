@@ -2,34 +2,50 @@
 //!
 //! Values in, values out. Must not know how flags are parsed, nor where the inventory comes from.
 
-mod excluded;
+mod choosing;
+mod error;
+mod excluding;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
 
-use self::excluded::Excluded;
-pub use self::excluded::IdleExclude;
-use crate::host::{Host, HostSyntaxError};
-use crate::hostset::{self, HostSetError};
-use crate::inventory::{Ambiguous, HostFile, Inventory, PatternError, Patterns, did_you_mean, has_wildcard, nearest};
+use self::choosing::{Choosing, Mentions};
+pub use self::error::{Empty, SelectError};
+use self::excluding::Excluding;
+pub use self::excluding::IdleExclude;
+use crate::endpoint::Endpoint;
+use crate::host::Host;
+use crate::hostset::Expression;
+use crate::inventory::{FILES, HostFile, Inventory, Meaning, Reading, Wanted, states_of};
+use crate::provider::protocol::Record;
 
-/// How many group names a hint lists.
-const LISTED_GROUPS: usize = 20;
-
-/// What was asked for.
+/// What was asked for, as typed.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// `-H`: host sets.
+    /// `-H`: expressions whose words are hosts.
     pub hosts: Vec<String>,
     /// `-h`: parsed host files. The inventory is to be merged from them too, in place of those of the settings.
     pub files: Vec<HostFile>,
-    /// `-g`: names of groups, or patterns over the names of known hosts.
+    /// `-g`: expressions whose words are groups.
     pub groups: Vec<String>,
-    /// `-x`: host sets, patterns and `@group`.
+    /// `-x`: expressions whose words are hosts among the chosen ones.
     pub exclude: Vec<String>,
     /// `--limit`: no more than the first so many.
     pub limit: Option<usize>,
+    /// Whether the machine that asks may be among them.
+    pub own_machine: OwnMachine,
     /// `--failed` and its like: nobody else is chosen, and `-H`, `-h` and `-g` narrow these.
     pub former: Option<FormerHosts>,
+}
+
+/// What becomes of the machine that asks, where it is not named by `-H`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OwnMachine {
+    /// It is left out.
+    #[default]
+    LeftOut,
+    /// It is a host as any other (`--include-self`).
+    Included,
 }
 
 /// Hosts of a former run.
@@ -48,8 +64,14 @@ pub struct SelectedHost {
     pub host: Host,
     /// The group it was chosen by, else the first it belongs to.
     pub group: Option<String>,
+    /// What was typed that means it: `-H web[1-3]`, `-g tag:Role=web`.
+    pub rules: Vec<String>,
     /// The places that name it: `-H`, `hosts.txt:3`, `fleet.toml [groups] web`.
     pub origins: Vec<String>,
+    /// Where it is reached, if its name does not say it.
+    pub endpoint: Option<Endpoint>,
+    /// What its provider said of it.
+    pub record: Option<Arc<Record>>,
 }
 
 /// A host that was named more than once, and will run once.
@@ -71,329 +93,178 @@ pub struct Selected {
     pub duplicates: Vec<Duplicate>,
     /// Excludes without effect: often a name mistyped.
     pub idle_excludes: Vec<IdleExclude>,
+    /// Random slices with the seeds drawn for them: what to type for the same hosts again.
+    pub drawn: Vec<String>,
+    /// The machine that asks, if it was left out.
+    pub left_out: Option<Host>,
 }
 
-/// Why there is nothing to run on.
-#[derive(Debug, thiserror::Error)]
-pub enum SelectError {
-    /// `-H` is given something that is no host set.
-    #[error("-H: {0}")]
-    HostSet(HostSetError),
-    /// `-H` is given something that is no host.
-    #[error("-H: {0}")]
-    Host(HostSyntaxError),
-    /// `-H` names a host that is known with several users or ports.
-    #[error("-H: {0}")]
-    Ambiguous(Ambiguous),
-    /// `-g` or `-x` is given a malformed pattern.
-    #[error("{flag}: {problem}")]
-    Pattern {
-        /// The flag.
-        flag: &'static str,
-        /// What is wrong.
-        problem: PatternError,
-    },
-    /// Nobody defines the group.
-    #[error("{flag}: there is no group \"{name}\"")]
-    UnknownGroup {
-        /// The flag.
-        flag: &'static str,
-        /// The name.
-        name: String,
-        /// Known groups with similar names.
-        nearest: Vec<String>,
-        /// All known groups.
-        known: Vec<String>,
-    },
-    /// A pattern matches no known host.
-    #[error("-g: no known host matches \"{pattern}\"")]
-    NoMatch {
-        /// The pattern.
-        pattern: String,
-        /// How many hosts it was tried on.
-        tried: usize,
-    },
-    /// `-x` is used as in pssh.
-    #[error("-x: \"{value}\" is no host; expected hosts to exclude")]
-    SshArguments {
-        /// What was given.
-        value: String,
-    },
-    /// `--limit 0`.
-    #[error("--limit: found 0; expected the number of hosts to run on, 1 or more")]
-    ZeroLimit,
-    /// No host is left, or none was asked for.
-    #[error("no hosts are selected{}", .0.reason())]
-    Empty(Empty),
-}
-
-/// What is known about a selection without hosts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Empty {
-    /// The selecting flags, as typed: `-g web`.
-    pub asked: Vec<String>,
-    /// How many hosts `-x` removed.
-    pub excluded: usize,
-    /// How many hosts are known.
-    pub known: usize,
-    /// The known groups.
-    pub groups: Vec<String>,
-}
-
-impl Empty {
-    fn reason(&self) -> String {
-        match (self.asked.is_empty(), self.excluded) {
-            (true, _) => String::new(),
-            (false, 0) => format!(": {} names none", self.asked.join(" ")),
-            (false, 1) => format!(": -x removes the only one of {}", self.asked.join(" ")),
-            (false, excluded) => format!(": -x removes all {excluded} of {}", self.asked.join(" ")),
-        }
-    }
-
-    fn hint(&self) -> String {
-        let known = match self.known {
-            0 => "no hosts are known from host files or fleet.toml".to_owned(),
-            1 => "1 host is known".to_owned(),
-            known => format!("{known} hosts are known, -g '*' chooses all"),
-        };
-        format!("choose hosts by -H HOST, -h FILE or -g GROUP; {known}; {}", known_groups(&self.groups))
-    }
-}
-
-fn known_groups(groups: &[String]) -> String {
-    let listed = groups[..groups.len().min(LISTED_GROUPS)].join(", ");
-    match groups.len() {
-        0 => "no groups are known".to_owned(),
-        count if count > LISTED_GROUPS => format!("known groups: {listed} and {} more", count - LISTED_GROUPS),
-        _ => format!("known groups: {listed}"),
-    }
-}
-
-impl SelectError {
-    /// What to do next, where the error does not say it all.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::HostSet(HostSetError::Group { item }) => Some(format!("-g {} chooses a group", &item[1..])),
-            Self::HostSet(HostSetError::NotARange { .. })
-            | Self::Host(HostSyntaxError::Character { character: '*' | '?', .. }) => {
-                Some("-g takes a pattern over the names of known hosts".to_owned())
-            }
-            Self::Ambiguous(_) => Some("type the host with its user or port".to_owned()),
-            Self::UnknownGroup { nearest, known, .. } => {
-                let known = known_groups(known);
-                Some(did_you_mean(nearest).map_or(known.clone(), |question| format!("{question} {known}")))
-            }
-            Self::NoMatch { tried: 0, .. } => {
-                Some("no hosts are known: name a host file by -h, or in fleet.toml".to_owned())
-            }
-            Self::NoMatch { tried, .. } => Some(format!("{tried} hosts are known; -g '*' --list shows them")),
-            Self::SshArguments { .. } => {
-                Some("-x excludes hosts here; ssh options are given by -O Key=Value".to_owned())
-            }
-            Self::Empty(empty) => Some(empty.hint()),
-            Self::HostSet(_) | Self::Host(_) | Self::Pattern { .. } | Self::ZeroLimit => None,
-        }
-    }
+/// What was asked for, understood.
+#[derive(Clone, Debug)]
+pub struct ParsedSelection {
+    typed: Selection,
+    hosts: Vec<Expression>,
+    groups: Vec<Expression>,
+    exclude: Vec<Expression>,
 }
 
 impl Selection {
+    /// Reads the expressions.
+    ///
+    /// # Errors
+    /// When one of them is malformed.
+    pub fn parse(self) -> Result<ParsedSelection, SelectError> {
+        if self.limit == Some(0) {
+            return Err(SelectError::ZeroLimit);
+        }
+        if let Some(value) = self.exclude.iter().find(|value| value.trim_start().starts_with('-')) {
+            return Err(SelectError::SshArguments { value: value.clone() });
+        }
+        let read = |flag: &'static str, texts: &[String]| -> Result<Vec<Expression>, SelectError> {
+            let read = |text: &String| {
+                let refused = |problem| SelectError::Expression { flag, problem };
+                Expression::parse(text, &mut rand::random).map_err(refused)
+            };
+            texts.iter().map(read).collect()
+        };
+        Ok(ParsedSelection {
+            hosts: read("-H", &self.hosts)?,
+            groups: read("-g", &self.groups)?,
+            exclude: read("-x", &self.exclude)?,
+            typed: self,
+        })
+    }
+}
+
+impl ParsedSelection {
+    /// What providers must be asked before [`select`](Self::select).
+    #[must_use]
+    pub fn wanted(&self, inventory: &Inventory) -> Wanted {
+        let by_host: Vec<&Expression> = self.hosts.iter().chain(&self.exclude).collect();
+        inventory.wanted(&by_host, &self.groups.iter().collect::<Vec<_>>())
+    }
+
     /// Chooses hosts: those of `-H`, then all of `-h` unless there is a `-g`, then those of `-g`; without those of
     /// `-x`; the first `--limit`.
     ///
     /// # Errors
-    /// When something asked for is malformed or unknown, and when no host is left.
+    /// When something asked for is unknown, and when no host is left.
     pub fn select(&self, inventory: &Inventory) -> Result<Selected, SelectError> {
-        if self.limit == Some(0) {
-            return Err(SelectError::ZeroLimit);
-        }
-        let mut choice = Choice { inventory, hosts: Vec::new(), places: HashMap::new() };
-        for set in &self.hosts {
-            choice.add_host_set(set)?;
-        }
-        if self.groups.is_empty() {
-            self.files.iter().for_each(|file| choice.add_file(file));
-        }
-        for text in &self.groups {
-            choice.add_groups(text, &self.files)?;
-        }
-        let mut chosen = match &self.former {
-            Some(former) => self.narrowed(former, &choice),
-            None => choice.hosts,
-        };
-        let excluded = Excluded::parse(&self.exclude, inventory)?;
-        let idle_excludes = self.idle_excludes(inventory, &chosen)?;
+        let (mut chosen, mentions) = self.choose(inventory)?;
+        let left_out = self.leave_out_own_machine(inventory, &mut chosen);
         let asked = chosen.len();
-        chosen.retain(|chosen| !excluded.contains(&chosen.host));
+        let idle_excludes = self.exclude(inventory, &mut chosen)?;
         if chosen.is_empty() {
             return Err(self.empty(inventory, asked));
         }
-        chosen.truncate(self.limit.unwrap_or(usize::MAX));
-        let times = |chosen: &Chosen| chosen.named.max(chosen.grouped);
-        let repeated = chosen.iter().filter(|chosen| times(chosen) > 1);
-        let duplicates = repeated.map(|chosen| Duplicate { host: chosen.host.clone(), times: times(chosen) }).collect();
-        let hosts = chosen.into_iter().map(|chosen| chosen.into_selected(inventory)).collect();
-        Ok(Selected { hosts, duplicates, idle_excludes })
+        chosen.truncate(self.typed.limit.unwrap_or(usize::MAX));
+        let all = self.hosts.iter().chain(&self.groups).chain(&self.exclude);
+        Ok(Selected {
+            duplicates: mentions.duplicates(&chosen),
+            hosts: chosen.into_iter().map(|host| self.selected(host, inventory, &mentions)).collect(),
+            idle_excludes,
+            drawn: all.flat_map(Expression::drawn).map(ToString::to_string).collect(),
+            left_out,
+        })
+    }
+
+    fn choose(&self, inventory: &Inventory) -> Result<(Vec<Host>, Mentions), SelectError> {
+        let mut choosing = Choosing::new(inventory);
+        let reading = Reading { meaning: Meaning::Host, states: states_of(&self.hosts), home: None, among: None };
+        for expression in &self.hosts {
+            choosing.add("-H", expression, reading)?;
+        }
+        if self.groups.is_empty() {
+            self.typed.files.iter().for_each(|file| choosing.add_file(file));
+        }
+        let among = (!self.typed.files.is_empty()).then_some(FILES);
+        let reading = Reading { meaning: Meaning::Group, states: states_of(&self.groups), home: None, among };
+        for expression in &self.groups {
+            choosing.add("-g", expression, reading)?;
+        }
+        let (chosen, mentions) = choosing.into_parts();
+        Ok(match &self.typed.former {
+            Some(former) => (self.narrowed(former, &chosen), mentions),
+            None => (chosen, mentions),
+        })
     }
 
     /// The hosts of a former run, and where hosts are named those of them only.
-    fn narrowed(&self, former: &FormerHosts, choice: &Choice<'_>) -> Vec<Chosen> {
-        let all = self.hosts.is_empty() && self.files.is_empty() && self.groups.is_empty();
-        let meant = former.hosts.iter().filter(|(host, _)| all || choice.places.contains_key(host));
-        let chosen = meant.map(|(host, group)| Chosen {
-            host: host.clone(),
-            group: group.clone(),
-            origins: vec![former.origin.clone()],
-            named: 1,
-            grouped: 0,
-        });
-        chosen.collect()
+    fn narrowed(&self, former: &FormerHosts, chosen: &[Host]) -> Vec<Host> {
+        let typed = &self.typed;
+        let all = typed.hosts.is_empty() && typed.files.is_empty() && typed.groups.is_empty();
+        let chosen: HashSet<&Host> = chosen.iter().collect();
+        let meant = former.hosts.iter().map(|(host, _)| host).filter(|host| all || chosen.contains(host));
+        meant.cloned().collect()
     }
 
-    /// The values of `-x` that leave out nobody.
-    fn idle_excludes(&self, inventory: &Inventory, chosen: &[Chosen]) -> Result<Vec<IdleExclude>, SelectError> {
+    /// Takes out the machine that asks, unless it is named by `-H` or wanted.
+    fn leave_out_own_machine(&self, inventory: &Inventory, chosen: &mut Vec<Host>) -> Option<Host> {
+        if self.typed.own_machine == OwnMachine::Included || !self.hosts.is_empty() {
+            return None;
+        }
+        let is_own = |host: &Host| {
+            let record = inventory.get(host).and_then(|known| known.record.as_ref());
+            record.is_some_and(|record| record.is_self)
+        };
+        let place = chosen.iter().position(is_own)?;
+        Some(chosen.remove(place))
+    }
+
+    /// Takes out what `-x` names, and tells which values of it name nobody.
+    fn exclude(&self, inventory: &Inventory, chosen: &mut Vec<Host>) -> Result<Vec<IdleExclude>, SelectError> {
         let mut idle = Vec::new();
-        for value in &self.exclude {
-            let excluded = Excluded::parse(std::slice::from_ref(value), inventory)?;
-            if !chosen.iter().any(|chosen| excluded.contains(&chosen.host)) {
-                let is_group = inventory.group(value).is_some();
+        let mut excluded: HashSet<Host> = HashSet::new();
+        for (expression, value) in self.exclude.iter().zip(&self.typed.exclude) {
+            let named: HashSet<Host> = expression.evaluate(&mut Excluding { inventory, chosen })?.into_iter().collect();
+            if !chosen.iter().any(|host| named.contains(host)) {
+                let is_group = inventory.group_names().any(|name| name == value);
                 idle.push(IdleExclude { value: value.clone(), group: is_group.then(|| format!("@{value}")) });
             }
+            excluded.extend(named);
         }
+        chosen.retain(|host| !excluded.contains(host));
         Ok(idle)
     }
 
-    fn empty(&self, inventory: &Inventory, excluded: usize) -> SelectError {
-        let mut asked: Vec<String> = self.former.iter().map(|former| former.origin.clone()).collect();
-        asked.extend(self.hosts.iter().map(|set| format!("-H {set}")));
-        asked.extend(self.files.iter().map(|file| format!("-h {}", file.path.display())));
-        asked.extend(self.groups.iter().map(|group| format!("-g {group}")));
-        let groups = inventory.group_names().map(str::to_owned).collect();
-        SelectError::Empty(Empty { asked, excluded, known: inventory.hosts().len(), groups })
-    }
-}
-
-/// A host that is chosen so far.
-struct Chosen {
-    host: Host,
-    group: Option<String>,
-    origins: Vec<String>,
-    /// How often `-H` and `-h` name it.
-    named: usize,
-    /// How often the one group that names it most often does so.
-    grouped: usize,
-}
-
-impl Chosen {
-    fn into_selected(self, inventory: &Inventory) -> SelectedHost {
-        let Self { host, mut group, mut origins, .. } = self;
-        if let Some(known) = inventory.get(&host) {
+    fn selected(&self, host: Host, inventory: &Inventory, mentions: &Mentions) -> SelectedHost {
+        let former = self.typed.former.as_ref();
+        let known = inventory.get(&host);
+        let mention = mentions.get(&host);
+        let (mut origins, mut group) = match former {
+            None => (mention.map_or_else(Vec::new, |mention| mention.origins.clone()), None),
+            Some(former) => {
+                let of_host = former.hosts.iter().find(|(former, _)| *former == host);
+                (vec![former.origin.clone()], of_host.and_then(|(_, group)| group.clone()))
+            }
+        };
+        if former.is_none() {
+            group = mention.and_then(|mention| mention.group.clone());
+        }
+        if let Some(known) = known {
             group = group.or_else(|| known.groups.first().cloned());
             let others: Vec<String> = known.origins.iter().filter(|known| !origins.contains(known)).cloned().collect();
             origins.extend(others);
         }
-        SelectedHost { host, group, origins }
-    }
-}
-
-struct Choice<'a> {
-    inventory: &'a Inventory,
-    hosts: Vec<Chosen>,
-    /// Where each host stands in `hosts`.
-    places: HashMap<Host, usize>,
-}
-
-impl Choice<'_> {
-    fn add(&mut self, host: &Host) -> (usize, &mut Chosen) {
-        let place = *self.places.entry(host.clone()).or_insert_with(|| {
-            self.hosts.push(Chosen { host: host.clone(), group: None, origins: Vec::new(), named: 0, grouped: 0 });
-            self.hosts.len() - 1
-        });
-        (place, &mut self.hosts[place])
-    }
-
-    fn add_host_set(&mut self, set: &str) -> Result<(), SelectError> {
-        for name in hostset::expand(set).map_err(SelectError::HostSet)? {
-            let typed: Host = name.parse().map_err(SelectError::Host)?;
-            let host = self.inventory.complete(typed).map_err(SelectError::Ambiguous)?;
-            let (_, chosen) = self.add(&host);
-            chosen.named += 1;
-            if chosen.origins.is_empty() {
-                chosen.origins.push("-H".to_owned());
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds all hosts of a file. One that stands under two headings is named once.
-    fn add_file(&mut self, file: &HostFile) {
-        let mut by_heading: HashMap<(usize, Option<&str>), usize> = HashMap::new();
-        let mut named: HashMap<usize, usize> = HashMap::new();
-        for line in &file.lines {
-            let (place, chosen) = self.add(&line.host);
-            chosen.group = chosen.group.take().or_else(|| line.group.clone());
-            let origin = file.origin(line);
-            if !chosen.origins.contains(&origin) {
-                chosen.origins.push(origin);
-            }
-            let times = by_heading.entry((place, line.group.as_deref())).or_default();
-            *times += 1;
-            let most = named.entry(place).or_default();
-            *most = (*most).max(*times);
-        }
-        for (place, times) in named {
-            self.hosts[place].named += times;
+        SelectedHost {
+            group,
+            rules: mention.map_or_else(Vec::new, |mention| mention.rules.clone()),
+            origins,
+            endpoint: known.and_then(|known| known.endpoint.clone()),
+            record: known.and_then(|known| known.record.clone()),
+            host,
         }
     }
 
-    /// Adds the hosts of a `-g`: a group, several, or patterns.
-    fn add_groups(&mut self, text: &str, files: &[HostFile]) -> Result<(), SelectError> {
-        let refused = |problem: HostSetError| SelectError::Pattern { flag: "-g", problem: problem.into() };
-        for item in hostset::items(text).map_err(refused)? {
-            let name = item.strip_prefix('@').unwrap_or(item);
-            if has_wildcard(name) {
-                self.add_matching(name, files)?;
-            } else {
-                let members = known_group(self.inventory, name, "-g")?;
-                for member in members {
-                    let (_, chosen) = self.add(&self.inventory.hosts()[member.host].host);
-                    chosen.group.get_or_insert_with(|| name.to_owned());
-                    chosen.grouped = chosen.grouped.max(member.times);
-                }
-            }
-        }
-        Ok(())
+    fn empty(&self, inventory: &Inventory, excluded: usize) -> SelectError {
+        let typed = &self.typed;
+        let mut asked: Vec<String> = typed.former.iter().map(|former| former.origin.clone()).collect();
+        asked.extend(typed.hosts.iter().map(|set| format!("-H {set}")));
+        asked.extend(typed.files.iter().map(|file| format!("-h {}", file.path.display())));
+        asked.extend(typed.groups.iter().map(|group| format!("-g {group}")));
+        let groups = inventory.group_names().map(str::to_owned).collect();
+        SelectError::Empty(Empty { asked, excluded, known: inventory.hosts().len(), groups })
     }
-
-    /// Adds the known hosts that match; where files are named by `-h`, those of the files.
-    fn add_matching(&mut self, pattern: &str, files: &[HostFile]) -> Result<(), SelectError> {
-        let patterns = Patterns::parse([pattern]).map_err(|problem| SelectError::Pattern { flag: "-g", problem })?;
-        let candidates: Vec<&Host> = match files {
-            [] => self.inventory.hosts().iter().map(|known| &known.host).collect(),
-            files => files.iter().flat_map(|file| &file.lines).map(|line| &line.host).collect(),
-        };
-        let matching: Vec<&Host> = candidates.iter().copied().filter(|host| patterns.matches(host)).collect();
-        if matching.is_empty() {
-            return Err(SelectError::NoMatch { pattern: pattern.to_owned(), tried: candidates.len() });
-        }
-        for host in matching {
-            self.add(host);
-        }
-        Ok(())
-    }
-}
-
-fn known_group<'a>(
-    inventory: &'a Inventory,
-    name: &str,
-    flag: &'static str,
-) -> Result<&'a [crate::inventory::Member], SelectError> {
-    inventory.group(name).ok_or_else(|| SelectError::UnknownGroup {
-        flag,
-        name: name.to_owned(),
-        nearest: nearest(name, inventory.group_names()),
-        known: inventory.group_names().map(str::to_owned).collect(),
-    })
 }
 
 #[cfg(test)]
@@ -417,7 +288,7 @@ mod tests {
             expressions: vec!["@web,@db".to_owned(), "web1,x1".to_owned()],
             origin: "fleet.toml [groups] all".to_owned(),
         };
-        Inventory::merge(&[host_file(FLEET)], &[all]).unwrap()
+        Inventory::merge(&[host_file(FLEET)], &[], &[all]).unwrap()
     }
 
     /// A selection as typed: `-H a -g web --limit 2`; `-h` takes the name of nothing and stands for [`FLEET`].
@@ -436,6 +307,10 @@ mod tests {
             }
         }
         selection
+    }
+
+    fn select(selection: Selection, inventory: &Inventory) -> Result<Selected, SelectError> {
+        selection.parse()?.select(inventory)
     }
 
     fn hosts(selected: &Selected) -> String {
@@ -474,7 +349,7 @@ mod tests {
             ("-h . -x web1", "web2 web3 web4 db1"),
             ("-g web -x web2 --limit 1", "web3"),
         ] {
-            assert_eq!(hosts(&selection(typed).select(&fleet()).unwrap()), expected, "{typed}");
+            assert_eq!(hosts(&select(selection(typed), &fleet()).unwrap()), expected, "{typed}");
         }
     }
 
@@ -497,10 +372,10 @@ mod tests {
             ("-g db --limit 1", "web4"),
         ] {
             let selection = Selection { former: Some(former.clone()), ..selection(typed) };
-            assert_eq!(hosts(&selection.select(&fleet()).unwrap()), expected, "{typed}");
+            assert_eq!(hosts(&select(selection, &fleet()).unwrap()), expected, "{typed}");
         }
         let selection = Selection { former: Some(former), ..selection("-g web -x web4") };
-        let error = selection.select(&fleet()).unwrap_err();
+        let error = select(selection, &fleet()).unwrap_err();
         let message = "no hosts are selected: -x removes the only one of run 20261122-0324-7f3a -g web";
         assert_eq!(error.to_string(), message);
     }
@@ -516,7 +391,7 @@ mod tests {
             ("-g db -x db1", Some("db"), "hosts:3; hosts:6; fleet.toml [groups] all"),
             ("-g web4*", Some("db"), "hosts:3; hosts:6; fleet.toml [groups] all"),
         ] {
-            let selected = selection(typed).select(&fleet()).unwrap();
+            let selected = select(selection(typed), &fleet()).unwrap();
             let first = &selected.hosts[0];
             assert_eq!((first.group.as_deref(), first.origins.join("; ").as_str()), (group, origins), "{typed}");
         }
@@ -538,7 +413,7 @@ mod tests {
             ("-g db", "db1*2"),
             ("-g web -g web -H web2", ""),
         ] {
-            let selected = selection(typed).select(&fleet()).unwrap();
+            let selected = select(selection(typed), &fleet()).unwrap();
             let shown: Vec<String> = selected.duplicates.iter().map(|d| format!("{}*{}", d.host, d.times)).collect();
             assert_eq!(shown.join(" "), duplicates, "{typed}");
         }
@@ -559,24 +434,24 @@ mod tests {
             ),
             (
                 "-g web -x a,,b",
-                "-x: a host name is missing next to a comma in \"a,,b\"; expected a name on both sides of each comma",
+                "-x: found \",\" at character 3; expected a host, a @group or a query such as tag:KEY=VALUE behind \",\"",
                 "",
             ),
             (
                 "-H a,,b",
-                "-H: a host name is missing next to a comma in \"a,,b\"; expected a name on both sides of each comma",
+                "-H: found \",\" at character 3; expected a host, a @group or a query such as tag:KEY=VALUE behind \",\"",
                 "",
             ),
             ("-H a;b", "-H: ';' cannot be part of a host name (in \"a;b\")", ""),
+            ("-H cache*", "-H: no known host matches \"cache*\"", "6 hosts are known; -g '*' --list shows them"),
             (
-                "-H web*",
-                "-H: '*' cannot be part of a host name (in \"web*\")",
-                "-g takes a pattern over the names of known hosts",
+                "-H web1,",
+                "-H: found the end at character 6; expected a host, a @group or a query such as tag:KEY=VALUE behind \",\"",
+                "",
             ),
-            ("-H @web", "-H: \"@web\" names a group; expected a host name", "-g web chooses a group"),
             ("-g web --limit 0", "--limit: found 0; expected the number of hosts to run on, 1 or more", ""),
         ] {
-            let error = selection(typed).select(&fleet()).unwrap_err();
+            let error = select(selection(typed), &fleet()).unwrap_err();
             assert_eq!(
                 (error.to_string().as_str(), error.hint().unwrap_or_default().as_str()),
                 (message, hint),
@@ -596,11 +471,11 @@ mod tests {
             ("-g web -x web*", "no hosts are selected: -x removes all 3 of -g web"),
             ("-H a -x a", "no hosts are selected: -x removes the only one of -H a"),
         ] {
-            let error = selection(typed).select(&fleet()).unwrap_err();
+            let error = select(selection(typed), &fleet()).unwrap_err();
             assert!(matches!(error, SelectError::Empty(_)), "{typed}");
             assert_eq!((error.to_string().as_str(), error.hint().unwrap().as_str()), (message, hint), "{typed}");
         }
-        let error = Selection::default().select(&Inventory::default()).unwrap_err();
+        let error = select(Selection::default(), &Inventory::default()).unwrap_err();
         assert!(
             error.hint().unwrap().ends_with("no hosts are known from host files or fleet.toml; no groups are known")
         );
@@ -608,17 +483,17 @@ mod tests {
 
     #[test]
     fn a_host_with_several_meanings_has_to_be_typed_in_full() {
-        let inventory = Inventory::merge(&[host_file("l:2201\nl:2202\n")], &[]).unwrap();
-        let error = selection("-H l").select(&inventory).unwrap_err();
+        let inventory = Inventory::merge(&[host_file("l:2201\nl:2202\n")], &[], &[]).unwrap();
+        let error = select(selection("-H l"), &inventory).unwrap_err();
         assert_eq!(error.to_string(), "-H: \"l\" could be l:2201 or l:2202");
-        assert_eq!(hosts(&selection("-H l:2202").select(&inventory).unwrap()), "l:2202");
+        assert_eq!(hosts(&select(selection("-H l:2202"), &inventory).unwrap()), "l:2202");
     }
 
     #[test]
     fn a_long_list_of_groups_is_cut() {
         let headings: String = (10..40).map(|i| format!("[group{i}]\n")).collect();
-        let inventory = Inventory::merge(&[host_file(&headings)], &[]).unwrap();
-        let hint = selection("-g xyz").select(&inventory).unwrap_err().hint().unwrap();
+        let inventory = Inventory::merge(&[host_file(&headings)], &[], &[]).unwrap();
+        let hint = select(selection("-g xyz"), &inventory).unwrap_err().hint().unwrap();
         assert!(hint.starts_with("known groups: group10, ") && hint.ends_with(", group29 and 10 more"), "{hint}");
     }
 
@@ -642,7 +517,7 @@ mod tests {
                 }
             }
             expected.truncate(limit.unwrap_or(usize::MAX));
-            match selection.select(&Inventory::default()) {
+            match select(selection, &Inventory::default()) {
                 Ok(selected) => {
                     let names: Vec<&str> = selected.hosts.iter().map(|selected| selected.host.name()).collect();
                     prop_assert_eq!(names, expected);

@@ -63,6 +63,8 @@ pub struct RecordedHost {
     pub role: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Its public key, as in known_hosts without a name before it.
+    pub host_key: String,
 }
 
 /// What a folder holds.
@@ -271,7 +273,7 @@ fn is_empty(dir: &Path) -> Result<bool, FolderError> {
     Ok(entries.flatten().all(|entry| entry.file_name() == LOG))
 }
 
-fn public_text(key: &PrivateKey) -> String {
+pub(crate) fn public_text(key: &PrivateKey) -> String {
     key.public_key().to_openssh().unwrap_or_default()
 }
 

@@ -16,7 +16,7 @@ use russh::keys::ssh_key::private::Ed25519Keypair;
 use crate::address::listen_all;
 use crate::fault::{Fault, FaultSet};
 use crate::fleet::Fleet;
-use crate::folder::{Folder, FolderError, Record, RecordedHost, make_home};
+use crate::folder::{Folder, FolderError, Record, RecordedHost, make_home, public_text};
 use crate::host::Host;
 use crate::roles::{PlannedHost, Roles, RolesError, check_name, plan_without_roles};
 use crate::simulation::Simulation;
@@ -275,8 +275,12 @@ impl Sandbox {
     }
 
     fn record(&self) -> Record {
-        let recorded =
-            |host: &Arc<Host>| RecordedHost { name: host.name.clone(), role: host.role.clone(), address: host.address };
+        let recorded = |host: &Arc<Host>| RecordedHost {
+            name: host.name.clone(),
+            role: host.role.clone(),
+            address: host.address,
+            host_key: public_text(&host.key),
+        };
         Record {
             pid: std::process::id(),
             started_unix_secs: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),

@@ -7,11 +7,12 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use fleet_sandbox::{Fault, Roles, SIMULATED_COMMANDS};
 
-use crate::{demo, doctor, history, sandbox};
+use crate::{config, demo, doctor, history, init, provider, sandbox};
 
 /// Control a fleet of hosts
 #[derive(Debug, Parser)]
@@ -39,6 +40,13 @@ enum Command {
     /// Nothing is changed anywhere. Without hosts only this machine is looked at. With --quiet, what is fine is left out;
     /// flags about commands and their output do nothing here.
     Doctor(Box<DoctorArgs>),
+    /// Try out a program that tells the tools of hosts
+    #[command(subcommand)]
+    Provider(ProviderCommand),
+    /// Show every setting in force, where it comes from, and which files were looked for
+    Config(ConfigArgs),
+    /// Write a fleet.toml that explains every setting and sets none
+    Init(InitArgs),
     /// Show the suite at work on SSH hosts of its own, which are gone afterwards
     Demo,
 }
@@ -57,9 +65,35 @@ pub(crate) enum SandboxCommand {
     Stop(FolderArgs),
     /// Run a local command with FLEET_CONFIG set to the sandbox's settings
     Exec(ExecArgs),
+    /// Tell the tools of the hosts, as a provider: command = ["fleet", "sandbox", "provide"] in [provider.sandbox]
+    ///
+    /// Reads a request from stdin and answers on stdout; docs/provider.md describes both.
+    Provide(FolderArgs),
     /// Serve in this process: what `start` runs in the background
     #[command(hide = true)]
     Serve(StartArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProviderCommand {
+    /// Ask a provider everything that it could be asked, and say what holds and what does not
+    ///
+    /// It is run a dozen times, also with requests that it has to refuse. The exit code is 0 when all holds and 1 when
+    /// something does not. docs/provider.md describes what a provider is.
+    Check(ProviderCheckArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ProviderCheckArgs {
+    /// Its settings as a JSON object, as [provider.NAME] of fleet.toml has them
+    #[arg(long, value_name = "JSON", default_value = "{}", value_parser = parse_settings)]
+    pub(crate) settings: serde_json::Map<String, serde_json::Value>,
+    /// Kill it when it has not answered after TIME
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = fleet_core::settings::parse_duration)]
+    pub(crate) timeout: Duration,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
 }
 
 /// Exit codes as the report needs them; the others are those of all tools.
@@ -109,6 +143,23 @@ pub(crate) enum HistoryCommand {
         #[arg(value_name = "OTHER", default_value = "last")]
         after: String,
     },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Write this file, or fleet.toml in this folder; one that is there already stays as it is
+    #[arg(value_name = "PATH", default_value = "fleet.toml")]
+    pub(crate) path: PathBuf,
+    /// Print it instead
+    #[arg(long, conflicts_with = "path")]
+    pub(crate) stdout: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -188,6 +239,9 @@ pub(crate) fn run(
         Command::Sandbox(command) => sandbox::run(command, stdout, stderr),
         Command::History(args) => history::run(&args, stdout, stderr),
         Command::Doctor(arguments) => doctor::run(arguments.fleet, stdout, stderr),
+        Command::Provider(ProviderCommand::Check(arguments)) => provider::run(&arguments, stdout, stderr),
+        Command::Config(args) => config::run(&args, stdout, stderr),
+        Command::Init(args) => init::run(&args, stdout, stderr),
         Command::Demo => demo::run(stdout, stderr),
     }
 }
@@ -197,6 +251,10 @@ fn parse_fault(text: &str) -> Result<HostFault, String> {
     let (hosts, fault) = parts.ok_or("expected HOSTS:FAULT, as in web01:refuse")?;
     let fault = fault.parse().map_err(|error: fleet_sandbox::FaultError| error.to_string())?;
     Ok(HostFault { hosts: hosts.split(',').map(str::to_owned).collect(), fault })
+}
+
+fn parse_settings(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("expected a JSON object: {error}"))
 }
 
 fn fault_help() -> String {

@@ -3,9 +3,12 @@
 //! Must not know how the subcommands' work is done: that is in the crates below.
 
 mod cli;
+mod config;
 mod demo;
 mod doctor;
 mod history;
+mod init;
+mod provider;
 mod sandbox;
 
 use std::path::{Path, PathBuf};

@@ -2,6 +2,8 @@
 //!
 //! Must not know how the hosts are served.
 
+mod provide;
+
 use std::fmt::Write as _;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -86,6 +88,7 @@ pub(crate) fn run(command: SandboxCommand, stdout: &mut dyn Write, stderr: &mut 
         SandboxCommand::Status(folder) => status(&folder, stdout, stderr),
         SandboxCommand::Stop(folder) => stop(&folder, stderr),
         SandboxCommand::Exec(arguments) => exec(&arguments),
+        SandboxCommand::Provide(folder) => provide::run(&folder, stdout),
         SandboxCommand::Serve(arguments) => return serve_in_background(&arguments, stdout),
     };
     let code = result.unwrap_or_else(|failure| {
@@ -386,6 +389,7 @@ mod tests {
             name: name.to_owned(),
             role: role.to_owned(),
             address: "127.0.0.1:1".parse().unwrap(),
+            host_key: String::new(),
         };
         let hosts = vec![host("server01", "server"), host("web01", "web"), host("web02", "web")];
         let record = Record { pid: 1, started_unix_secs: 0, hosts };

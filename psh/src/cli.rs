@@ -14,15 +14,16 @@ use std::time::SystemTime;
 use clap::{ArgAction, Args, Parser};
 use fleet_core::broadcast::Broadcast;
 use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, our_terminal, typed, usage_failure};
+use fleet_core::inventory::nearest;
 use fleet_core::record;
 use fleet_core::render::Layout;
-use fleet_core::ssh::remote::{JobName, JobShell, SudoUser, is_variable_name, sh_quote};
+use fleet_core::ssh::remote::{JobName, JobShell, SudoUser, Token, is_variable_name, sh_quote};
 use fleet_core::ssh::{CommandLimits, Connector, Sudo, Terminal, Wrapping};
-use fleet_core::template::Template;
+use fleet_core::template::{Template, TemplateError};
 
 use self::sudo::SudoArgs;
 use self::ways::WaysArgs;
-use crate::payload::{Form, Payload, template};
+use crate::payload::{Form, Job, Payload, template};
 use crate::recipe::{Places, Recipe};
 use crate::task::{Remarks, RunCommand, Work};
 
@@ -128,7 +129,7 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, CommandSettings), Failu
         let words = if recipe.words.is_empty() { run.command.clone() } else { recipe.words() };
         recorded.text = String::from_utf8_lossy(&shown(&recipe, &words)).into_owned();
         recorded.again = serde_json::to_value(&recipe).unwrap_or_default();
-        Work::Run(run.payload(&recipe, &words, variables)?)
+        Work::Run(run.payload(&recipe, &words, variables)?.into())
     };
     if matches!(&work, Work::Run(payload) if payload.form.is_empty()) && !lists_only {
         return Err(Failure::usage_text("there is no command to run")
@@ -196,8 +197,21 @@ impl CommandArgs {
         };
         let variables = variables.into_iter().map(|(name, value)| Ok((name, braces.read(&value)?)));
         let shell = if recipe.has_sudo() { JobShell::Posix } else { JobShell::Login };
-        let job = recipe.background.then(|| (JobName::random(SystemTime::now()), shell));
-        Ok(Payload { form, variables: variables.collect::<Result<_, Failure>>()?, job })
+        let has_input = recipe.input || self.ways.script.is_some();
+        let job = recipe.background.then(|| Job {
+            name: JobName::random(SystemTime::now()),
+            shell,
+            input_end: has_input.then(Token::random),
+        });
+        let payload = Payload { form, variables: variables.collect::<Result<_, Failure>>()?, job };
+        match payload.facts().first() {
+            Some(fact) if recipe.raw => Err(Failure::usage_text(format!(
+                "{{{}}} is asked of the host's POSIX shell, which --raw does without",
+                fact.name()
+            ))
+            .hint("leave out --raw, or the placeholder")),
+            _ => Ok(payload),
+        }
     }
 }
 
@@ -205,15 +219,25 @@ impl Braces {
     fn read(self, text: &[u8]) -> Result<Template, Failure> {
         match self {
             Self::Plain => Ok(Template::verbatim(text)),
-            Self::Placeholders => template(text).map_err(|error| {
-                Failure::usage(&error).hint("with --template, braces of the shell are doubled: ${{HOME}}, {{ ...; }}")
-            }),
+            Self::Placeholders => template(text).map_err(|error| Failure::usage(&error).hint(hint_at_braces(&error))),
         }
     }
 
     fn read_all(self, words: &[OsString]) -> Result<Vec<Template>, Failure> {
         words.iter().map(|word| self.read(word.as_bytes())).collect()
     }
+}
+
+fn hint_at_braces(error: &TemplateError) -> String {
+    let doubled = "with --template, braces of the shell are doubled: ${{HOME}}, {{ ...; }}";
+    let alike = match error {
+        TemplateError::Unknown { name, known } => nearest(name, known.iter().map(String::as_str)),
+        TemplateError::Unpaired { .. } => Vec::new(),
+    };
+    if alike.is_empty() {
+        return doubled.to_owned();
+    }
+    format!("did you mean {{{}}}? {doubled}", alike.join("} or {"))
 }
 
 /// The command as people read it.

@@ -2,20 +2,14 @@
 //!
 //! Must not know other hosts, flags or terminals.
 
-use std::sync::{Mutex, PoisonError};
-
-use bytes::Bytes;
-use fleet_core::event::Stream;
-use fleet_core::fanout::HostContext;
 use fleet_core::outcome::{FailureClass, HostError, LastOutput, Outcome, Stage, Stop, StopCause};
 use fleet_core::ssh::remote::{
-    JobName, JobState, JobWait, RemoteCommand, StdinMode, StopVerdict, job_list_command, job_output_command,
-    job_remove_command, job_state_command, stop_command,
+    JobName, JobState, JobWait, StopVerdict, job_list_command, job_output_command, job_remove_command,
+    job_state_command, job_stop_command,
 };
-use fleet_core::ssh::{CommandLimits, CommandRun, NoStdin, OutputSink, Session, Sudo, Wrapping, run_command};
+use fleet_core::ssh::{OutputSink, Wrapping};
 
-/// Bytes of a host's answer that are kept: noise of the shell's start-up files, and one line.
-const ANSWER_LIMIT: usize = 64 * 1024;
+use crate::on_host::{Answer, OnHost};
 
 /// What is done about jobs.
 #[derive(Clone, Debug)]
@@ -44,15 +38,6 @@ pub(crate) enum Afterwards {
     Forgotten,
 }
 
-/// A host with a session to it.
-pub(crate) struct OnHost<'a> {
-    pub(crate) session: &'a Session,
-    pub(crate) limits: &'a CommandLimits,
-    /// Whose jobs they are, unless those of the user who logged in.
-    pub(crate) sudo: Option<&'a Sudo>,
-    pub(crate) host: &'a HostContext,
-}
-
 impl OnHost<'_> {
     /// Does the work; our list and the output of a job go to `sink`.
     pub(crate) async fn work(&self, work: &JobWork, sink: &impl OutputSink) -> Outcome {
@@ -76,6 +61,7 @@ impl OnHost<'_> {
             JobState::None => return Err(no_such_job()),
             JobState::Running(..) => Outcome::Running,
             JobState::Exited(code) => Outcome::Exited(code),
+            JobState::Stopped(signal) => Outcome::Signalled(signal),
             JobState::Died => died(),
         };
         self.succeed(job_output_command(job), sink).await?;
@@ -89,13 +75,13 @@ impl OnHost<'_> {
     async fn stop(&self, job: &JobName) -> Result<Outcome, Outcome> {
         let (process, mark) = match self.state(job, JobWait::Now).await? {
             JobState::None => return Err(no_such_job()),
-            JobState::Exited(_) | JobState::Died => return Ok(Outcome::Exited(0)),
+            JobState::Exited(_) | JobState::Stopped(_) | JobState::Died => return Ok(Outcome::Exited(0)),
             JobState::Running(process, mark) => (process, mark),
         };
         let answer = Answer::default();
         // Nothing has to watch over it, but sudo runs nothing else than what is wrapped.
         let wrapping = if self.sudo.is_some() { Wrapping::Shell } else { Wrapping::Raw };
-        match self.run(stop_command(&process, &mark, self.limits.grace), wrapping, &answer).await {
+        match self.run(job_stop_command(job, &process, &mark, self.limits.grace), wrapping, &answer).await {
             Outcome::Exited(_) => {}
             outcome => return Err(outcome),
         }
@@ -122,15 +108,6 @@ impl OnHost<'_> {
             outcome => Err(outcome),
         }
     }
-
-    async fn run(&self, command: Vec<u8>, wrapping: Wrapping, sink: &impl OutputSink) -> Outcome {
-        let grace = self.limits.grace;
-        let command = RemoteCommand { command, env: Vec::new(), stdin: StdinMode::Closed, grace };
-        let cancel = self.host.cancel();
-        let (limits, sudo, stdin) = (self.limits, self.sudo, None::<NoStdin>);
-        let run = CommandRun { command: &command, wrapping, limits, cancel, stdin, sudo, terminal: None };
-        run_command(self.session, run, sink).await
-    }
 }
 
 fn no_such_job() -> Outcome {
@@ -144,24 +121,6 @@ fn no_such_job() -> Outcome {
 
 fn died() -> Outcome {
     let error = HostError::new(Stage::Command, FailureClass::Lost, "the job has died without an exit code");
-    Outcome::Failed(error.with_hint("it was killed, or the host restarted; what it had printed until then is here"))
-}
-
-/// What a host answers to us, kept from the user.
-#[derive(Debug, Default)]
-struct Answer(Mutex<Vec<u8>>);
-
-impl Answer {
-    fn bytes(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl OutputSink for Answer {
-    async fn output(&self, stream: Stream, bytes: Bytes) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if stream == Stream::Stdout && kept.len() < ANSWER_LIMIT {
-            kept.extend_from_slice(&bytes);
-        }
-    }
+    let hint = "the host restarted, or all of it was killed by force; what it had printed until then is here";
+    Outcome::Failed(error.with_hint(hint))
 }

@@ -1,7 +1,9 @@
 //! `psh`: runs a command on many hosts at once over SSH, and says what happened on every one.
 
 mod cli;
+mod facts;
 mod jobs;
+mod on_host;
 mod payload;
 mod quoting;
 mod recipe;

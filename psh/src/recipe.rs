@@ -149,7 +149,6 @@ impl Recipe {
             (self.raw && self.has_sudo(), ("--raw", "--sudo")),
             (self.raw && self.background, ("--raw", "--background")),
             (self.pty && self.background, ("--pty", "--background")),
-            (self.input && self.background, ("-I", "--background")),
         ];
         pairs.into_iter().find_map(|(both, flags)| both.then_some(flags))
     }
@@ -222,9 +221,36 @@ mod tests {
             let refused = Recipe::default().completed_from(&run_of(&recorded), &[]).unwrap_err();
             assert!(format!("{refused:?}").contains(reason), "{refused:?}");
         }
-        let recorded = command(|recipe| (recipe.sudo, recipe.ask_sudo) = (Some("db".to_owned()), true));
-        let again = given(|recipe| recipe.ask_sudo = true).completed_from(&run_of(&recorded), &[]).unwrap();
-        assert_eq!((again.sudo.as_deref(), again.ask_sudo), (Some("db"), true));
+        let secrets = |recipe: &mut Recipe| {
+            (recipe.ask_sudo, recipe.input, recipe.env) = (true, true, vec!["A".to_owned(), "B".to_owned()]);
+        };
+        let mut recorded = command(secrets);
+        recorded.sudo = Some("db".to_owned());
+        let again = given(secrets).completed_from(&run_of(&recorded), &[]).unwrap();
+        assert_eq!(again, Recipe { places: Some(Places::default()), ..recorded });
+    }
+
+    #[test]
+    fn what_is_given_anew_takes_the_place_of_what_is_recorded() {
+        let user = |name: &str| Some(name.to_owned());
+        let recorded = command(|recipe| (recipe.sudo, recipe.argv, recipe.template) = (user("db"), true, true));
+        let given = given(|recipe| (recipe.sudo, recipe.argv, recipe.template) = (user("root"), true, true));
+        let again = given.completed_from(&run_of(&recorded), &[]).unwrap();
+        assert_eq!(again, Recipe { places: Some(Places::default()), sudo: user("root"), ..recorded });
+    }
+
+    #[test]
+    fn a_record_that_is_not_understood_is_not_run_by_half() {
+        let understood = run_of(&command(|_| ()));
+        assert!(Recipe::default().completed_from(&understood, &[]).is_ok());
+        let mut newer = run_of(&command(|_| ()));
+        newer.header.again["nice"] = 19.into();
+        let mut other = run_of(&command(|_| ()));
+        other.header.tool = "pcp".to_owned();
+        for (run, reason) in [(newer, "its record does not have all of it"), (other, "another tool ran it")] {
+            let refused = Recipe::default().completed_from(&run, &[]).unwrap_err();
+            assert!(format!("{refused:?}").contains(reason), "{refused:?}");
+        }
     }
 
     #[test]
@@ -235,7 +261,6 @@ mod tests {
             (command(|recipe| recipe.raw = true), given(|recipe| recipe.ask_sudo = true), "--raw and --sudo"),
             (command(|recipe| recipe.raw = true), given(|recipe| recipe.background = true), "--raw and --background"),
             (command(|recipe| recipe.background = true), given(|recipe| recipe.pty = true), "--pty and --background"),
-            (command(|recipe| recipe.background = true), given(|recipe| recipe.input = true), "-I and --background"),
             (command(|_| ()), given(|recipe| recipe.argv = true), "it had no --argv"),
             (command(|_| ()), given(|recipe| recipe.template = true), "it had no --template"),
         ] {

@@ -8,16 +8,18 @@ use bytes::Bytes;
 use fleet_core::broadcast::Broadcast;
 use fleet_core::event::{Event, Stream};
 use fleet_core::fanout::{HostContext, Task};
-use fleet_core::outcome::{HostError, Outcome, SkipCause, Stage};
+use fleet_core::outcome::{FailureClass, HostError, Outcome, SkipCause, Stage};
 use fleet_core::select::SelectedHost;
-use fleet_core::ssh::remote::{RemoteCommand, StdinMode};
+use fleet_core::ssh::remote::{Facts, RemoteCommand, StdinMode, Token};
 use fleet_core::ssh::{
     CommandLimits, CommandRun, ConnectObserver, Connector, ExecStdin, OutputSink, Session, StdinFeed, Sudo, Terminal,
     Wrapping, run_command,
 };
 use tracing::Instrument;
 
-use crate::jobs::{JobWork, OnHost};
+use crate::facts;
+use crate::jobs::JobWork;
+use crate::on_host::OnHost;
 use crate::payload::{Payload, PayloadError, Place, ScriptText};
 use crate::recipe::Places;
 
@@ -42,7 +44,7 @@ pub(crate) struct RunCommand {
 #[derive(Debug)]
 pub(crate) enum Work {
     /// A command is run.
-    Run(Payload),
+    Run(Box<Payload>),
     /// Jobs that were started before are looked after.
     Jobs(JobWork),
 }
@@ -93,13 +95,18 @@ impl RunCommand {
         host: &HostContext,
         reporter: &Reporter<'_>,
     ) -> Outcome {
-        let command = match self.command_for(payload, host.index()) {
+        let facts = match self.facts_for(payload, session, host).await {
+            Ok(facts) => facts,
+            Err(outcome) => return outcome,
+        };
+        let command = match self.command_for(payload, host.index(), facts.as_ref()) {
             Ok(command) => command,
-            Err(error) => return Outcome::Failed(HostError::local(error.to_string())),
+            Err(error) => return Outcome::Failed(not_sent(&error)),
         };
         let script = payload.script().map(ScriptText::text);
         let input = self.input.as_ref();
-        let feed = (script.is_some() || input.is_some()).then_some(Feed { script, input });
+        let end = payload.job.as_ref().and_then(|job| job.input_end.as_ref());
+        let feed = (script.is_some() || input.is_some()).then_some(Feed { script, input, end });
         let run = CommandRun {
             command: &command,
             wrapping: self.wrapping,
@@ -112,19 +119,41 @@ impl RunCommand {
         run_command(session, run, reporter).await
     }
 
+    /// What the host tells of itself, where the command needs it.
+    async fn facts_for(
+        &self,
+        payload: &Payload,
+        session: &Session,
+        host: &HostContext,
+    ) -> Result<Option<Facts>, Outcome> {
+        let asked = payload.facts();
+        if asked.is_empty() {
+            return Ok(None);
+        }
+        let limits = facts::limits(&self.limits);
+        let on_host = OnHost { session, limits: &limits, sudo: None, host };
+        // In a box: few commands need it, and every host would pay for its room.
+        Box::pin(facts::ask(&asked, &on_host)).await.map(Some)
+    }
+
     /// Finds out before any host is contacted what cannot be sent to one of them, and to which.
     pub(crate) fn check(&self) -> Result<(), (&SelectedHost, PayloadError)> {
         let Work::Run(payload) = &self.work else { return Ok(()) };
         let count = if payload.is_made_for_each() { self.hosts.len() } else { 1 };
         let mut hosts = self.hosts.iter().enumerate().take(count);
-        hosts.try_for_each(|(index, host)| match self.command_for(payload, index) {
+        hosts.try_for_each(|(index, host)| match self.command_for(payload, index, None) {
             Ok(_) => Ok(()),
             Err(error) => Err((host, error)),
         })
     }
 
     /// The command with the variables that tell it where it runs: ours, and pssh's for scripts that know those.
-    fn command_for(&self, payload: &Payload, index: usize) -> Result<RemoteCommand, PayloadError> {
+    fn command_for(
+        &self,
+        payload: &Payload,
+        index: usize,
+        facts: Option<&Facts>,
+    ) -> Result<RemoteCommand, PayloadError> {
         let target = &self.hosts[index];
         let (index, count) = match &self.places {
             Some(places) => (places.indices[index], places.count),
@@ -132,8 +161,10 @@ impl RunCommand {
         };
         let group = target.group.as_deref().unwrap_or_default();
         let name = target.host.name();
-        let addr = if payload.needs_address() { self.connector.address(&target.host)? } else { String::new() };
-        let made = payload.at(&Place { host: name, addr: &addr, group, index, count })?;
+        let mut route = if payload.needs_destination() { self.connector.route(&target.host)? } else { Vec::new() };
+        let end = route.pop();
+        let (addr, user, port) = end.as_ref().map_or(("", "", 0), |end| (&*end.host_name, &*end.user, end.port));
+        let made = payload.at(&Place { host: name, addr, group, index, count, user, port, facts })?;
         let (index, count) = (index.to_string(), count.to_string());
         let ours = [
             ("FLEET_HOST", name),
@@ -153,6 +184,18 @@ impl RunCommand {
             stdin: if has_input || self.terminal.is_some() { StdinMode::Passed } else { StdinMode::Closed },
             grace: self.limits.grace,
         })
+    }
+}
+
+/// The end of the work on a host whose command cannot be made.
+fn not_sent(error: &PayloadError) -> HostError {
+    let failed = match error {
+        PayloadError::Untold { .. } => HostError::new(Stage::Command, FailureClass::Channel, error.to_string()),
+        _ => HostError::local(error.to_string()),
+    };
+    match error.hint() {
+        Some(hint) => failed.with_hint(hint),
+        None => failed,
     }
 }
 
@@ -194,11 +237,13 @@ impl OutputSink for Reporter<'_> {
     }
 }
 
-/// What a command reads, for one host at its own pace: the text of a script, then our standard input.
+/// What a command reads, for one host at its own pace: the text of a script, then our standard input; for a job, then
+/// the mark that this was all.
 #[derive(Clone, Copy)]
 struct Feed<'a> {
     script: Option<&'a Bytes>,
     input: Option<&'a Broadcast>,
+    end: Option<&'a Token>,
 }
 
 impl StdinFeed for Feed<'_> {
@@ -217,6 +262,11 @@ impl StdinFeed for Feed<'_> {
                     return Ok(());
                 }
             }
+        }
+        if let Some(end) = self.end
+            && !stdin.send(Bytes::copy_from_slice(end.as_str().as_bytes())).await
+        {
+            return Ok(());
         }
         stdin.close().await;
         Ok(())

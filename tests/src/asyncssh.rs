@@ -5,10 +5,11 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::env::TestEnv;
+use crate::tools::python;
 
 /// An asyncssh server. Stops when dropped.
 pub struct Asyncssh {
@@ -63,16 +64,4 @@ impl Drop for Asyncssh {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn python() -> PathBuf {
-    let beside_target = || {
-        let test = std::env::current_exe().expect("the running test has a path");
-        let target = test.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
-        target.map_or_else(|| PathBuf::from("target"), Path::to_owned).join("venv")
-    };
-    let venv = std::env::var_os("FLEET_TEST_VENV").map_or_else(beside_target, PathBuf::from);
-    let python = venv.join("bin/python");
-    assert!(python.is_file(), "{} is missing; ./test.sh makes the virtual environment", python.display());
-    python
 }

@@ -2,7 +2,7 @@
 //!
 //! Must not know what they are used for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The path of a program, looked up in `PATH` and in the folders of system programs.
@@ -29,4 +29,21 @@ pub fn run_to_end(command: &mut Command) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?} failed ({}): {stderr}", output.status);
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Python with the libraries that the tests need.
+///
+/// # Panics
+/// When `./test.sh` has not installed them.
+#[must_use]
+pub fn python() -> PathBuf {
+    let beside_target = || {
+        let test = std::env::current_exe().expect("the running test has a path");
+        let target = test.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
+        target.map_or_else(|| PathBuf::from("target"), Path::to_owned).join("venv")
+    };
+    let venv = std::env::var_os("FLEET_TEST_VENV").map_or_else(beside_target, PathBuf::from);
+    let python = venv.join("bin/python");
+    assert!(python.is_file(), "{} is missing; ./test.sh makes the virtual environment", python.display());
+    python
 }

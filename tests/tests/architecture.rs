@@ -30,6 +30,11 @@ const SEAMS: &[Seam] = &[
         because: "outputs are compared in one place",
     },
     Seam {
+        names: &["aws_config", "aws_credential_types", "aws_sdk_ec2"],
+        allowed: &["fleet-ec2/src/"],
+        because: "whoever else compiles the AWS SDK makes everybody wait for it",
+    },
+    Seam {
         names: &["clap"],
         allowed: &[
             "fleet-core/src/cli.rs",
@@ -55,6 +60,7 @@ const SEAMS: &[Seam] = &[
             "fleet-core/src/cli/",
             "psh/src/lib.rs",
             "fleet/src/",
+            "fleet-ec2/src/main.rs",
             "bench/src/",
         ],
         because: "one writer to the terminal",
@@ -100,7 +106,7 @@ const SEAMS: &[Seam] = &[
 const ENGINE: &str = "fleet-core/src/";
 
 /// The crates whose sources are read; the harness and its tests stand outside.
-const CRATES: [&str; 5] = ["psh", "fleet", "fleet-core", "fleet-sandbox", "bench"];
+const CRATES: [&str; 7] = ["psh", "fleet", "fleet-core", "fleet-sandbox", "fleet-ec2", "ec2-doubles", "bench"];
 
 #[test]
 fn outside_things_are_used_only_behind_their_seams() {
@@ -120,6 +126,29 @@ fn a_seam_that_allows_a_file_that_is_gone_is_noticed() {
         .filter(|allowed| !sources.iter().any(|source| source.path.starts_with(**allowed)))
         .collect();
     assert!(gone.is_empty(), "no such files: {gone:?}");
+}
+
+#[test]
+fn nobody_compiles_the_aws_sdk_but_who_asks_for_fleet_ec2() {
+    let manifest = |folder: &str| {
+        let path = root().join(folder).join("Cargo.toml");
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let workspace = manifest("");
+    let line = |start: &str| {
+        let lines = workspace.lines().filter(|line| line.starts_with(start)).collect::<Vec<_>>();
+        assert_eq!(lines.len(), 1, "one line {start} in Cargo.toml");
+        lines[0]
+    };
+    let members: Vec<_> = line("members = ").split('"').skip(1).step_by(2).collect();
+    let expected = members.iter().filter(|member| **member != "fleet-ec2").map(|member| format!("{member:?}"));
+    let expected = format!("default-members = [{}]", expected.collect::<Vec<_>>().join(", "));
+    assert_eq!(line("default-members = "), expected);
+    for member in members {
+        let reaches_aws =
+            manifest(member).lines().any(|line| line.starts_with("aws-") || line.starts_with("fleet-ec2."));
+        assert_eq!(reaches_aws, member == "fleet-ec2", "{member}");
+    }
 }
 
 #[test]

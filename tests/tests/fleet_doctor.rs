@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use fleet_sandbox::{Fault, Sandbox};
 use fleet_tests::accounts::{self, Throwaway};
-use fleet_tests::{Dropbear, Finished, Sshd, TestEnv, program};
+use fleet_tests::{Dropbear, Finished, Run, Sshd, TestEnv, program};
 
 /// The lines of the report under `title`.
 fn section(run: &Finished, title: &str) -> String {
@@ -121,6 +121,36 @@ fn hosts_that_fail_are_told_with_their_reasons_and_the_others_examined() {
         (&summary["event"], &summary["hosts"], &summary["exit_status"]),
         (&"summary".into(), &5.into(), &4.into())
     );
+    runtime.block_on(sandbox.stop());
+}
+
+#[test]
+fn the_hosts_of_the_last_run_of_another_tool_are_examined() {
+    let env = TestEnv::new();
+    env.fleet(["doctor", "--failed"]).finish().expect_code(5).expect_stdout("hosts: no run is recorded");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let builder = Sandbox::builder(env.path().join("sandbox")).roles("web=4".parse().expect("roles"));
+    let builder = builder.fault("web02", "refuse".parse().expect("a fault"));
+    let sandbox = runtime.block_on(builder.start()).expect("the sandbox starts");
+    let with_config = |run: Run| run.env("FLEET_CONFIG", sandbox.fleet_toml_path()).finish();
+    let psh = |arguments: &[&str]| with_config(env.psh(arguments));
+    let doctor = |arguments: &[&str]| with_config(env.fleet([&["doctor"], arguments].concat()));
+    let command = "[ $FLEET_HOST != web03 ] || exit 7";
+    psh(&["-g", "web", command]).expect_code(4);
+    for arguments in [&["--failed"][..], &["--resume", "last"]] {
+        let run = doctor(arguments).expect_code(4);
+        expect(&run, "problems", &["web02: login: connect: connection refused"]);
+        assert!(run.stdout_text().contains("2 hosts, 1 reached: 1 problem"), "{run}");
+    }
+    let run = doctor(&["--only", "exit=7"]).expect_code(0);
+    assert!(run.stdout_text().contains("1 host, 1 reached: 0 problems"), "{run}");
+    doctor(&["--failed", "--list"])
+        .expect_code(0)
+        .expect_stdout("web02")
+        .expect_stdout("web03")
+        .expect_nowhere("web01");
+    psh(&["-H", "web01", "true"]).expect_code(0);
+    doctor(&["--failed"]).expect_code(5).expect_stdout("was fine");
     runtime.block_on(sandbox.stop());
 }
 

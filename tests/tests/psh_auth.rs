@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fleet_tests::{Agent, Server, Sshd, TestEnv, accounts, program, run_to_end};
@@ -16,6 +16,17 @@ fn with_passphrase() -> (TestEnv, Server) {
     let mut keygen = Command::new(program("ssh-keygen"));
     run_to_end(keygen.args(["-q", "-p", "-P", "", "-N", PASSWORD, "-f"]).arg(env.user_key()));
     (env, server)
+}
+
+/// A world whose server knows nobody but by certificates of the authority, whose key is the third.
+fn with_authority() -> (TestEnv, Server, PathBuf) {
+    let env = TestEnv::new();
+    let authority = env.generate_key(&env.path().join("user_ca"), "");
+    let server = Sshd::new(&env)
+        .option("TrustedUserCAKeys", &format!("{}.pub", authority.display()))
+        .option("AuthorizedKeysFile", "none")
+        .start();
+    (env, server, authority)
 }
 
 fn sign(env: &TestEnv, authority: &Path, options: &[&str], public_key: &Path) {
@@ -152,12 +163,7 @@ fn only_the_preferred_methods_are_used() {
 
 #[test]
 fn a_certificate_file_is_offered_with_its_key() {
-    let env = TestEnv::new();
-    let authority = env.generate_key(&env.path().join("user_ca"), "");
-    let _server = Sshd::new(&env)
-        .option("TrustedUserCAKeys", &format!("{}.pub", authority.display()))
-        .option("AuthorizedKeysFile", "none")
-        .start();
+    let (env, _server, authority) = with_authority();
     sign(&env, &authority, &["-n", accounts::plain()], &env.user_key().with_extension("pub"));
     let elsewhere = env.path().join("elsewhere.pub");
     fs::rename(env.ssh_folder().join("id_ed25519-cert.pub"), &elsewhere).unwrap();
@@ -257,12 +263,7 @@ fn questions_of_the_server_are_answered_with_the_password() {
 
 #[test]
 fn a_certificate_of_the_user_is_accepted() {
-    let env = TestEnv::new();
-    let authority = env.generate_key(&env.path().join("user_ca"), "");
-    let _server = Sshd::new(&env)
-        .option("TrustedUserCAKeys", &format!("{}.pub", authority.display()))
-        .option("AuthorizedKeysFile", "none")
-        .start();
+    let (env, _server, authority) = with_authority();
     env.psh(["-H", "server", "true"]).finish().expect_code(4);
     sign(&env, &authority, &["-n", accounts::plain()], &env.user_key().with_extension("pub"));
     env.psh(["-H", "server", "echo fine"]).finish().expect_code(0).expect_stdout("fine");

@@ -104,7 +104,97 @@ fn stop_ends_all_processes_of_a_job() {
     processes::wait_for(&format!("sleep {marker}"), 3);
     world.psh(&["--grace", "1s", "--stop", &job]).expect_code(0);
     assert!(processes::find(&format!("sleep {marker}")).is_empty());
-    world.psh(&["--jobs"]).expect_stdout("died");
+    world.psh(&["--jobs"]).expect_stdout("stopped (signal KILL)");
+}
+
+#[test]
+fn a_list_tells_how_each_job_has_ended() {
+    let world = World::new(1);
+    let marker = processes::unique_sleep();
+    let sleeping = |what: &str| {
+        let job = world.start(&[&format!("{what} sleep {marker}")]);
+        processes::wait_for_command(&format!("sleep {marker}"));
+        job
+    };
+    let ended = |command: &str| {
+        let job = world.start(&[command]);
+        let _ = world.psh(&["--collect", &job, "--wait"]);
+        job
+    };
+    // The number that the list shows is that of the command, for kill(1).
+    let killed = sleeping("exec");
+    let list = world.psh(&["--jobs"]).stdout_text().into_owned();
+    let number = list.split("running, pid ").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+    kill_process(number.and_then(Pid::from_raw).expect("a number in the list"), Signal::TERM).expect("kill it");
+    world.psh(&["--collect", &killed, "--wait"]).expect_code(3).expect_stderr("killed by signal TERM");
+    // So is all of its group, that which watches over it included.
+    let group = sleeping("exec");
+    rustix::process::kill_process_group(world.watcher(&group), Signal::HUP).expect("kill it");
+    world.psh(&["--collect", &group, "--wait"]).expect_code(3);
+    let stopped = sleeping("exec");
+    world.psh(&["--stop", &stopped]).expect_code(0);
+    let tidy = sleeping("trap 'exit 5' TERM; nothing=;");
+    world.psh(&["--stop", &tidy]).expect_code(0);
+    let lost = sleeping("exec");
+    kill_process(world.watcher(&lost), Signal::KILL).expect("kill what watches over it");
+    let (fine, failed, high) = (ended("true"), ended("exit 7"), ended("exit 255"));
+
+    let list = world.psh(&["--jobs"]).expect_code(0);
+    for (job, state) in [
+        (killed, "stopped (signal TERM)"),
+        (group, "stopped (signal HUP)"),
+        (stopped, "stopped (signal TERM)"),
+        (tidy, "exited 5"),
+        (lost, "died without a word"),
+        (fine, "exited 0"),
+        (failed, "exited 7"),
+        (high, "exited 255"),
+    ] {
+        assert!(list.stdout_text().contains(&format!("{job}  {state} ")), "{job} {state}: {list}");
+    }
+}
+
+#[test]
+fn a_script_goes_on_as_a_job_and_is_on_the_host_whole_before() {
+    let world = World::new(1);
+    let (go, temporary) = (world.env.shared().join("go"), world.env.shared().join("tmp"));
+    fs::create_dir(&temporary).expect("a folder");
+    fs::set_permissions(&temporary, fs::Permissions::from_mode(0o777)).expect("a folder for all");
+    let mut text = format!(
+        "#!/usr/bin/env python3\nimport os, sys, time\nwhile not os.path.exists('{}'): time.sleep(0.05)\n\
+         print(sys.argv[1:], os.environ['FLEET_SCRIPT'], sys.stdin.read(), flush=True)\nsys.exit(7)\n",
+        go.display()
+    );
+    text.push_str(&"# padding\n".repeat(200_000));
+    let file = world.env.write("work/reindex.py", text).display().to_string();
+    let folder = format!("TMPDIR={}", temporary.display());
+    for (flags, input) in [(&[][..], ""), (&["-I"][..], "first\nlast")] {
+        let _ = fs::remove_file(&go);
+        let start = ["--no-prefix", "-H", "web01", "--background", "--env", &folder, "--script", &file, "it's", "a  b"];
+        let run = world.env.psh(flags).args(start).stdin(input).finish().expect_code(0);
+        let job = run.stdout_text().trim_end().strip_prefix("job ").expect("the name of a job").to_owned();
+        world.psh(&["--jobs"]).expect_stdout("reindex.py 'it'\\''s' 'a  b'");
+        fs::write(&go, "").expect("let the job go on");
+        let run = world.psh(&["--collect", &job, "--wait"]).expect_code(5).expect_stderr("exit code 7");
+        assert_eq!(run.stdout_text(), format!("[\"it's\", 'a  b'] reindex.py {input}\n"), "{run}");
+        assert!(fs::read_dir(&temporary).expect("a folder").next().is_none(), "no file is left of the script");
+        world.psh(&["--collect", &job, "--rm"]).expect_code(5);
+        assert!(fs::read_dir(world.jobs()).expect("a folder").next().is_none(), "no file is left of the job");
+    }
+}
+
+#[test]
+fn our_input_is_that_of_a_job() {
+    let world = World::new(1);
+    let input: Vec<u8> = (0..=255).cycle().take(3_000_000).collect();
+    for input in [&input[..], b"", b"a"] {
+        let arguments = ["--no-prefix", "-H", "web01", "-I", "--background", "cat"];
+        let run = world.env.psh(arguments).stdin(input.to_vec()).finish().expect_code(0);
+        let job = run.stdout_text().trim_end().strip_prefix("job ").expect("the name of a job").to_owned();
+        world.env.psh(["-o", "out", "-H", "web01", "--collect", &job, "--wait"]).finish().expect_code(0);
+        assert!(fs::read(world.env.work().join("out/web01")).expect("an output file") == input);
+        assert!(!world.jobs().join(format!(".{job}")).exists());
+    }
 }
 
 #[test]
@@ -168,14 +258,34 @@ fn only_jobs_that_ended_more_than_a_week_ago_are_forgotten() {
     let age = |job: &str, file: &str| {
         let path = world.jobs().join(job).join(file);
         assert!(
-            std::process::Command::new("touch").args(["-d", "9 days ago"]).arg(path).status().expect("touch").success()
+            std::process::Command::new("touch")
+                .args(["-c", "-d", "9 days ago"])
+                .arg(path)
+                .status()
+                .expect("touch")
+                .success()
         );
     };
     age(&old, "status");
     age(&running, "process");
+    // Nobody saw how these have ended: they are kept for a week from when that was noticed.
+    let died = ["noticed", "noticed long ago"].map(|_| {
+        let job = world.start(&[&format!("exec sleep {marker}")]);
+        kill_process(world.watcher(&job), Signal::KILL).expect("the watcher can be killed");
+        job
+    });
+    for file in ["process", "out", "title"] {
+        age(&died[0], file);
+    }
+    world.start(&["true"]);
+    age(&died[1], "status");
+    // A job that runs is never forgotten, whatever was noticed.
+    fs::write(world.jobs().join(&running).join("status"), "").expect("write a file of a job");
+    age(&running, "status");
     world.start(&["true"]);
     let run = world.psh(&["--jobs"]).expect_nowhere(&old).expect_stdout(&new).expect_stdout(&running);
-    assert_eq!(run.stdout_text().lines().count(), 3, "{run}");
+    let run = run.expect_nowhere(&died[1]).expect_stdout(&format!("{}  died", died[0]));
+    assert_eq!(run.stdout_text().lines().count(), 5, "{run}");
     world.psh(&["--stop", &running]).expect_code(0);
 }
 

@@ -69,7 +69,7 @@ fn a_broken_fleet_toml_is_named() {
 fn a_log_filter_that_cannot_be_read_is_said() {
     let env = TestEnv::new();
     let run = env.psh(["-H", "server", "true"]).env("FLEET_LOG", "russh=loud").finish().expect_code(2);
-    run.expect_stderr("FLEET_LOG=russh=loud").expect_stderr("russh=debug");
+    run.expect_stderr("FLEET_LOG=russh=loud").expect_stderr("fleet_core=debug");
     env.psh(["-H", "server", "--list"]).env("FLEET_LOG", "russh=debug,info").finish().expect_code(0);
 }
 

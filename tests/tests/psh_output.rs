@@ -116,7 +116,10 @@ fn json_tells_everything_in_one_object_a_line() {
     assert!(events.iter().all(|event| event["v"] == 1), "{run}");
     assert_eq!(
         events[0],
-        json!({"v": 1, "event": "run", "program": "psh", "hosts": ["web01", "web02", "web03", "gone"]})
+        json!({
+            "v": 1, "event": "run", "program": "psh", "run": events[0]["run"],
+            "hosts": ["web01", "web02", "web03", "gone"],
+        })
     );
 
     let of = |host: &str, kind: &str| -> Vec<&Value> {

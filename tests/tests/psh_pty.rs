@@ -100,7 +100,8 @@ impl Sleeping {
     fn start(env: &TestEnv, options: &[&str], command: &str) -> Self {
         let marker = processes::unique_sleep();
         let command = command.replace("{}", &format!("sleep {marker}"));
-        let run = env.psh(["--pty", "--grace", "1s", "-H", "server"]).args(options).arg(&command).start();
+        let grace = if options.contains(&"--grace") { &[][..] } else { &["--grace", "1s"] };
+        let run = env.psh(["--pty", "-H", "server"]).args(grace).args(options).arg(&command).start();
         run.wait_for_stdout("go");
         processes::wait_for_command(&format!("sleep {marker}"));
         Self { run, marker }
@@ -193,22 +194,26 @@ fn sudo_that_wants_a_terminal_has_one_and_the_password_is_not_shown() {
 
 #[test]
 fn what_sudo_runs_on_a_terminal_is_stopped_too() {
-    // A keeper has no terminal, so with requiretty there is none.
+    // With and without a terminal of sudo's own between ours and the command's.
+    let requires = "Defaults:USER requiretty, !use_pty\nUSER ALL=(ALL) NOPASSWD: ALL";
     let keeps = "Defaults:USER use_pty\nUSER ALL=(ALL) NOPASSWD: ALL";
-    for (signal, sudoers) in [(Signal::INT, SUDOERS[2]), (Signal::INT, keeps), (Signal::KILL, keeps)] {
-        let (env, _server, _account) = world_of(sudoers);
-        let sleeping: Vec<_> =
-            STUBBORN.iter().map(|command| Sleeping::start(&env, &["--sudo", "-vv"], command)).collect();
-        if sudoers == keeps {
+    for sudoers in [SUDOERS[2], requires, keeps] {
+        // sudo may kill what it runs two seconds after a hang-up: the keeper has to be there for longer.
+        for (signal, grace) in [(Signal::INT, "1s"), (Signal::KILL, "4s")] {
+            let (env, _server, _account) = world_of(sudoers);
+            let sleeping: Vec<_> = STUBBORN
+                .iter()
+                .map(|command| Sleeping::start(&env, &["--sudo", "-vv", "--grace", grace], command))
+                .collect();
             sleeping.iter().for_each(|one| one.run.wait_for_stderr("a keeper watches"));
-        }
-        sleeping.iter().for_each(|one| one.run.signal(signal));
-        for (one, command) in sleeping.iter().zip(STUBBORN) {
-            println!("{signal:?} {sudoers} {command}");
-            processes::assert_gone(&one.marker);
-        }
-        for Sleeping { run, .. } in sleeping.into_iter().filter(|_| signal == Signal::INT) {
-            run.finish().expect_code(3).expect_nowhere("may still run");
+            sleeping.iter().for_each(|one| one.run.signal(signal));
+            for (one, command) in sleeping.iter().zip(STUBBORN) {
+                println!("{signal:?} {sudoers} {command}");
+                processes::assert_gone(&one.marker);
+            }
+            for Sleeping { run, .. } in sleeping.into_iter().filter(|_| signal == Signal::INT) {
+                run.finish().expect_code(3).expect_nowhere("may still run");
+            }
         }
     }
 }

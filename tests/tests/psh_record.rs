@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fleet_tests::{Run, Signal, TestEnv};
+use fleet_tests::{Run, Signal, TestEnv, program};
+use serde_json::Value;
 
 /// An embedded fleet in a process of its own, gone with this value.
 struct Fleet {
@@ -305,4 +306,34 @@ fn what_stands_in_a_record_does_not_reach_a_terminal_as_it_is() {
         fleet.history(arguments).on_terminal().finish().expect_nowhere("\u{1b}");
     }
     fleet.history(&["show", "--output"]).finish().expect_stdout("a\u{1b}[2Jb");
+}
+
+#[test]
+fn json_names_the_record_of_the_run() {
+    let fleet = Fleet::start(2, &[]);
+    let first = |arguments: &[&str]| -> Value {
+        let run = fleet.psh(arguments).finish();
+        serde_json::from_str(run.stdout_text().lines().next().expect("a first line")).expect("JSON")
+    };
+    let run = first(&["-g", "web", "--json", "exit $FLEET_INDEX"]);
+    let id = run["run"].as_str().expect("the name of the record");
+    assert_eq!(fleet.listed(&["--resume", id]), ["web02"]);
+    assert!(first(&["-g", "web", "--json", "--no-record", "true"]).get("run").is_none());
+}
+
+#[test]
+fn output_that_is_cut_is_said_and_the_record_has_the_rest() {
+    let fleet = Fleet::start(1, &[]);
+    let shell = |script: &str| fleet.env.run(&program("sh"), ["-c", script]);
+    shell("mkfifo shown").finish().expect_code(0);
+    // Nothing is written before the end; then it is more than a pipe holds, and nobody takes it.
+    let psh = shell("exec 3<>shown; exec \"$0\" \"$@\" >shown").arg(fleet.env.psh_path());
+    let psh = psh.args(["-g", "web", "-d", "head -c 1000000 /dev/zero"]);
+    let run = psh.env("FLEET_CONFIG", format!("{}/fleet.toml", fleet.dir)).start();
+    shell("head -c 1 shown").finish().expect_code(0);
+    run.signal(Signal::INT);
+    let run = run.finish().expect_code(3);
+    run.expect_stderr("psh: error: output cut: a signal came before all of it was written")
+        .expect_stderr(&format!("`fleet history show {}` says how each host ended", id_of(&fleet.journals()[0])));
+    fleet.history(&["show"]).finish().expect_code(0).expect_stdout("1 host: 1 ok");
 }

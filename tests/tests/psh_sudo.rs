@@ -425,8 +425,10 @@ fn a_refusal_of_sudo_is_not_tried_again() {
 fn ctrl_c_while_sudo_asks_says_that_nothing_was_started() {
     let world = World::new(WITH_PASSWORD);
     // PAM makes those wait whose password is wrong: so there is a moment in which sudo is asked and says nothing.
-    let run = world.answered("wrong-one", &["-H", "web01", "echo ran"]);
-    processes::wait_for("sudo -S -p [fleet", 1);
+    // No other test runs anything as this user.
+    let other = Throwaway::with_shell("/bin/sh");
+    let run = world.answered("wrong-one", &[&format!("--sudo={}", other.name()), "-H", "web01", "echo ran"]);
+    processes::wait_for(&format!("-H -u {}", other.name()), 1);
     run.signal(Signal::INT);
     run.finish().expect_code(3).expect_stdout("not started").expect_nowhere("ran\r");
 }

@@ -19,7 +19,7 @@ fn received(fleet: &Fleet, layout: Layout, most_mib: usize, command: &str) -> BT
     match layout {
         Layout::Lines => lines(&shown),
         Layout::Bytes => BTreeMap::from([("host01".to_owned(), shown)]),
-        Layout::Blocks => blocks(&shown),
+        Layout::Blocks | Layout::Groups => blocks(&shown),
         Layout::Json => objects(&shown),
         Layout::Files => fs::read_dir(work.join("files"))
             .expect("the folder of the hosts' files")
@@ -36,6 +36,7 @@ enum Layout {
     /// Of a single host, without prefix.
     Bytes,
     Blocks,
+    Groups,
     Files,
     Json,
 }
@@ -46,6 +47,7 @@ impl Layout {
             Self::Lines => &[],
             Self::Bytes => &["--no-prefix"],
             Self::Blocks => &["-i"],
+            Self::Groups => &["-d"],
             Self::Files => &["-q", "-o", "files"],
             Self::Json => &["--json"],
         }
@@ -66,7 +68,7 @@ fn lines(shown: &[u8]) -> BTreeMap<String, Vec<u8>> {
     received
 }
 
-/// By host: what follows its header `[1] host ok`.
+/// By host: what follows its header, `[1] host ok` or `[1] host (1) ok`.
 fn blocks(shown: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let mut received = BTreeMap::new();
     let mut host = String::new();
@@ -103,12 +105,11 @@ fn a_hundred_megabytes_of_one_host_arrive_unchanged_in_bounded_memory() {
     let sent = fleet.env().run(&program("sh"), ["-c", numbered]).finish().expect_code(0).stdout;
     assert!(sent.len() > 100 * MB);
     let file = fleet.env().work().join("sent").display().to_string();
-    for layout in [Layout::Lines, Layout::Bytes, Layout::Files, Layout::Json, Layout::Blocks] {
-        // Blocks may keep 64 MiB in memory, in a buffer that grows by doubling, and the allocator may hold on to the former
-        // ones: more is sent to see the end of it.
+    for layout in [Layout::Lines, Layout::Bytes, Layout::Files, Layout::Json, Layout::Blocks, Layout::Groups] {
+        // What is shown at the end is kept, 64 MiB of it in memory: more is sent to see the end of that.
         let (times, most_mib) = match layout {
-            Layout::Blocks => (4, 320),
-            _ => (1, 95),
+            Layout::Blocks | Layout::Groups => (4, 130),
+            _ => (1, 50),
         };
         let received = received(&fleet, layout, most_mib, &format!("cat{}", format!(" {file}").repeat(times)));
         assert_eq!(received.len(), 1, "{layout:?}: {:?}", received.keys());
@@ -120,9 +121,9 @@ fn a_hundred_megabytes_of_one_host_arrive_unchanged_in_bounded_memory() {
 fn lines_of_a_megabyte_from_fifty_hosts_arrive_unchanged_in_bounded_memory() {
     let fleet = Fleet::start(&["-n", "50"]);
     let command = r#"yes "$FLEET_HOST-" | tr -d "\n" | head -c 1000000; echo; echo short"#;
-    for layout in [Layout::Lines, Layout::Files, Layout::Json, Layout::Blocks] {
-        // All unfinished lines may wait in memory at once: 50 MB, in buffers that are at most twice as large.
-        let received = received(&fleet, layout, 180, command);
+    for layout in [Layout::Lines, Layout::Files, Layout::Json, Layout::Blocks, Layout::Groups] {
+        // All unfinished lines may wait in memory at once: 50 MB.
+        let received = received(&fleet, layout, 105, command);
         assert_eq!(received.len(), 50, "{layout:?}");
         for (host, bytes) in received {
             let mut expected = format!("{host}-").into_bytes().repeat(1_000_000 / (host.len() + 1) + 1);

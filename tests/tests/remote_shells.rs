@@ -15,8 +15,8 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Output,
 use std::time::{Duration, Instant};
 
 use fleet_core::ssh::remote::{
-    Announcement, JobName, JobShell, JobState, JobWait, RemoteCommand, RemoteProcess, Script, StdinMode, StopVerdict,
-    Token, job_list_command, job_output_command, job_start_command, job_state_command, keeper_command,
+    Announcement, JobName, JobShell, JobStart, JobState, JobWait, RemoteCommand, RemoteProcess, Script, StdinMode,
+    StopVerdict, Token, job_list_command, job_output_command, job_start_command, job_state_command, keeper_command,
     login_shell_word, sh_quote, stop_command, wrap,
 };
 use tempfile::TempDir;
@@ -617,6 +617,38 @@ fn a_script_that_cannot_be_kept_says_so() {
 }
 
 #[test]
+fn any_posix_shell_of_the_host_starts_a_job_with_its_input_or_not_at_all() {
+    for name in ["dash", "bash", "mksh", "busybox", "ksh"] {
+        let place = Place::new();
+        let sh = place.shell(name);
+        let job = JobName::new(std::time::SystemTime::UNIX_EPOCH, 1);
+        let end = token();
+        let run = |line: Vec<u8>, input: &[u8]| {
+            let line = String::from_utf8(line).unwrap();
+            let line = line.replace("' /bin/sh -c '", &format!("' {} -c '", sh.display()));
+            given(&program("sh"), &remote(line.as_bytes(), StdinMode::Passed), input, place.path())
+        };
+        let (title, shell, input_end) = (b"title".as_slice(), JobShell::Posix, Some(&end));
+        let start = JobStart { name: &job, command: b"cat; kill -TERM $$", title, shell, input_end };
+        let start = job_start_command(&start).unwrap();
+        let input = [b"in\x00\xff\nput".as_slice(), end.as_str().as_bytes()].concat();
+
+        for cut in [0, 3, input.len() - 1] {
+            let output = run(start.clone(), &input[..cut]);
+            assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), b"".as_slice()), "{name}: {cut}");
+            assert!(String::from_utf8_lossy(&output.stderr).contains("did not arrive whole"), "{name}");
+            let left = fs::read_dir(place.path().join("fleet/jobs")).unwrap().count();
+            assert_eq!(left, 0, "{name}: {cut}");
+        }
+        let output = run(start, &input);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("job {job}\n"), "{name}: {output:?}");
+        let state = run(job_state_command(&job, JobWait::Ended), b"").stdout;
+        assert_eq!(JobState::find(&state), Some(JobState::Stopped("TERM".to_owned())), "{name}");
+        assert_eq!(run(job_output_command(&job), b"").stdout, b"in\x00\xff\nput", "{name}");
+    }
+}
+
+#[test]
 fn jobs_are_started_and_looked_after_from_every_login_shell() {
     let place = Place::new();
     for (name, number) in SHELLS.into_iter().zip(1..) {
@@ -628,7 +660,9 @@ fn jobs_are_started_and_looked_after_from_every_login_shell() {
             output.stdout
         };
         let command = b"cat; echo it\\'s 'a  b'; sh -c 'exit 7'".as_slice();
-        let started = run(&job_start_command(command, &job, b"title", JobShell::Login).unwrap());
+        let (title, shell) = (b"title".as_slice(), JobShell::Login);
+        let start = JobStart { name: &job, command, title, shell, input_end: None };
+        let started = run(&job_start_command(&start).unwrap());
         assert_eq!(String::from_utf8_lossy(&started), format!("job {job}\n"), "{name}");
         let state = run(&job_state_command(&job, JobWait::Ended));
         assert_eq!(JobState::find(&state), Some(JobState::Exited(7)), "{name}");

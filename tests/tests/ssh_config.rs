@@ -527,7 +527,7 @@ impl Oracle {
             options: case.options.iter().map(|&option| option.to_owned()).collect(),
             file: ConfigSource::Path(folder.join("config")),
         };
-        SshConfig::load(&sources, self.local.clone())?.resolve(&host.parse().unwrap())
+        SshConfig::load(&sources, self.local.clone())?.resolve(&host.parse().unwrap(), None)
     }
 
     /// Brings the lines of `ssh -G` into the form of [`Oracle::describe`].

@@ -4,7 +4,8 @@
 
 use std::path::PathBuf;
 
-use super::{Failure, FleetArgs, Password, StdinUse, record};
+use super::record::{self, LastOf};
+use super::{Failure, FleetArgs, Password, StdinUse};
 use crate::record::{FormerRun, RecordError, Store};
 use crate::render::RenderSettings;
 use crate::select::Selected;
@@ -34,7 +35,7 @@ pub struct Examined {
 }
 
 impl FleetArgs {
-    /// As [`FleetArgs::prepare`], but nothing that is wrong ends it.
+    /// As [`FleetArgs::prepare`], but nothing that is wrong ends it. The last run is that of any tool: only its hosts matter.
     ///
     /// # Errors
     /// Only for flags that no tool takes, and a `FLEET_LOG` that cannot be read.
@@ -44,16 +45,16 @@ impl FleetArgs {
         let environment: Environment = std::env::vars_os().collect();
         let mut failures = Vec::new();
         let store = Store::of(&environment);
-        let former = self.record.former(program, &store);
+        let former = self.record.former(LastOf::AnyTool, &store);
         let mut layers = vec![self.layer()];
         layers.extend(former.iter().flatten().map(record::layer_of));
         layers.extend(kept(settings::from_environment(&environment), &mut failures));
         let discovered = std::env::current_dir()
             .map_err(|error| Failure::usage(&error))
             .and_then(|here| Ok(settings::discover(&environment, &here)?));
-        layers.extend(kept(discovered, &mut failures).unwrap_or_default());
+        layers.extend(kept(discovered, &mut failures).unwrap_or_default().layers);
         let settings = resolved(&layers, &mut failures)?;
-        let (selected, selection_failure) = match self.chosen(&settings, stdin, former) {
+        let (selected, selection_failure) = match self.chosen(program, &settings, stdin, former) {
             Ok(selected) => (selected, None),
             Err(failure) => (None, Some(failure)),
         };
@@ -72,13 +73,14 @@ impl FleetArgs {
 
     fn chosen(
         &self,
+        program: &str,
         settings: &Settings,
         stdin: StdinUse,
         former: Result<Option<FormerRun>, Failure>,
     ) -> Result<Option<Selected>, Failure> {
         let hosts = former?.map(|run| self.record.hosts_of(&run)).transpose()?;
         match hosts.is_some() || self.selection.chooses() {
-            true => self.selection.select(settings, stdin, hosts).map(Some),
+            true => self.selection.select(program, settings, stdin, hosts).map(Some),
             false => Ok(None),
         }
     }

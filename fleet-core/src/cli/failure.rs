@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use crate::inventory::InventoryError;
 use crate::outcome::{self, ExitStatus};
+use crate::provider::ProviderError;
 use crate::render::RenderError;
 use crate::select::SelectError;
 use crate::settings::SettingsError;
@@ -41,6 +42,11 @@ impl Failure {
     /// A failure of ours.
     pub fn ours(error: &(dyn Error + 'static)) -> Self {
         Self::of(error, ExitStatus::OurFailure)
+    }
+
+    /// Something was left half done when the run was ended early.
+    pub fn interrupted(error: &(dyn Error + 'static)) -> Self {
+        Self::of(error, ExitStatus::Killed)
     }
 
     /// The same failure with what to do next.
@@ -106,6 +112,12 @@ impl From<SettingsError> for Failure {
 
 impl From<InventoryError> for Failure {
     fn from(error: InventoryError) -> Self {
+        Self::usage(&error).with_hint(error.hint())
+    }
+}
+
+impl From<ProviderError> for Failure {
+    fn from(error: ProviderError) -> Self {
         Self::usage(&error).with_hint(error.hint())
     }
 }

@@ -10,7 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::failure::Failure;
 
-/// Starts logging at the level of that many `-v`; `FLEET_LOG` (as in `russh=debug,fleet_core=trace`) comes first.
+/// Starts logging at the level of that many `-v`; `FLEET_LOG` (as in `warn,fleet_core=trace`) comes first.
 ///
 /// # Errors
 /// When `FLEET_LOG` cannot be read.
@@ -24,7 +24,7 @@ pub(super) fn start(verbosity: u8) -> Result<(), Failure> {
     let wanted = std::env::var("FLEET_LOG").unwrap_or(by_option);
     let targets: Targets = wanted.parse().map_err(|error: ParseError| {
         Failure::usage_text(format!("FLEET_LOG={wanted}: {error}"))
-            .hint("write a level (off, error, warn, info, debug, trace) or TARGET=LEVEL,..., as in russh=debug")
+            .hint("write a level (off, error, warn, info, debug, trace) or TARGET=LEVEL,..., as in fleet_core=debug")
     })?;
     let variable = |name| std::env::var(name).unwrap_or_default();
     let ansi = io::stderr().is_terminal() && variable("NO_COLOR").is_empty() && variable("TERM") != "dumb";

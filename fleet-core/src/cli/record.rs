@@ -38,11 +38,20 @@ pub(super) struct RecordArgs {
     no_record: bool,
 }
 
+/// Which runs count when the last one is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LastOf {
+    /// Those of this tool, which can do again what it did there.
+    Tool(&'static str),
+    /// All, as only their hosts matter.
+    AnyTool,
+}
+
 impl RecordArgs {
     /// The run that hosts are to be taken from, if any.
     pub(super) fn former(
         &self,
-        program: &str,
+        last_of: LastOf,
         store: &Result<Store, RecordError>,
     ) -> Result<Option<FormerRun>, Failure> {
         let last = self.failed || (self.resume.is_none() && !self.only.is_empty());
@@ -53,9 +62,10 @@ impl RecordArgs {
             Ok(store) => store,
             Err(error) => return Err(Failure::usage(error)),
         };
-        let run = match self.resume.as_deref() {
-            None | Some("last") => store.last_of(program),
-            Some(text) => store.find(text).and_then(|id| store.read(&id)),
+        let found = |text: &str| store.find(text).and_then(|id| store.read(&id));
+        let run = match (self.resume.as_deref(), last_of) {
+            (None | Some("last"), LastOf::Tool(tool)) => store.last_of(tool),
+            (text, _) => found(text.unwrap_or("last")),
         };
         let run = run.map_err(|error| refused(&error))?;
         if run.state == RunState::Running {

@@ -2,15 +2,19 @@
 //!
 //! Must not contact any host.
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 
-use super::{Failure, StdinUse};
+use super::{Failure, StdinUse, asking};
+use crate::endpoint::AddressChoice;
 use crate::inventory::{self, HostFile, Inventory};
-use crate::select::{FormerHosts, Selected, Selection};
-use crate::settings::Settings;
+use crate::provider::CacheUse;
+use crate::provider::protocol::NativeFilter;
+use crate::select::{FormerHosts, OwnMachine, Selected, Selection};
+use crate::settings::{self, Asking, Layer, Settings};
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Selection")]
@@ -38,21 +42,85 @@ pub(super) struct SelectionArgs {
     /// Print the chosen hosts and where each comes from (with --json as objects), and stop
     #[arg(long)]
     pub(super) list: bool,
+
+    /// Take this address of cloud hosts: auto, private, public, ipv6, dns or tag:KEY; a list is in order [default: auto]
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    address: Vec<AddressChoice>,
+
+    /// Ask providers for the hosts of REGION; comma lists; repeatable
+    #[arg(long, value_name = "REGION", value_delimiter = ',')]
+    region: Vec<String>,
+
+    /// Ask providers with the credentials of PROFILE
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
+
+    /// Narrow the hosts of providers by a filter of their own, as Name=NAME,Values=VALUE[,VALUE...]; repeatable
+    #[arg(long, value_name = "FILTER", value_parser = settings::parse_native_filter)]
+    filter: Vec<NativeFilter>,
+
+    /// Ask providers anew, whatever they have said before
+    #[arg(long)]
+    refresh: bool,
+
+    /// Ask providers anew, and keep nothing of what they say
+    #[arg(long, conflicts_with = "refresh")]
+    no_cache: bool,
+
+    /// Take what providers have said for so long [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = settings::parse_duration)]
+    cache_ttl: Option<Duration>,
+
+    /// Run on this machine too, where it is one of the hosts
+    #[arg(long)]
+    include_self: bool,
 }
 
 impl SelectionArgs {
     /// Whether any host was asked for.
     pub(super) fn chooses(&self) -> bool {
-        !(self.hosts.is_empty() && self.host_files.is_empty() && self.groups.is_empty() && self.exclude.is_empty())
+        self.names_hosts() || !self.exclude.is_empty()
     }
 
-    /// The hosts that the flags choose out of the known ones, or out of those of a former run.
+    /// Whether any host is named that others are left out of.
+    fn names_hosts(&self) -> bool {
+        !(self.hosts.is_empty() && self.host_files.is_empty() && self.groups.is_empty())
+    }
+
+    /// What the flags set, over `layer`.
+    pub(super) fn layer(&self, layer: Layer) -> Layer {
+        Layer {
+            address: (!self.address.is_empty()).then(|| self.address.clone()),
+            include_self: self.include_self.then_some(true),
+            cache_ttl: self.cache_ttl,
+            asking: Asking {
+                regions: self.region.clone(),
+                profile: self.profile.clone(),
+                filters: self.filter.clone(),
+                cache: match (self.no_cache, self.refresh) {
+                    (true, _) => CacheUse::Off,
+                    (false, true) => CacheUse::Refresh,
+                    (false, false) => CacheUse::Use,
+                },
+            },
+            ..layer
+        }
+    }
+
+    /// The hosts that the flags choose out of the known ones, or out of those of a former run. Without either, the
+    /// default ones, which is said.
     pub(super) fn select(
         &self,
+        program: &str,
         settings: &Settings,
         stdin: StdinUse,
         former: Option<FormerHosts>,
     ) -> Result<Selected, Failure> {
+        let default = settings.default.value.as_ref().filter(|_| !self.names_hosts() && former.is_none());
+        if let Some(expression) = default {
+            let place = settings.default.origin.place();
+            let _ = writeln!(io::stderr(), "{program}: no hosts named: taking default = {expression:?} ({place})");
+        }
         let mut typed = Vec::new();
         for path in &self.host_files {
             typed.push(read_host_file(path, stdin)?);
@@ -60,18 +128,23 @@ impl SelectionArgs {
         let selection = Selection {
             hosts: self.hosts.clone(),
             files: typed.clone(),
-            groups: self.groups.clone(),
+            groups: default.map_or_else(|| self.groups.clone(), |expression| vec![expression.clone()]),
             exclude: self.exclude.clone(),
             limit: self.limit,
+            own_machine: if settings.include_self.value { OwnMachine::Included } else { OwnMachine::LeftOut },
             former,
         };
+        let selection = selection.parse()?;
         let mut sources = typed;
         if self.host_files.is_empty() {
             for path in &settings.hosts.value {
                 sources.push(inventory::file::read(path)?);
             }
         }
-        let inventory = Inventory::merge(&sources, &settings.groups)?;
+        let inventory = Inventory::merge(&sources, &[], &settings.groups)?;
+        let mut inventory = inventory.with_group_tags(settings.group_tags.value.clone());
+        asking::ask(program, settings, &selection.wanted(&inventory), &mut inventory)?;
+        inventory.apply_user_rules(settings.user_rules.iter().map(|rule| &rule.value));
         Ok(selection.select(&inventory)?)
     }
 }

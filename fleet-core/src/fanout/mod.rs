@@ -3,6 +3,7 @@
 //! The loop selects over what can happen (an event, a signal, a tick), asks `RunState` what follows, and does it.
 //! It knows no SSH, no terminal and no flags; hosts are numbers here.
 
+mod finished;
 mod floor;
 mod pacing;
 mod places;
@@ -28,10 +29,10 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+pub use self::finished::Finished;
 pub use self::floor::Floor;
 use self::floor::RunFloor;
 use self::pacing::Pacing;
-pub use self::pacing::{Pace, Remarks};
 pub use self::places::FanoutLimit;
 use self::places::Places;
 use self::renderer_thread::RendererThread;
@@ -44,33 +45,23 @@ use self::silence::Silence;
 use self::state::RunState;
 use self::step::{Input, Step};
 use self::task::Message;
+#[cfg(test)]
+pub(crate) use self::task::Scripted;
 pub use self::task::{HostContext, Task};
 pub use self::witness::{Nobody, Witness};
 use crate::event::{Event, HostEvent, HostIndex};
-use crate::outcome::{ExitRule, ExitStatus, HostError, Outcome, Report};
-use crate::render::{Completion, Ending, Occasion, RenderError, Renderer};
+use crate::outcome::{ExitRule, HostError, Outcome};
+use crate::pace::Gate;
+use crate::render::{Completion, CutCause, Ending, Occasion, Renderer};
 
 /// Events that may wait for the renderer; a slow terminal fills this, and the hosts' output then waits with them.
 const EVENT_QUEUE: usize = 256;
 /// How often the progress line is drawn anew.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a cancelled run waits for a terminal or a pipe that takes nothing.
+/// How long a cancelled run waits for a terminal or a pipe that takes nothing; for a slow one it waits.
 const STUCK_LIMIT: Duration = Duration::from_secs(10);
 /// How long the summary may take when the run is left at once.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// The outcome of a whole run.
-#[derive(Debug)]
-pub struct Finished {
-    /// One outcome for each host.
-    pub report: Report,
-    /// The exit status by the run's rule.
-    pub status: ExitStatus,
-    /// How it came to its end.
-    pub completion: Completion,
-    /// What could not be written.
-    pub render_errors: Vec<RenderError>,
-}
 
 /// A run to be done.
 pub struct Fanout {
@@ -79,7 +70,7 @@ pub struct Fanout {
     /// How many may be worked on at once.
     pub limit: FanoutLimit,
     /// How many of them may be logging in at once, if that is to be found out.
-    pub pace: Option<Pace>,
+    pub pace: Option<Arc<Gate>>,
     /// How the exit status follows from the outcomes.
     pub exit_rule: ExitRule,
     /// How carefully it goes on.
@@ -113,6 +104,8 @@ struct Loop<T> {
     /// Brings the answer to the question that is open.
     answer: Option<oneshot::Receiver<Answer>>,
     silence: Silence,
+    /// Why output is missing if the run is left at once.
+    cut_cause: CutCause,
 }
 
 impl fmt::Debug for Fanout {
@@ -143,7 +136,7 @@ impl Fanout {
     pub async fn run<T: Task>(mut self, task: T, renderer: Box<dyn Renderer>, mut signals: Signals) -> Finished {
         let (messages, mut incoming) = mpsc::channel(EVENT_QUEUE);
         let mut run = Loop::new(&self, task, renderer, messages);
-        let mut pacing = Pacing::new(self.pace.as_ref());
+        let mut pacing = Pacing::new(self.pace.as_deref());
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut floor = RunFloor::new(self.floor);
@@ -172,7 +165,8 @@ impl Fanout {
                 request = self.requests.next() => run.requested(request),
                 handshakes = pacing.changed() => run.apply(Input::Handshakes(handshakes)),
                 () = run.renderer.room(), if !has_room => {}
-                () = tokio::time::sleep(STUCK_LIMIT), if stuck => {
+                () = run.renderer.stalled(STUCK_LIMIT), if stuck => {
+                    run.cut_cause = CutCause::Stuck(STUCK_LIMIT);
                     let _ = tokio::time::timeout(LAST_WORDS, run.take_outcomes(&mut incoming)).await;
                     run.apply(Input::Stuck);
                 }
@@ -208,7 +202,7 @@ impl<T: Task> Loop<T> {
         renderer: Box<dyn Renderer>,
         messages: mpsc::Sender<(HostIndex, Message)>,
     ) -> Self {
-        let places = Places::new(fanout.limit, fanout.pace.as_ref().map(|pace| pace.gate.limit()));
+        let places = Places::new(fanout.limit, fanout.pace.as_ref().map(|gate| gate.limit()));
         Self {
             state: RunState::new(fanout.hosts, places, fanout.rollout.clone(), fanout.seed),
             task: Arc::new(task),
@@ -229,6 +223,7 @@ impl<T: Task> Loop<T> {
             confirm: Arc::clone(&fanout.confirm),
             answer: None,
             silence: Silence::new(),
+            cut_cause: CutCause::Signal,
         }
     }
 
@@ -275,17 +270,11 @@ impl<T: Task> Loop<T> {
         self.hosts.insert(handle.id(), index);
     }
 
-    /// Asks once all that was said before is written, as the question stands behind it.
+    /// Asks beside the loop, which makes room when the question takes the floor.
     fn ask(&mut self, canaries: CanaryReport) {
         let (sender, receiver) = oneshot::channel();
-        let written = self.renderer.written();
         let confirm = Arc::clone(&self.confirm);
-        tokio::spawn(async move {
-            let _ = written.await;
-            if let Ok(answer) = tokio::task::spawn_blocking(move || confirm.go_on(&canaries)).await {
-                let _ = sender.send(answer);
-            }
-        });
+        tokio::task::spawn_blocking(move || sender.send(confirm.go_on(&canaries)));
         self.answer = Some(receiver);
     }
 
@@ -334,8 +323,8 @@ impl<T: Task> Loop<T> {
 
     fn tick(&mut self, pacing: &mut Pacing) {
         let now = self.started.elapsed();
-        if let Some(text) = pacing.remark(now) {
-            self.renderer.notice(text);
+        if let Some(change) = pacing.remark(now) {
+            self.renderer.limit(change, now);
         }
         if self.state.running() > 0
             && let Some(silent) = self.silence.remark(now)
@@ -378,24 +367,23 @@ impl<T: Task> Loop<T> {
         let completion = self.state.completion();
         self.running.shutdown().await;
         let report = self.state.into_report();
-        let quorum = completion == Completion::Complete && self.rollout.has_quorum(&report);
-        let status = if quorum { ExitStatus::Success } else { report.exit_status(self.exit_rule) };
+        let status = finished::status(&report, completion, self.exit_rule, &self.rollout);
         let ending = Ending { elapsed: self.started.elapsed(), status, completion };
         let renderer = &self.renderer;
         let impatience = async {
-            match completion {
-                Completion::Complete => drop(signals.next().await),
-                Completion::Interrupted => tokio::select! {
-                    _ = signals.next() => {}
-                    () = renderer.stalled(STUCK_LIMIT) => {}
-                },
-                Completion::Abandoned => {}
-            }
+            let cause = tokio::select! {
+                _ = signals.next(), if completion != Completion::Abandoned => CutCause::Signal,
+                () = renderer.stalled(STUCK_LIMIT), if completion == Completion::Interrupted => {
+                    CutCause::Stuck(STUCK_LIMIT)
+                }
+                () = std::future::ready(()), if completion == Completion::Abandoned => self.cut_cause,
+            };
             tokio::time::sleep(LAST_WORDS).await;
+            cause
         };
         let render_errors = tokio::select! {
             errors = renderer.finish(report.clone(), ending) => errors,
-            () = impatience => Vec::new(),
+            cause = impatience => renderer.cut(cause),
         };
         Finished { report, status, completion, render_errors }
     }

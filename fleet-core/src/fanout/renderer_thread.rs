@@ -14,7 +14,8 @@ use tokio::sync::{Notify, oneshot};
 use super::floor::Room;
 use crate::event::{HostEvent, Wave};
 use crate::outcome::Report;
-use crate::render::{Ending, Occasion, RenderError, Renderer};
+use crate::pace::Change;
+use crate::render::{CutCause, Ending, Occasion, Outflow, RenderError, Renderer};
 
 /// Events that may wait for the thread before the loop takes no more from the hosts.
 const QUEUE_LIMIT: usize = 256;
@@ -23,6 +24,7 @@ const QUEUE_LIMIT: usize = 256;
 #[derive(Debug)]
 pub(super) struct RendererThread {
     shared: Arc<Shared>,
+    outflow: Outflow,
     told_of_failure: AtomicBool,
 }
 
@@ -37,6 +39,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     work: VecDeque<Work>,
+    /// How many pieces of work were ever begun.
+    begun: u64,
     errors: Vec<RenderError>,
     failed: bool,
     /// The thread is gone: what is handed over goes nowhere.
@@ -69,7 +73,7 @@ enum Work {
     Notice(String),
     Wave(Wave, Duration),
     Slowest(Occasion, Duration),
-    Written(oneshot::Sender<()>),
+    Limit(Change, Duration),
     /// Take the progress line away, then let go of the room.
     MakeRoom(Room),
     Finish {
@@ -82,10 +86,10 @@ enum Work {
 impl RendererThread {
     /// Moves `renderer` to a new thread.
     pub(super) fn start(renderer: Box<dyn Renderer>) -> Self {
-        let shared = Arc::new(Shared::default());
+        let (shared, outflow) = (Arc::new(Shared::default()), renderer.outflow());
         let theirs = Arc::clone(&shared);
         thread::spawn(move || theirs.render(renderer));
-        Self { shared, told_of_failure: AtomicBool::new(false) }
+        Self { shared, outflow, told_of_failure: AtomicBool::new(false) }
     }
 
     /// Hands over an event. Never waits: ask [`Self::has_room`] before taking more from the hosts.
@@ -108,14 +112,12 @@ impl RendererThread {
         self.shared.push(Work::Slowest(occasion, at));
     }
 
-    /// Is told once everything handed over before is written; of its end if that cannot be.
-    pub(super) fn written(&self) -> oneshot::Receiver<()> {
-        let (sender, written) = oneshot::channel();
-        self.shared.push(Work::Written(sender));
-        written
+    /// Says that another number of hosts may log in at once, this long after the start.
+    pub(super) fn limit(&self, change: Change, at: Duration) {
+        self.shared.push(Work::Limit(change, at));
     }
 
-    /// Takes the progress line away, then drops `room`.
+    /// Writes everything handed over before and takes the progress line away, then drops `room`.
     pub(super) fn make_room(&self, room: Room) {
         self.shared.push(Work::MakeRoom(room));
     }
@@ -155,12 +157,13 @@ impl RendererThread {
         }
     }
 
-    /// Waits until the thread has done nothing for `limit`.
+    /// Waits until the thread has got nowhere for `limit`: has begun no work, and nobody has taken a byte of its output.
     pub(super) async fn stalled(&self, limit: Duration) {
+        let progress = || (self.shared.lock().begun, self.outflow.taken_bytes());
         loop {
-            let before = self.shared.lock().work.len();
+            let before = progress();
             tokio::time::sleep(limit).await;
-            if self.shared.lock().work.len() == before {
+            if progress() == before {
                 return;
             }
         }
@@ -171,6 +174,18 @@ impl RendererThread {
         let (done, written) = oneshot::channel();
         self.shared.push(Work::Finish { report, ending, done });
         let _ = written.await;
+        self.take_errors()
+    }
+
+    /// Gives up what is not yet written. Returns everything that could not be written during the run, this included.
+    pub(super) fn cut(&self, cause: CutCause) -> Vec<RenderError> {
+        let mut errors = self.take_errors();
+        self.outflow.close();
+        errors.push(RenderError::Cut(cause));
+        errors
+    }
+
+    fn take_errors(&self) -> Vec<RenderError> {
         std::mem::take(&mut self.shared.lock().errors)
     }
 }
@@ -186,11 +201,7 @@ impl Shared {
                 Work::Notice(text) => renderer.notice(&text),
                 Work::Wave(wave, at) => renderer.wave(&wave, at),
                 Work::Slowest(occasion, at) => renderer.slowest(occasion, at),
-                Work::Written(told) => {
-                    let flushed = renderer.flush();
-                    let _ = told.send(());
-                    flushed
-                }
+                Work::Limit(change, at) => renderer.limit(change, at),
                 Work::MakeRoom(room) => {
                     self.note(renderer.make_room());
                     drop(room);
@@ -227,6 +238,7 @@ impl Shared {
         let mut queue = self.lock();
         loop {
             if let Some(work) = queue.work.pop_front() {
+                queue.begun += 1;
                 let more = !queue.work.is_empty();
                 if !more {
                     self.emptied.notify_one();

@@ -83,7 +83,8 @@ pub enum Answer {
 
 /// Asks a person whether to go on after the canaries.
 pub trait Confirm: Send + Sync {
-    /// Shows what happened and waits for the answer. Blocks.
+    /// Shows what happened and waits for the answer. Blocks. What was said before is written once the question has taken
+    /// the [`Floor`](super::Floor).
     fn go_on(&self, canaries: &CanaryReport) -> Answer;
 
     /// Takes back the question that is open, as the run was told to stop.

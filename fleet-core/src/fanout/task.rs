@@ -61,3 +61,18 @@ impl HostContext {
         &self.cancel
     }
 }
+
+/// A task made of a function, for tests.
+#[cfg(test)]
+pub(crate) struct Scripted<F>(pub(crate) F);
+
+#[cfg(test)]
+impl<F, W> Task for Scripted<F>
+where
+    F: Fn(HostContext) -> W + Send + Sync + 'static,
+    W: Future<Output = Outcome> + Send,
+{
+    fn run(&self, host: HostContext) -> impl Future<Output = Outcome> + Send {
+        (self.0)(host)
+    }
+}

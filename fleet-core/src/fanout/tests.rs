@@ -1,5 +1,6 @@
 //! The loop with scripted tasks: no SSH, no clock but tokio's paused one.
 
+mod ending;
 mod meanwhile;
 
 use std::sync::Mutex;
@@ -10,7 +11,8 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::event::{Stream, Wave};
-use crate::outcome::{LastOutput, SkipCause, Stage, Stop, StopCause};
+use crate::outcome::{ExitStatus, LastOutput, Report, SkipCause, Stage, Stop, StopCause};
+use crate::render::RenderError;
 use crate::settings::Share;
 
 const SKIPPED: Outcome = Outcome::Skipped(SkipCause::Interrupted);
@@ -68,19 +70,6 @@ impl Renderer for Recorder {
 
     fn finish(&mut self, _: &Report, _: &Ending) -> Result<(), RenderError> {
         Ok(())
-    }
-}
-
-/// A task made of a function.
-struct Scripted<F>(F);
-
-impl<F, W> Task for Scripted<F>
-where
-    F: Fn(HostContext) -> W + Send + Sync + 'static,
-    W: Future<Output = Outcome> + Send,
-{
-    fn run(&self, host: HostContext) -> impl Future<Output = Outcome> + Send {
-        (self.0)(host)
     }
 }
 
@@ -329,6 +318,7 @@ async fn one_signal_ends_a_run_whose_output_nobody_takes() {
     sender.send(Signal::Terminate).await.unwrap();
     let finished = fanout.run(task, stuck(), signals).await;
     assert_eq!(finished.report.outcomes(), vec![stopped(); 4]);
+    assert!(matches!(finished.render_errors[..], [RenderError::Cut(CutCause::Stuck(STUCK_LIMIT))]));
 }
 
 #[tokio::test]
@@ -442,7 +432,8 @@ async fn the_canaries_are_shown_before_the_question_and_the_rest_waits_for_the_a
         let (renderer, shown) = recorder();
         let canary = Some(Canary { hosts: 2.try_into().unwrap(), consent: Consent::Asked });
         let fanout = rollout(5, RolloutSettings { canary, ..RolloutSettings::default() });
-        let confirm = Arc::new(Witness { shown: shown.clone(), answer, finished: Mutex::default() });
+        let floor = fanout.floor.clone();
+        let confirm = Arc::new(Witness { floor, shown: shown.clone(), answer, finished: Mutex::default() });
         let fanout = Fanout { confirm: Arc::clone(&confirm) as Arc<dyn Confirm>, ..fanout };
         let finished = fanout.run(Scripted(|_| async { Outcome::Exited(0) }), renderer, Signals::scripted().1).await;
         assert_eq!(*confirm.finished.lock().unwrap(), [2], "at the only question");
@@ -454,6 +445,7 @@ async fn the_canaries_are_shown_before_the_question_and_the_rest_waits_for_the_a
 
 /// Remembers how many hosts were shown to have ended at each question.
 struct Witness {
+    floor: Floor,
     shown: Shown,
     answer: Answer,
     finished: Mutex<Vec<usize>>,
@@ -461,7 +453,9 @@ struct Witness {
 
 impl Confirm for Witness {
     fn go_on(&self, _: &CanaryReport) -> Answer {
+        self.floor.take();
         self.finished.lock().unwrap().push(self.shown.finished().len());
+        self.floor.give_back();
         self.answer
     }
 
@@ -471,12 +465,14 @@ impl Confirm for Witness {
 /// Is never answered, but can be withdrawn.
 #[derive(Default)]
 struct Unanswered {
+    floor: Floor,
     asked: Notify,
     withdrawn: (Mutex<bool>, std::sync::Condvar),
 }
 
 impl Confirm for Unanswered {
     fn go_on(&self, _: &CanaryReport) -> Answer {
+        self.floor.take();
         self.asked.notify_one();
         let (withdrawn, changed) = &self.withdrawn;
         // A test that fails must come to its end, too.
@@ -493,9 +489,10 @@ impl Confirm for Unanswered {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_drawn_behind_the_question_after_the_canaries_and_a_signal_withdraws_it() {
-    let confirm = Arc::new(Unanswered::default());
     let canary = Some(Canary { hosts: 1.try_into().unwrap(), consent: Consent::Asked });
     let fanout = rollout(2, RolloutSettings { canary, ..RolloutSettings::default() });
+    let floor = fanout.floor.clone();
+    let confirm = Arc::new(Unanswered { floor: floor.clone(), ..Unanswered::default() });
     let fanout = Fanout { confirm: Arc::clone(&confirm) as Arc<dyn Confirm>, ..fanout };
     let (sender, signals) = Signals::scripted();
     let (renderer, _) = recorder();
@@ -505,6 +502,8 @@ async fn nothing_is_drawn_behind_the_question_after_the_canaries_and_a_signal_wi
     let before = ticks.load(Ordering::SeqCst);
     tokio::time::advance(TICK * 9).await;
     tokio::task::yield_now().await;
+    // As the prompt does at the same signal.
+    floor.give_back();
     sender.send(Signal::Interrupt).await.unwrap();
     let finished = run.await.unwrap();
     assert_eq!(finished.report.outcomes(), [Outcome::Exited(0), SKIPPED]);

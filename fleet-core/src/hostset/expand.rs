@@ -24,11 +24,10 @@ pub fn expand(text: &str) -> Result<Vec<String>, HostSetError> {
             return Err(HostSetError::Group { item: item.to_owned() });
         }
         let pieces = pieces(item)?;
-        let count = pieces.iter().map(Piece::count).fold(1, u64::saturating_mul);
-        if count.saturating_add(names.len() as u64) > EXPANSION_LIMIT as u64 {
+        if count(&pieces).saturating_add(names.len() as u64) > EXPANSION_LIMIT as u64 {
             return Err(HostSetError::TooMany { item: item.to_owned() });
         }
-        names.extend(pieces.iter().fold(vec![String::new()], |names, piece| piece.appended_to(&names)));
+        names.append(&mut combined(&pieces));
     }
     Ok(names)
 }
@@ -90,19 +89,31 @@ fn unmatched_bracket(text: &str, at: usize) -> HostSetError {
 }
 
 /// A part of an item: fixed text, or one of several numbers.
-enum Piece<'a> {
-    Text(&'a str),
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    Text(String),
     Range(Vec<Span>),
 }
 
 /// `first`, `first-last` or `first-last/step`.
-struct Span {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Span {
     first: Number,
     last: u64,
     step: u64,
 }
 
-impl Piece<'_> {
+/// How many names the pieces of an item make.
+pub(super) fn count(pieces: &[Piece]) -> u64 {
+    pieces.iter().map(Piece::count).fold(1, u64::saturating_mul)
+}
+
+/// The names that the pieces of an item make.
+pub(super) fn combined(pieces: &[Piece]) -> Vec<String> {
+    pieces.iter().fold(vec![String::new()], |names, piece| piece.appended_to(names))
+}
+
+impl Piece {
     fn count(&self) -> u64 {
         match self {
             Self::Text(_) => 1,
@@ -112,9 +123,12 @@ impl Piece<'_> {
         }
     }
 
-    fn appended_to(&self, names: &[String]) -> Vec<String> {
+    fn appended_to(&self, mut names: Vec<String>) -> Vec<String> {
         match self {
-            Self::Text(text) => names.iter().map(|name| format!("{name}{text}")).collect(),
+            Self::Text(text) => {
+                names.iter_mut().for_each(|name| name.push_str(text));
+                names
+            }
             Self::Range(spans) => {
                 names.iter().flat_map(|name| numbers(spans).map(move |number| format!("{name}{number}"))).collect()
             }
@@ -130,20 +144,24 @@ fn numbers(spans: &[Span]) -> impl Iterator<Item = Number> {
 }
 
 /// Cuts an item, whose brackets are known to match, into text and ranges.
-fn pieces(item: &str) -> Result<Vec<Piece<'_>>, HostSetError> {
+fn pieces(item: &str) -> Result<Vec<Piece>, HostSetError> {
     let fixed = fixed_prefix(item);
-    let mut pieces = vec![Piece::Text(&item[..fixed])];
+    let mut pieces = vec![Piece::Text(item[..fixed].to_owned())];
     let mut rest = &item[fixed..];
     while let Some((text, (range, tail))) =
         rest.split_once('[').and_then(|(text, tail)| Some((text, tail.split_once(']')?)))
     {
-        pieces.push(Piece::Text(text));
-        let spans = range.split(',').map(|part| parse_span(part.trim(), item));
-        pieces.push(Piece::Range(spans.collect::<Result<_, _>>()?));
+        pieces.push(Piece::Text(text.to_owned()));
+        pieces.push(range_piece(range, item)?);
         rest = tail;
     }
-    pieces.push(Piece::Text(rest));
+    pieces.push(Piece::Text(rest.to_owned()));
     Ok(pieces)
+}
+
+/// The piece that stands in the brackets of `item` as `range`.
+pub(super) fn range_piece(range: &str, item: &str) -> Result<Piece, HostSetError> {
+    range.split(',').map(|part| parse_span(part.trim(), item)).collect::<Result<_, _>>().map(Piece::Range)
 }
 
 /// The bytes at the head of a host that hold no range: its user, and an IPv6 address in brackets.
@@ -170,7 +188,7 @@ fn parse_span(part: &str, item: &str) -> Result<Span, HostSetError> {
     let last = Number::parse(last.trim()).ok_or_else(not_a_range)?;
     let step = Number::parse(step.trim()).ok_or_else(not_a_range)?.value;
     let (part, item) = words();
-    if last.width != 0 && last.width != first.width {
+    if (first.width != 0 || last.width != 0) && first.digits() != last.digits() {
         return Err(HostSetError::Padding { part, item });
     }
     if last.value < first.value {
@@ -234,6 +252,7 @@ mod tests {
             ("web[3-1]", "\"3-1\" in \"web[3-1]\" goes down"),
             ("web[1-05]", "padded differently"),
             ("web[01-005]", "padded differently"),
+            ("web[01-100]", "padded differently; expected as many digits in both"),
             ("web[1-5/0]", "step of \"1-5/0\""),
             ("@web", "\"@web\" names a group"),
         ] {

@@ -1,14 +1,23 @@
-//! Sets of host names as text: `web[01-20],db1` and the names it stands for.
+//! Sets of hosts as text: `web[01-20],db1` and the names it stands for, `@web!tag:State=broken&%25` and what that asks for.
 //!
-//! Text in, text out. Must not know groups, files or what a host is reached by.
+//! Text in, text out. Must not know which groups and hosts there are, nor what a host is reached by.
 
 mod expand;
+mod expression;
 mod fold;
+mod merge;
 mod number;
+mod parse;
+mod scan;
+mod slice;
+mod term;
 
 pub(crate) use expand::words;
 pub use expand::{EXPANSION_LIMIT, expand, items};
+pub use expression::{Expression, ExpressionError, Operator, Universe};
 pub use fold::{fold, fold_limited};
+pub use slice::Slice;
+pub use term::{FACTS, Term, Word};
 
 /// Why a text is not a host set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,9 +53,9 @@ pub enum HostSetError {
         /// The item that holds the range.
         item: String,
     },
-    /// A last number that is padded otherwise than the first.
+    /// A first and a last number of which one is padded, and not to the length of the other.
     #[error(
-        "the numbers of \"{part}\" in \"{item}\" are padded differently; expected the width of the first, as in 01-20"
+        "the numbers of \"{part}\" in \"{item}\" are padded differently; expected as many digits in both, as in 001-100"
     )]
     Padding {
         /// The range.

@@ -8,7 +8,7 @@ use std::fmt;
 /// The longest run of digits that counts as a number: any such number, and its successor, fits in 64 bits.
 pub(super) const MAX_DIGITS: usize = 18;
 
-/// A number and the width it is padded to; orders by value, then by width.
+/// A number and the width it is padded to; orders by digits written, then by value: 7, 8, 07, 12, 007.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Number {
     pub(super) value: u64,
@@ -25,12 +25,14 @@ impl Number {
         Some(Self { value, width: if padded { digits.len() } else { 0 } })
     }
 
-    /// Whether a series padded to `width` writes this number as it is written here.
-    pub(super) fn fits(self, width: usize) -> bool {
-        match self.width {
-            0 => width == 0 || self.value.checked_ilog10().is_some_and(|log| log as usize + 1 >= width),
-            own => own == width,
-        }
+    /// How many digits are written.
+    pub(super) fn digits(self) -> usize {
+        self.value.checked_ilog10().map_or(1, |log| log as usize + 1).max(self.width)
+    }
+
+    /// Whether a range from `first` on, padded as that is, writes this number as it is written here.
+    pub(super) fn is_written_as(self, first: Self) -> bool {
+        if first.width == 0 { self.width == 0 } else { self.digits() == first.width }
     }
 }
 
@@ -38,7 +40,7 @@ impl Ord for Number {
     fn cmp(&self, other: &Self) -> Ordering {
         #[cfg(test)]
         COMPARISONS.set(COMPARISONS.get() + 1);
-        (self.value, self.width).cmp(&(other.value, other.width))
+        (self.digits(), self.value).cmp(&(other.digits(), other.value))
     }
 }
 

@@ -4,7 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{GROUP_NAME, InventoryError, is_group_name};
+use super::{GROUP_NAME, GroupDefinition, InventoryError, is_group_name};
+use crate::endpoint::Endpoint;
 use crate::host::{Host, HostSyntaxError};
 use crate::hostset;
 
@@ -20,6 +21,8 @@ pub struct HostFile {
     pub lines: Vec<HostLine>,
     /// The headings, also those without hosts.
     pub groups: Vec<String>,
+    /// Groups that consist of others.
+    pub definitions: Vec<GroupDefinition>,
 }
 
 /// A host and the line that names it.
@@ -31,6 +34,8 @@ pub struct HostLine {
     pub group: Option<String>,
     /// From 1.
     pub line: usize,
+    /// Where it is reached, if the line says it.
+    pub endpoint: Option<Endpoint>,
 }
 
 impl HostFile {
@@ -60,7 +65,7 @@ pub fn read(path: &Path) -> Result<HostFile, InventoryError> {
 /// [`InventoryError::Line`] for the first line that is none of these.
 pub fn parse(bytes: &[u8], path: &Path) -> Result<HostFile, InventoryError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut file = HostFile { path: path.to_owned(), lines: Vec::new(), groups: Vec::new() };
+    let mut file = HostFile { path: path.to_owned(), lines: Vec::new(), groups: Vec::new(), definitions: Vec::new() };
     let mut group = None;
     for (index, bytes) in bytes.split(|&byte| byte == b'\n').enumerate() {
         let line = index + 1;
@@ -73,7 +78,12 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<HostFile, InventoryError> {
                 group = Some(name);
             }
             Ok(Line::Hosts(hosts)) => {
-                file.lines.extend(hosts.into_iter().map(|host| HostLine { host, group: group.clone(), line }));
+                file.lines.extend(hosts.into_iter().map(|host| HostLine {
+                    host,
+                    group: group.clone(),
+                    line,
+                    endpoint: None,
+                }));
             }
             Err(Unexpected { found, expected }) => {
                 return Err(InventoryError::Line { path: path.to_owned(), line, found, expected });

@@ -1,127 +1,198 @@
-//! Groups defined by expressions: `web = "web[01-20]"`, `all = ["@web", "db1"]`.
+//! Groups defined by expressions: `web = "web[01-20]"`, `all = ["@web", "db1"]`, `eu = "tag:Role=web & az:eu-*"`.
 //!
 //! Must not know the file they were written in, but for its name.
 
 use std::collections::{HashMap, HashSet};
 
-use super::nearest::nearest;
+use super::term::{Meaning, Meant, Reading, States, TermError};
+use super::wanted::states_of;
 use super::{Inventory, InventoryError, is_group_name};
 use crate::host::Host;
-use crate::hostset;
+use crate::hostset::{Expression, Term, Universe};
 
 /// A group and what it consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupDefinition {
     /// The name, without `@`.
     pub name: String,
-    /// Host sets whose items may also be `@group`; no expression, no hosts.
+    /// Expressions over hosts, groups and what providers know; no expression, no hosts.
     pub expressions: Vec<String>,
     /// Where it is defined: `fleet.toml [groups] web`.
     pub origin: String,
 }
 
-/// Adds all groups to an inventory that holds the hosts and groups of the files.
-pub(super) fn add(inventory: &mut Inventory, definitions: &[GroupDefinition]) -> Result<(), InventoryError> {
-    let mut by_name: HashMap<&str, &GroupDefinition> = HashMap::new();
-    for definition in definitions {
+/// A definition whose expressions are read.
+#[derive(Clone, Debug)]
+pub(super) struct Parsed {
+    pub(super) source: String,
+    pub(super) definition: GroupDefinition,
+    pub(super) expressions: Vec<Expression>,
+}
+
+impl Parsed {
+    fn read(source: &str, definition: &GroupDefinition) -> Result<Self, InventoryError> {
+        let origin = || definition.origin.clone();
         if !is_group_name(&definition.name) {
             let found = format!("the group is called \"{}\"", definition.name);
-            return Err(InventoryError::GroupName { origin: definition.origin.clone(), found });
+            return Err(InventoryError::GroupName { origin: origin(), found });
         }
-        by_name.entry(&definition.name).or_insert(definition);
+        let read = |text: &String| Expression::parse(text, &mut rand::random);
+        let expressions: Result<_, _> = definition.expressions.iter().map(read).collect();
+        let expressions = expressions.map_err(|problem| InventoryError::Definition { origin: origin(), problem })?;
+        Ok(Self { source: source.to_owned(), definition: definition.clone(), expressions })
     }
-    // Looked up while the inventory holds the files only, so that the order of the definitions does not matter.
-    let mut resolver = Resolver { inventory, by_name: &by_name, resolved: HashMap::new(), chain: Vec::new() };
-    for definition in definitions {
-        resolver.resolve(&definition.name)?;
+
+    fn name(&self) -> Name<'_> {
+        (&self.source, &self.definition.name)
     }
-    let mut resolved = resolver.resolved;
-    for definition in definitions {
-        if let Some(mentions) = resolved.remove(definition.name.as_str()) {
-            let indexes: Vec<usize> =
-                mentions.iter().map(|host| inventory.add_host(host, &definition.origin)).collect();
-            inventory.add_members(&definition.name, &indexes);
+
+    fn terms(&self) -> impl Iterator<Item = &Term> {
+        self.expressions.iter().flat_map(Expression::terms)
+    }
+
+    /// Whether it asks for what only providers know, by itself.
+    fn asks(&self, inventory: &Inventory) -> bool {
+        self.terms().any(|term| match term {
+            Term::Tag { .. } | Term::Fact { .. } => true,
+            Term::Group { source: Some(source), .. } => !inventory.sources.contains(source),
+            Term::Group { source: None, .. } | Term::Names(_) | Term::Pattern(_) => false,
+        })
+    }
+
+    /// Whether it names a group of one of `others`.
+    fn names_any_of(&self, others: &[Self]) -> bool {
+        self.terms().any(|term| match term {
+            Term::Group { source, name } => others.iter().any(|other| {
+                other.definition.name == *name && source.as_ref().is_none_or(|source| *source == other.source)
+            }),
+            _ => false,
+        })
+    }
+}
+
+/// Adds the groups of a source to an inventory that holds the hosts of all sources. Those that ask for what providers know
+/// are kept for later.
+pub(super) fn add(inventory: &mut Inventory, definitions: &[(String, GroupDefinition)]) -> Result<(), InventoryError> {
+    let mut seen = HashSet::new();
+    let mut fixed = Vec::new();
+    for (source, definition) in definitions {
+        let parsed = Parsed::read(source, definition)?;
+        if seen.insert((source, &definition.name)) {
+            fixed.push(parsed);
         }
+    }
+    let mut deferred: Vec<Parsed> = fixed.extract_if(.., |parsed| parsed.asks(inventory)).collect();
+    loop {
+        let more: Vec<Parsed> = fixed.extract_if(.., |parsed| parsed.names_any_of(&deferred)).collect();
+        if more.is_empty() {
+            break;
+        }
+        deferred.extend(more);
+    }
+    define(inventory, &fixed)?;
+    inventory.deferred = deferred;
+    Ok(())
+}
+
+/// Adds groups, in whatever order they name each other.
+pub(super) fn define(inventory: &mut Inventory, groups: &[Parsed]) -> Result<(), InventoryError> {
+    // Looked up while the inventory has none of them, so that their order does not matter.
+    let members = members_of(inventory, groups)?;
+    for (Parsed { source, definition, .. }, hosts) in groups.iter().zip(members) {
+        let indexes: Vec<usize> =
+            hosts.iter().map(|host| inventory.add_host(host, source, &definition.origin)).collect();
+        inventory.add_members(source, &definition.name, &indexes);
     }
     Ok(())
 }
 
-struct Resolver<'a, 'i> {
-    inventory: &'i Inventory,
-    by_name: &'i HashMap<&'a str, &'a GroupDefinition>,
-    /// The hosts of each definition met so far, as often as it names them itself.
-    resolved: HashMap<&'a str, Vec<Host>>,
-    /// The groups that are being resolved, outermost first.
-    chain: Vec<&'a str>,
+/// The hosts of each group.
+fn members_of(inventory: &Inventory, groups: &[Parsed]) -> Result<Vec<Vec<Host>>, InventoryError> {
+    let by_name = groups.iter().map(|parsed| (parsed.name(), parsed)).collect();
+    let mut resolver = Resolver { inventory, groups: by_name, resolved: HashMap::new(), chain: Vec::new() };
+    groups.iter().try_for_each(|parsed| resolver.resolve_group(parsed))?;
+    Ok(groups.iter().map(|parsed| resolver.resolved.remove(&parsed.name()).unwrap_or_default()).collect())
 }
 
-impl Resolver<'_, '_> {
-    fn resolve(&mut self, name: &str) -> Result<(), InventoryError> {
-        let Some(&definition) = self.by_name.get(name) else {
-            return Ok(());
-        };
-        if self.resolved.contains_key(definition.name.as_str()) {
+/// The source and the name of a group.
+type Name<'a> = (&'a str, &'a str);
+
+struct Resolver<'a> {
+    inventory: &'a Inventory,
+    groups: HashMap<Name<'a>, &'a Parsed>,
+    resolved: HashMap<Name<'a>, Vec<Host>>,
+    /// The groups that are being resolved, outermost first.
+    chain: Vec<&'a Parsed>,
+}
+
+impl<'a> Resolver<'a> {
+    fn resolve_group(&mut self, parsed: &'a Parsed) -> Result<(), InventoryError> {
+        let name = parsed.name();
+        if self.resolved.contains_key(&name) {
             return Ok(());
         }
-        self.chain.push(&definition.name);
-        let mut hosts = Vec::new();
-        for expression in &definition.expressions {
-            let refused = |problem| InventoryError::Definition { origin: definition.origin.clone(), problem };
-            for item in hostset::items(expression).map_err(refused)? {
-                match item.strip_prefix('@') {
-                    Some(group) => self.add_group(definition, group, &mut hosts)?,
-                    None => self.add_hosts(definition, item, &mut hosts)?,
-                }
-            }
+        if let Some(start) = self.chain.iter().position(|outer| outer.name() == name) {
+            let chain = self.chain[start..].iter().chain([&parsed]);
+            let chain = chain.map(|parsed| parsed.definition.name.clone()).collect();
+            let origin = self.chain.last().map_or(&parsed.definition.origin, |last| &last.definition.origin).clone();
+            return Err(InventoryError::Cycle { origin, chain });
+        }
+        self.chain.push(parsed);
+        let mut hosts: Vec<Host> = Vec::new();
+        let mut seen = HashSet::new();
+        let states = states_of(&parsed.expressions);
+        for expression in &parsed.expressions {
+            let members = expression.evaluate(&mut Scope { resolver: self, within: parsed, states })?;
+            hosts.extend(members.into_iter().filter(|host| seen.insert(host.clone())));
         }
         self.chain.pop();
-        self.resolved.insert(&definition.name, hosts);
+        self.resolved.insert(name, hosts);
         Ok(())
     }
 
-    fn add_hosts(&self, definition: &GroupDefinition, item: &str, hosts: &mut Vec<Host>) -> Result<(), InventoryError> {
-        let origin = || definition.origin.clone();
-        let names =
-            hostset::expand(item).map_err(|problem| InventoryError::Definition { origin: origin(), problem })?;
-        for name in names {
-            let host = name.parse().map_err(|problem| InventoryError::Host { origin: origin(), problem })?;
-            let host = self.inventory.complete(host);
-            hosts.push(host.map_err(|ambiguous| InventoryError::Ambiguous { origin: origin(), ambiguous })?);
-        }
-        Ok(())
-    }
-
-    /// Adds the hosts of another group that are not there yet: a union repeats nothing.
-    fn add_group(
-        &mut self,
-        definition: &GroupDefinition,
-        group: &str,
-        hosts: &mut Vec<Host>,
-    ) -> Result<(), InventoryError> {
-        if let Some(start) = self.chain.iter().position(|&outer| outer == group) {
-            let chain = self.chain[start..].iter().chain([&group]).map(|&name| name.to_owned()).collect();
-            return Err(InventoryError::Cycle { origin: definition.origin.clone(), chain });
-        }
-        self.resolve(group)?;
-        let of_files = self.inventory.group(group);
-        let defined = self.resolved.get(group);
-        if of_files.is_none() && defined.is_none() {
-            let known = self.by_name.keys().copied().chain(self.inventory.group_names());
-            let nearest = nearest(group, known);
-            return Err(InventoryError::UnknownGroup {
-                origin: definition.origin.clone(),
-                name: group.to_owned(),
-                nearest,
-            });
-        }
-        let of_files = of_files.into_iter().flatten().map(|member| &self.inventory.hosts[member.host].host);
-        let mut seen: HashSet<Host> = hosts.iter().cloned().collect();
-        for host in of_files.chain(defined.into_iter().flatten()) {
-            if seen.insert(host.clone()) {
-                hosts.push(host.clone());
+    /// The definition that a group's name means within `within`: of its own source first.
+    fn defined(&self, within: &Parsed, source: Option<&str>, name: &str) -> Option<&'a Parsed> {
+        match source {
+            Some(source) => self.groups.get(&(source, name)).copied(),
+            None => {
+                let own = self.groups.get(&(within.source.as_str(), name)).copied();
+                let elsewhere = || {
+                    let mut others = self.groups.values().filter(|parsed| parsed.definition.name == name);
+                    others.next().copied().filter(|_| !self.inventory.groups.contains_key(name))
+                };
+                own.or_else(elsewhere)
             }
         }
-        Ok(())
+    }
+}
+
+/// A group that is being resolved.
+struct Scope<'r, 'a> {
+    resolver: &'r mut Resolver<'a>,
+    within: &'a Parsed,
+    states: States,
+}
+
+impl Universe for Scope<'_, '_> {
+    type Item = Host;
+    type Error = InventoryError;
+
+    fn resolve(&mut self, term: &Term) -> Result<Vec<Host>, InventoryError> {
+        if let Term::Group { source, name } = term
+            && let Some(group) = self.resolver.defined(self.within, source.as_deref(), name)
+        {
+            self.resolver.resolve_group(group)?;
+            return Ok(self.resolver.resolved.get(&group.name()).cloned().unwrap_or_default());
+        }
+        let reading =
+            Reading { meaning: Meaning::Host, states: self.states, home: Some(&self.within.source), among: None };
+        let refused = |problem: TermError| {
+            let known = self.resolver.groups.keys().map(|(_, name)| *name);
+            let problem = problem.with_groups(known);
+            InventoryError::Term { origin: self.within.definition.origin.clone(), problem }
+        };
+        let meant = self.resolver.inventory.meant(term, reading).map_err(refused)?;
+        Ok(meant.into_iter().map(|Meant { host, .. }| host).collect())
     }
 }
 
@@ -129,6 +200,7 @@ impl Resolver<'_, '_> {
 mod tests {
     use std::path::Path;
 
+    use super::super::SETTINGS;
     use super::*;
 
     /// Merges the host file `hosts` and the definitions `name = expression`, one to a line, and names the groups.
@@ -139,11 +211,11 @@ mod tests {
             let origin = format!("fleet.toml [groups] {name}");
             GroupDefinition { name: name.to_owned(), expressions: vec![expression.to_owned()], origin }
         };
-        Inventory::merge(&[file], &definitions.lines().map(define).collect::<Vec<_>>())
+        Inventory::merge(&[file], &[], &definitions.lines().map(define).collect::<Vec<_>>())
     }
 
     fn members(inventory: &Inventory, group: &str) -> String {
-        let members = inventory.group(group).unwrap().iter();
+        let members = inventory.members(Some(SETTINGS), group, None).unwrap().unwrap().iter();
         members.map(|member| inventory.hosts()[member.host].host.to_string()).collect::<Vec<_>>().join(" ")
     }
 
@@ -153,8 +225,11 @@ mod tests {
             ("", "web = web[1-2],db1", "web", "web1 web2 db1"),
             ("", "all = @web,@db\nweb = web[1-2]\ndb = db1 web2", "all", "web1 web2 db1"),
             ("[web]\nweb1", "all = @web web2", "all", "web1 web2"),
-            ("[web]\nweb1", "web = web2", "web", "web1 web2"),
-            ("[web]\nweb1", "web = web2\nall = @web", "all", "web1 web2"),
+            ("[web]\nweb1", "web = web2", "web", "web2"),
+            ("[web]\nweb1", "web = web2\nall = @web", "all", "web2"),
+            ("[web]\nweb1", "web = @hosts:web,web2", "web", "web1 web2"),
+            ("[web]\nweb[1-4]", "canary = @web&first\nrest = @web!@canary", "rest", "web2 web3 web4"),
+            ("web1\nweb2\ndb1", "web = web*", "web", "web1 web2"),
             ("root@web1:22", "web = web[1-2]", "web", "root@web1:22 web2"),
             ("", "a = root@web1\nb = web1", "b", "web1"),
             ("", "a = x\na = y", "a", "x"),
@@ -178,13 +253,13 @@ mod tests {
             ("", "a = @b\nb = @c\nc = @b", "fleet.toml [groups] c: the group is part of itself: b -> c -> b"),
             ("[a]\nx", "a = @a", "fleet.toml [groups] a: the group is part of itself: a -> a"),
             ("", "web = web[3-1]", "fleet.toml [groups] web: the range \"3-1\""),
-            ("", "web = a;b", "fleet.toml [groups] web: ';' cannot be part of a host name (in \"a;b\"); expected"),
+            ("", "web = a;b", "fleet.toml [groups] web: ';' cannot be part of a host name (in \"a;b\")"),
             ("l:1\nl:2", "web = l", "fleet.toml [groups] web: \"l\" could be l:1 or l:2"),
             ("", "a b = x", "fleet.toml [groups] a b: the group is called \"a b\"; expected a group name"),
         ] {
             assert_eq!(merged(hosts, definitions).unwrap_err().to_string().find(message), Some(0), "{definitions}");
         }
         let error = merged("[webs]", "web = @wbe").unwrap_err();
-        assert_eq!(error.hint().unwrap(), "did you mean web or webs?");
+        assert_eq!(error.hint().unwrap(), "did you mean web or webs? known groups: web, webs");
     }
 }

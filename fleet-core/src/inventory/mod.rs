@@ -3,22 +3,34 @@
 //! Values made from files and definitions that the caller gives. Must not know which hosts a command is for, nor
 //! where the files were found.
 
+mod cloud;
+mod error;
 pub mod file;
 mod groups;
 mod nearest;
 mod pattern;
+mod term;
+mod wanted;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::sync::Arc;
 
+pub use cloud::Reach;
+pub use error::{Ambiguous, InventoryError};
 pub use file::{HostFile, HostLine};
 pub use groups::GroupDefinition;
+use groups::Parsed;
 pub(crate) use nearest::did_you_mean;
 pub use nearest::nearest;
-pub use pattern::{PatternError, Patterns, has_wildcard};
+pub use pattern::{PatternError, Patterns};
+pub use term::TermError;
+pub(crate) use term::{Meaning, Reading, States, known_groups};
+pub use wanted::Wanted;
+pub(crate) use wanted::states_of;
 
-use crate::host::{Host, HostSyntaxError};
-use crate::hostset::HostSetError;
+use crate::endpoint::Endpoint;
+use crate::host::Host;
+use crate::provider::protocol::Record;
 
 /// A host that a file or a group names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +41,48 @@ pub struct KnownHost {
     pub groups: Vec<String>,
     /// The places that name it: `hosts.txt:3`, `fleet.toml [groups] web`.
     pub origins: Vec<String>,
+    /// The sources that these places belong to.
+    pub sources: Vec<String>,
+    /// Where it is reached, if its name does not say it.
+    pub endpoint: Option<Endpoint>,
+    /// What its provider said of it.
+    pub record: Option<Arc<Record>>,
 }
+
+impl KnownHost {
+    fn new(host: Host) -> Self {
+        Self { host, groups: Vec::new(), origins: Vec::new(), sources: Vec::new(), endpoint: None, record: None }
+    }
+}
+
+/// Hosts and groups that files of another kind name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// What stands before the colon in `@source:group`.
+    pub name: String,
+    /// Its hosts, besides those that only its groups name.
+    pub hosts: Vec<NamedHost>,
+    /// Its groups.
+    pub groups: Vec<GroupDefinition>,
+}
+
+/// A host and the place that names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedHost {
+    /// The host.
+    pub host: Host,
+    /// Where it is reached, if its name does not say it.
+    pub endpoint: Option<Endpoint>,
+    /// `ssh_config:12`.
+    pub origin: String,
+}
+
+/// The name of host files as a source.
+pub const FILES: &str = "hosts";
+/// The name of the groups of `fleet.toml` as a source.
+pub const SETTINGS: &str = "fleet";
+/// The name of the hosts of the OpenSSH configuration as a source: they are chosen only through it.
+pub const SSH_SOURCE: &str = "ssh";
 
 /// A host's place in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,139 +93,82 @@ pub struct Member {
     pub times: usize,
 }
 
+/// The hosts that one source has in a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct SourceGroup {
+    source: String,
+    members: Vec<Member>,
+}
+
 /// All known hosts and groups, merged from several sources.
 ///
-/// Hosts are the same when name, user and port are. Groups of one name are united.
+/// Hosts are the same when name, user and port are. Groups of one name are united within a source only.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     hosts: Vec<KnownHost>,
     by_host: HashMap<Host, usize>,
     by_name: HashMap<String, Vec<usize>>,
-    groups: BTreeMap<String, Vec<Member>>,
-}
-
-/// Why there is no inventory.
-#[derive(Debug, thiserror::Error)]
-pub enum InventoryError {
-    /// A host file cannot be read.
-    #[error("cannot read the host file {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A line of a host file is neither a host, nor a heading, nor a comment.
-    #[error("{}:{line}: {found}; expected {expected}", path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// From 1.
-        line: usize,
-        /// What is wrong with what stands there.
-        found: String,
-        /// What may stand there.
-        expected: &'static str,
-    },
-    /// A group's definition is no host set.
-    #[error("{origin}: {problem}")]
-    Definition {
-        /// Where the group is defined.
-        origin: String,
-        /// What is wrong.
-        problem: HostSetError,
-    },
-    /// A group's definition names something that is no host.
-    #[error("{origin}: {problem}; expected [user@]host[:port] or @group")]
-    Host {
-        /// Where the group is defined.
-        origin: String,
-        /// What is wrong.
-        problem: HostSyntaxError,
-    },
-    /// A group's name cannot be written in a selection.
-    #[error("{origin}: {found}; expected {GROUP_NAME}")]
-    GroupName {
-        /// Where the group is defined.
-        origin: String,
-        /// What is wrong.
-        found: String,
-    },
-    /// A group's definition names a group that nobody defines.
-    #[error("{origin}: there is no group \"{name}\"")]
-    UnknownGroup {
-        /// Where the group is defined.
-        origin: String,
-        /// The name without its `@`.
-        name: String,
-        /// Known groups with similar names.
-        nearest: Vec<String>,
-    },
-    /// A group's definition leads back to itself.
-    #[error("{origin}: the group is part of itself: {}", chain.join(" -> "))]
-    Cycle {
-        /// Where the group is defined.
-        origin: String,
-        /// From the group, over the groups it names, back to it.
-        chain: Vec<String>,
-    },
-    /// A group's definition names a host that is known with several users or ports.
-    #[error("{origin}: {ambiguous}")]
-    Ambiguous {
-        /// Where the group is defined.
-        origin: String,
-        /// The host and its meanings.
-        ambiguous: Ambiguous,
-    },
-}
-
-impl InventoryError {
-    /// What to do next, where the error does not say it all.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                Some("check the path; \"-\" reads the hosts from standard input".to_owned())
-            }
-            Self::UnknownGroup { nearest, .. } => did_you_mean(nearest),
-            Self::Ambiguous { .. } => Some("write the host with its user or port".to_owned()),
-            _ => None,
-        }
-    }
-}
-
-/// A host typed without user or port that is known with several.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{typed}\" could be {}", .known.iter().map(Host::to_string).collect::<Vec<_>>().join(" or "))]
-pub struct Ambiguous {
-    /// As typed.
-    pub typed: Host,
-    /// What it could mean.
-    pub known: Vec<Host>,
+    groups: BTreeMap<String, Vec<SourceGroup>>,
+    /// Groups that cannot be told before providers are asked.
+    deferred: Vec<Parsed>,
+    /// The sources that are read, whether or not they name a host.
+    sources: Vec<String>,
+    /// Tags whose values are groups.
+    group_tags: Vec<String>,
 }
 
 /// What a group may be called, in words.
-const GROUP_NAME: &str = "a group name of letters, digits, \"_\", \".\" and \"-\" that does not start with \"-\"";
+pub(crate) const GROUP_NAME: &str =
+    "a group name of letters, digits, \"_\", \".\" and \"-\" that does not start with \"-\"";
 
-fn is_group_name(name: &str) -> bool {
+pub(crate) fn is_group_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('-') && name.chars().all(|c| c.is_alphanumeric() || "_.-".contains(c))
 }
 
 impl Inventory {
-    /// Merges host files and group definitions.
+    /// Merges host files, hosts and groups of other sources, and group definitions of settings.
     ///
-    /// Hosts come in the order of the files, then in that of the groups. Where several definitions have one name,
-    /// the first counts.
+    /// Hosts come in the order of the sources, then in that of the groups. Where several definitions of one source have
+    /// one name, the first counts.
     ///
     /// # Errors
     /// When a definition is malformed, names an unknown group or an ambiguous host, or leads back to itself.
-    pub fn merge(files: &[HostFile], definitions: &[GroupDefinition]) -> Result<Self, InventoryError> {
-        let mut inventory = Self::default();
+    pub fn merge(files: &[HostFile], others: &[Source], settings: &[GroupDefinition]) -> Result<Self, InventoryError> {
+        let mut inventory = Self { sources: vec![FILES.to_owned(), SETTINGS.to_owned()], ..Self::default() };
+        inventory.sources.extend(others.iter().map(|source| source.name.clone()));
         for file in files {
             inventory.add_file(file);
         }
-        groups::add(&mut inventory, definitions)?;
+        for source in others {
+            source.hosts.iter().for_each(|named| inventory.add_named(source, named));
+        }
+        let of = |source: &str, groups: &[GroupDefinition]| -> Vec<(String, GroupDefinition)> {
+            groups.iter().map(|group| (source.to_owned(), group.clone())).collect()
+        };
+        let mut definitions: Vec<_> = files.iter().flat_map(|file| of(FILES, &file.definitions)).collect();
+        definitions.extend(others.iter().flat_map(|source| of(&source.name, &source.groups)));
+        definitions.extend(of(SETTINGS, settings));
+        groups::add(&mut inventory, &definitions)?;
         Ok(inventory)
+    }
+
+    /// The same with these tags as groups, the first that a host has.
+    #[must_use]
+    pub fn with_group_tags(mut self, tags: Vec<String>) -> Self {
+        self.group_tags = tags;
+        self
+    }
+
+    /// Defines groups that had to wait for providers.
+    ///
+    /// # Errors
+    /// As [`Inventory::merge`].
+    pub fn define(&mut self, names: &[(String, String)]) -> Result<(), InventoryError> {
+        let is_named = |parsed: &&Parsed| {
+            names.iter().any(|(source, name)| *source == parsed.source && *name == parsed.definition.name)
+        };
+        let wanted: Vec<Parsed> = self.deferred.iter().filter(is_named).cloned().collect();
+        groups::define(self, &wanted)
     }
 
     /// All known hosts.
@@ -187,15 +183,48 @@ impl Inventory {
         self.by_host.get(host).map(|&index| &self.hosts[index])
     }
 
-    /// The members of the group `name`, each once, in order.
-    #[must_use]
-    pub fn group(&self, name: &str) -> Option<&[Member]> {
-        self.groups.get(name).map(Vec::as_slice)
+    /// The members of the group `name` of a source, or of the only source that has one; `home` comes before others.
+    ///
+    /// # Errors
+    /// When several sources have such a group.
+    pub fn members(
+        &self,
+        source: Option<&str>,
+        name: &str,
+        home: Option<&str>,
+    ) -> Result<Option<&[Member]>, TermError> {
+        let Some(groups) = self.groups.get(name) else { return Ok(None) };
+        let of = |source: &str| groups.iter().find(|group| group.source == source);
+        let found = match (source, groups.as_slice()) {
+            (Some(source), _) => of(source),
+            (None, [only]) => Some(only),
+            (None, several) => match home.and_then(of) {
+                Some(own) => Some(own),
+                None => {
+                    let sources = several.iter().map(|group| group.source.clone()).collect();
+                    return Err(TermError::AmbiguousGroup { name: name.to_owned(), sources });
+                }
+            },
+        };
+        Ok(found.map(|group| group.members.as_slice()))
     }
 
     /// The names of all groups, sorted.
     pub fn group_names(&self) -> impl Iterator<Item = &str> {
-        self.groups.keys().map(String::as_str)
+        self.group_names_of(None)
+    }
+
+    /// The names of the groups of a source, or of all sources; sorted.
+    pub fn group_names_of<'a>(&'a self, source: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+        let is_of = move |group: &SourceGroup| source.is_none_or(|source| source == group.source);
+        self.groups.iter().filter(move |(_, groups)| groups.iter().any(is_of)).map(|(name, _)| name.as_str())
+    }
+
+    /// Every group with its source and its members, by name.
+    pub fn all_groups(&self) -> impl Iterator<Item = (&str, &str, &[Member])> {
+        self.groups.iter().flat_map(|(name, groups)| {
+            groups.iter().map(move |group| (group.source.as_str(), name.as_str(), group.members.as_slice()))
+        })
     }
 
     /// `host` with the user and port it is known by, where it was typed without.
@@ -227,50 +256,82 @@ impl Inventory {
 
     fn add_file(&mut self, file: &HostFile) {
         for group in &file.groups {
-            self.groups.entry(group.clone()).or_default();
+            self.source_group(FILES, group);
         }
         let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for line in &file.lines {
-            let index = self.add_host(&line.host, &file.origin(line));
+            let index = self.add_host(&line.host, FILES, &file.origin(line));
+            self.learn_endpoint(index, line.endpoint.as_ref());
             if let Some(group) = &line.group {
                 members.entry(group).or_default().push(index);
             }
         }
         for (group, indexes) in members {
-            self.add_members(group, &indexes);
+            self.add_members(FILES, group, &indexes);
+        }
+    }
+
+    fn add_named(&mut self, source: &Source, named: &NamedHost) {
+        let index = self.add_host(&named.host, &source.name, &named.origin);
+        self.learn_endpoint(index, named.endpoint.as_ref());
+    }
+
+    /// What is said first of a host counts.
+    fn learn_endpoint(&mut self, index: usize, endpoint: Option<&Endpoint>) {
+        let known = &mut self.hosts[index].endpoint;
+        if known.is_none() {
+            *known = endpoint.cloned();
         }
     }
 
     /// The index of `host`, which is added when it is new.
-    fn add_host(&mut self, host: &Host, origin: &str) -> usize {
+    fn add_host(&mut self, host: &Host, source: &str, origin: &str) -> usize {
         let index = *self.by_host.entry(host.clone()).or_insert_with(|| {
             self.by_name.entry(host.name().to_owned()).or_default().push(self.hosts.len());
-            self.hosts.push(KnownHost { host: host.clone(), groups: Vec::new(), origins: Vec::new() });
+            self.hosts.push(KnownHost::new(host.clone()));
             self.hosts.len() - 1
         });
-        let origins = &mut self.hosts[index].origins;
-        if !origins.iter().any(|known| known == origin) {
-            origins.push(origin.to_owned());
+        let known = &mut self.hosts[index];
+        for (known, new) in [(&mut known.origins, origin), (&mut known.sources, source)] {
+            if !known.iter().any(|known| known == new) {
+                known.push(new.to_owned());
+            }
         }
         index
     }
 
-    /// Adds what one source says of a group: indexes of hosts, as often as it names them.
-    fn add_members(&mut self, group: &str, indexes: &[usize]) {
+    fn source_group(&mut self, source: &str, group: &str) -> &mut Vec<Member> {
+        let groups = self.groups.entry(group.to_owned()).or_default();
+        let place = groups.iter().position(|group| group.source == source).unwrap_or_else(|| {
+            groups.push(SourceGroup { source: source.to_owned(), members: Vec::new() });
+            groups.len() - 1
+        });
+        &mut groups[place].members
+    }
+
+    /// Adds what is said of a source's group at one place: indexes of hosts, as often as they are named there.
+    fn add_members(&mut self, source: &str, group: &str, indexes: &[usize]) {
         let mut times: HashMap<usize, usize> = HashMap::new();
         for &index in indexes {
             *times.entry(index).or_default() += 1;
         }
-        let members = self.groups.entry(group.to_owned()).or_default();
+        let members = self.source_group(source, group);
         for member in &mut *members {
             if let Some(times) = times.remove(&member.host) {
                 member.times = member.times.max(times);
             }
         }
+        let mut new = Vec::new();
         for &host in indexes {
             if let Some(times) = times.remove(&host) {
                 members.push(Member { host, times });
-                self.hosts[host].groups.push(group.to_owned());
+                new.push(host);
+            }
+        }
+        for host in new {
+            let groups = &mut self.hosts[host].groups;
+            if !groups.iter().any(|known| known == group) {
+                groups.push(group.to_owned());
             }
         }
     }
@@ -283,14 +344,14 @@ mod tests {
     use super::*;
 
     fn inventory(text: &str) -> Inventory {
-        Inventory::merge(&[file::parse(text.as_bytes(), Path::new("hosts")).unwrap()], &[]).unwrap()
+        Inventory::merge(&[file::parse(text.as_bytes(), Path::new("hosts")).unwrap()], &[], &[]).unwrap()
     }
 
     #[test]
     fn hosts_are_merged_in_order_with_groups_and_origins() {
         let first = file::parse(b"db1\n[web]\nweb1\nweb2\n[canary]\nweb1\n", Path::new("a")).unwrap();
         let second = file::parse(b"web1\n[web]\nweb3\nroot@web1\n", Path::new("b")).unwrap();
-        let merged = Inventory::merge(&[first.clone(), second, first], &[]).unwrap();
+        let merged = Inventory::merge(&[first.clone(), second, first], &[], &[]).unwrap();
         let shown: Vec<String> = merged
             .hosts()
             .iter()
@@ -300,7 +361,7 @@ mod tests {
             shown,
             ["db1 () a:1", "web1 (canary web) a:3 a:6 b:1", "web2 (web) a:4", "web3 (web) b:3", "root@web1 (web) b:4"]
         );
-        let web = merged.group("web").unwrap();
+        let web = merged.members(None, "web", None).unwrap().unwrap();
         assert_eq!(
             web.iter().map(|member| (member.host, member.times)).collect::<Vec<_>>(),
             [(1, 1), (2, 1), (3, 1), (4, 1)]
@@ -310,9 +371,12 @@ mod tests {
     #[test]
     fn a_group_counts_how_often_one_source_names_a_host() {
         let known = inventory("[web]\nweb1\nweb[1-2]\n[empty]\n");
-        assert_eq!(known.group("web").unwrap(), [Member { host: 0, times: 2 }, Member { host: 1, times: 1 }]);
-        assert_eq!(known.group("empty").unwrap(), []);
-        assert_eq!(known.group("other"), None);
+        assert_eq!(
+            known.members(None, "web", None).unwrap().unwrap(),
+            [Member { host: 0, times: 2 }, Member { host: 1, times: 1 }]
+        );
+        assert_eq!(known.members(None, "empty", None).unwrap().unwrap(), []);
+        assert_eq!(known.members(None, "other", None).unwrap(), None);
         assert_eq!(known.group_names().collect::<Vec<_>>(), ["empty", "web"]);
     }
 

@@ -36,12 +36,6 @@ pub enum PatternError {
     },
 }
 
-/// Whether `item` has a character that makes it a pattern.
-#[must_use]
-pub fn has_wildcard(item: &str) -> bool {
-    item.contains(['*', '?', '['])
-}
-
 impl Patterns {
     /// Reads host sets whose names may have wildcards. Brackets with numbers are ranges, others are classes.
     ///

@@ -107,10 +107,10 @@ pub enum RecordError {
         candidates: Vec<RunId>,
     },
     /// Nothing was recorded yet.
-    #[error("no run of {tool} is recorded")]
+    #[error("no run{} is recorded", tool.as_ref().map(|tool| format!(" of {tool}")).unwrap_or_default())]
     NoRun {
-        /// The tool.
-        tool: String,
+        /// The tool, if only its runs count.
+        tool: Option<String>,
     },
 }
 

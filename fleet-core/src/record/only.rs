@@ -22,15 +22,6 @@ const FATES: [&str; 11] = [
     "skipped",
     "unknown",
 ];
-const STAGES: [Stage; 7] = [
-    Stage::Resolve,
-    Stage::Connect,
-    Stage::Banner,
-    Stage::KeyExchange,
-    Stage::Authenticate,
-    Stage::Channel,
-    Stage::Command,
-];
 
 /// One kind of fate; displays as it is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +62,7 @@ impl FromStr for Only {
             return code.parse().map(Self::Exit).map_err(|_| OnlyError);
         }
         if let Some(name) = text.strip_prefix("stage=") {
-            return STAGES.into_iter().find(|stage| typed(*stage) == name).map(Self::Stage).ok_or(OnlyError);
+            return Stage::ALL.into_iter().find(|stage| typed(*stage) == name).map(Self::Stage).ok_or(OnlyError);
         }
         FATES.into_iter().find(|fate| *fate == text).map(Self::Fate).ok_or(OnlyError)
     }
@@ -93,7 +84,7 @@ fn typed(stage: Stage) -> String {
 }
 
 fn stage_names() -> String {
-    STAGES.map(typed).join(", ")
+    Stage::ALL.map(typed).join(", ")
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ impl Store {
     pub fn find(&self, text: &str) -> Result<RunId, RecordError> {
         let mut ids = self.runs()?;
         if text == "last" {
-            return ids.pop().ok_or_else(|| RecordError::UnknownRun { text: text.to_owned() });
+            return ids.pop().ok_or(RecordError::NoRun { tool: None });
         }
         ids.retain(|id| id.is_meant_by(text));
         match (ids.pop(), ids.is_empty()) {
@@ -124,7 +124,7 @@ impl Store {
                 return Ok(run);
             }
         }
-        Err(RecordError::NoRun { tool: tool.to_owned() })
+        Err(RecordError::NoRun { tool: Some(tool.to_owned()) })
     }
 
     /// What is recorded of a run.

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::event::{Event, HostEvent, Stream};
-use crate::fanout::{Fanout, FanoutLimit, Finished, HostContext, Signals, Task, Witness as _};
+use crate::fanout::{Fanout, FanoutLimit, Finished, HostContext, Scripted, Signals, Task, Witness as _};
 use crate::outcome::{ExitStatus, Outcome, Report, Stage};
 use crate::render::{Completion, Ending, RenderError, Renderer};
 
@@ -56,19 +56,6 @@ impl Renderer for Screen {
 
     fn finish(&mut self, _: &Report, _: &Ending) -> Result<(), RenderError> {
         Ok(())
-    }
-}
-
-/// A task made of a function.
-struct Scripted<F>(F);
-
-impl<F, W> Task for Scripted<F>
-where
-    F: Fn(HostContext) -> W + Send + Sync + 'static,
-    W: Future<Output = Outcome> + Send,
-{
-    fn run(&self, host: HostContext) -> impl Future<Output = Outcome> + Send {
-        (self.0)(host)
     }
 }
 
@@ -291,7 +278,7 @@ fn a_run_is_found_by_last_by_its_start_and_by_its_last_part() {
             _ => panic!("{text}: {result:?}"),
         }
     }
-    assert!(matches!(Store::at(folder.path().join("none")).find("last"), Err(RecordError::UnknownRun { .. })));
+    assert!(matches!(Store::at(folder.path().join("none")).find("last"), Err(RecordError::NoRun { tool: None })));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::RenderError;
-use super::assemble::StreamKey;
 use super::contents::{Contents, Digest};
+use super::held::StreamKey;
 use super::normalize::Normalizer;
 use super::settings::{GroupOrder, HostLabel, Ignored};
 use crate::event::{Event, HostEvent, HostIndex, Stream};

@@ -3,11 +3,8 @@
 //! Must not know what is done with the lines.
 
 use super::RenderError;
+use super::held::{Held, StreamKey};
 use super::sanitize::incomplete_suffix;
-use crate::event::{HostIndex, Stream};
-
-/// One output of one host.
-pub(super) type StreamKey = (HostIndex, Stream);
 
 /// Takes the pieces as they become ready.
 pub(super) type Emit<'a> = dyn FnMut(StreamKey, Piece<'_>) -> Result<(), RenderError> + 'a;
@@ -44,7 +41,7 @@ pub(super) enum Grouping {
 /// The unfinished lines of all streams.
 #[derive(Debug)]
 pub(super) struct Assembler {
-    held: HeldBytes,
+    held: Held<Vec<u8>>,
     grouping: Grouping,
     line_limit_bytes: usize,
     held_limit_bytes: usize,
@@ -57,7 +54,7 @@ impl Assembler {
     /// Makes pieces of at most `line_limit_bytes`, and holds at most `held_limit_bytes` over all streams.
     pub(super) fn new(grouping: Grouping, hosts: usize, line_limit_bytes: usize, held_limit_bytes: usize) -> Self {
         Self {
-            held: HeldBytes::new(hosts),
+            held: Held::new(hosts),
             grouping,
             // Room for a character that must not be cut, and progress beyond it.
             line_limit_bytes: line_limit_bytes.max(8),
@@ -128,71 +125,12 @@ impl Assembler {
     }
 }
 
-/// What is held in memory for each stream, and how much that is together.
-#[derive(Debug)]
-pub(super) struct HeldBytes {
-    streams: Vec<Vec<u8>>,
-    /// The sum over all streams.
-    pub(super) total_bytes: usize,
-    /// How many bytes were ever copied to here: work that has to be linear in the bytes received.
-    #[cfg(test)]
-    pub(super) copied_bytes: usize,
-    /// How many streams were looked at for the one that holds most.
-    #[cfg(test)]
-    pub(super) searched_streams: std::cell::Cell<usize>,
-}
-
-impl HeldBytes {
-    pub(super) fn new(hosts: usize) -> Self {
-        Self {
-            streams: vec![Vec::new(); hosts * 2],
-            total_bytes: 0,
-            #[cfg(test)]
-            copied_bytes: 0,
-            #[cfg(test)]
-            searched_streams: std::cell::Cell::new(0),
-        }
-    }
-
-    pub(super) fn get(&self, key: StreamKey) -> &[u8] {
-        &self.streams[slot(key)]
-    }
-
-    pub(super) fn append(&mut self, key: StreamKey, bytes: &[u8]) {
-        self.total_bytes += bytes.len();
-        #[cfg(test)]
-        {
-            self.copied_bytes += bytes.len();
-        }
-        self.streams[slot(key)].extend_from_slice(bytes);
-    }
-
-    /// Takes what is held and its memory with it.
-    pub(super) fn take(&mut self, key: StreamKey) -> Vec<u8> {
-        let taken = std::mem::take(&mut self.streams[slot(key)]);
-        self.total_bytes -= taken.len();
-        taken
-    }
-
-    /// The stream that holds most. The search looks at every stream, which is paid for by the many bytes it frees: at
-    /// least the limit divided by the number of streams.
-    pub(super) fn largest(&self) -> StreamKey {
-        #[cfg(test)]
-        self.searched_streams.set(self.searched_streams.get() + self.streams.len());
-        let largest = self.streams.iter().enumerate().max_by_key(|(_, held)| held.len()).map_or(0, |(slot, _)| slot);
-        (largest / 2, if largest % 2 == 0 { Stream::Stdout } else { Stream::Stderr })
-    }
-}
-
-fn slot((host, stream): StreamKey) -> usize {
-    host * 2 + usize::from(stream == Stream::Stderr)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::event::Stream;
 
     const OUT: StreamKey = (0, Stream::Stdout);
 

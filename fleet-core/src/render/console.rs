@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 
 use super::RenderError;
+use super::outflow::Outflow;
 use super::paint::Paint;
 use super::progress::StatusLine;
 use super::sanitize::Sanitizer;
@@ -14,11 +15,15 @@ use crate::event::Stream;
 
 /// What is collected before it is written.
 const BUFFER_BYTES: usize = 64 << 10;
+/// What is written at once. A write returns only when all of it was taken, so this is what the slowest reader has to take
+/// while it is not thought to be stuck: a serial line of 9600 baud takes it in 9 s.
+const PIECE_BYTES: usize = 8 << 10;
 
 /// Both outputs of this process.
 pub(super) struct Console {
     stdout: Sink,
     stderr: Sink,
+    outflow: Outflow,
     /// The progress line, on the terminal that standard error is.
     status: Option<StatusLine>,
 }
@@ -26,6 +31,7 @@ pub(super) struct Console {
 /// One of them.
 struct Sink {
     inner: Box<dyn Write + Send>,
+    outflow: Outflow,
     name: &'static str,
     buffer: Vec<u8>,
     destination: Destination,
@@ -44,8 +50,10 @@ impl Console {
         stdout: Box<dyn Write + Send>,
         stderr: Box<dyn Write + Send>,
     ) -> Self {
+        let outflow = Outflow::default();
         let sink = |inner, name, destination| Sink {
             inner,
+            outflow: outflow.clone(),
             name,
             buffer: Vec::new(),
             destination,
@@ -56,8 +64,14 @@ impl Console {
         Self {
             stdout: sink(stdout, "standard output", settings.stdout),
             stderr: sink(stderr, "standard error", settings.stderr),
+            outflow,
             status,
         }
+    }
+
+    /// Counts what gets out of both.
+    pub(super) fn outflow(&self) -> Outflow {
+        self.outflow.clone()
     }
 
     /// Whether text to `stream` is painted.
@@ -187,12 +201,23 @@ impl Sink {
         if bytes.is_empty() || self.failed {
             return Ok(());
         }
-        let written = self.inner.write_all(bytes).and_then(|()| self.inner.flush());
+        let written = self.write_pieces(bytes);
         self.failed = written.is_err();
         written.map_err(|source| match source.kind() {
             io::ErrorKind::BrokenPipe => RenderError::BrokenPipe { to: self.name },
             _ => RenderError::Write { to: self.name, source },
         })
+    }
+
+    fn write_pieces(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for piece in bytes.chunks(PIECE_BYTES) {
+            if self.outflow.is_closed() {
+                return Err(io::Error::other("the output was cut"));
+            }
+            self.inner.write_all(piece)?;
+            self.outflow.add(piece.len());
+        }
+        self.inner.flush()
     }
 }
 
@@ -276,6 +301,26 @@ mod tests {
         assert_eq!(shown, ["line", "half a line, whole", ""]);
         assert_eq!(screen.text().matches("1/2 done").count(), 2);
         assert_eq!(screen.text().matches("2/2 done").count(), 1);
+    }
+
+    #[test]
+    fn what_gets_out_is_counted_in_small_pieces_until_it_is_cut() {
+        let (mut console, screen) = console(&RenderSettings::new("psh"), None);
+        let outflow = console.outflow();
+        for bytes in [100, BUFFER_BYTES, 3 * BUFFER_BYTES] {
+            console.write(Stream::Stdout, &vec![b'x'; bytes]).unwrap();
+        }
+        console.write(Stream::Stderr, b"y").unwrap();
+        console.flush().unwrap();
+        let written = screen.bytes().len();
+        assert_eq!((written, outflow.taken_bytes()), (4 * BUFFER_BYTES + 101, written as u64));
+        assert!(screen.writes() >= written / PIECE_BYTES);
+        outflow.close();
+        for _ in 0..2 {
+            console.write(Stream::Stdout, b"more").unwrap();
+        }
+        assert!(console.flush().is_err());
+        assert_eq!((screen.bytes().len(), outflow.taken_bytes()), (written, written as u64));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::hash_map::Entry;
 use sha2::{Digest as _, Sha256};
 
 use super::RenderError;
-use super::assemble::StreamKey;
+use super::held::StreamKey;
 use super::spill::{Spill, SpillReader};
 
 /// The SHA-256 digest (FIPS 180-4) of an output.

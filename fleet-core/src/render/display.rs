@@ -11,6 +11,7 @@ use super::files::Files;
 use super::groups::Groups;
 use super::json::Json;
 use super::lines::Lines;
+use super::outflow::Outflow;
 use super::progress::{Progress, StatusLine};
 use super::sanitize::sanitized;
 use super::settings::{Destination, Detail, HostLabel, Layout, ProgressLine, RenderSettings};
@@ -19,6 +20,7 @@ use super::{Ending, Occasion, RenderError, Renderer, slowest};
 use crate::event::{Event, HostEvent, HostIndex, Stream, Wave, WaveKind};
 use crate::hostset;
 use crate::outcome::{Outcome, Report};
+use crate::pace::Change;
 
 /// Makes the renderer of a run over `hosts`, which every [`HostEvent::index`] counts from 0.
 ///
@@ -79,6 +81,10 @@ impl Renderer for Display {
         shown.and(filed)
     }
 
+    fn outflow(&self) -> Outflow {
+        self.console.outflow()
+    }
+
     fn notice(&mut self, text: &str) -> Result<(), RenderError> {
         if matches!(self.body, Body::Json(_) | Body::Quiet) {
             return Ok(());
@@ -106,6 +112,14 @@ impl Renderer for Display {
             None => hostset::fold(&names),
         };
         self.notice(&format!("wave {} of {}{kind}: {names}", wave.number, wave.of))
+    }
+
+    fn limit(&mut self, change: Change, at: Duration) -> Result<(), RenderError> {
+        match &mut self.body {
+            Body::Json(json) => json.limit(change, at, &mut self.console),
+            _ if self.detail == Detail::Verbose => self.notice(&format!("fan-out {}: {}", change.limit, change.reason)),
+            _ => Ok(()),
+        }
     }
 
     fn make_room(&mut self) -> Result<(), RenderError> {
@@ -246,6 +260,7 @@ mod tests {
     use super::super::{Completion, Prefix};
     use super::*;
     use crate::outcome::ExitStatus;
+    use crate::pace::Reason;
 
     fn ending() -> Ending {
         Ending { elapsed: Duration::from_secs(3), status: ExitStatus::Success, completion: Completion::Complete }
@@ -382,6 +397,28 @@ mod tests {
             let shown = show(settings, &["web1"], &[started(0), retry(0, 2), finished_ok(0)]);
             let remark = "psh: web1: exit code 1; attempt 2 in 1.5s\n";
             assert_eq!(shown.stderr.matches(remark).count(), said, "{}", shown.stderr);
+        }
+    }
+
+    #[test]
+    fn another_limit_is_an_object_and_remarked_on_only_to_those_who_say_more() {
+        let change = Change { limit: 48, reason: Reason::OutOfDescriptors };
+        let remark = "psh: fan-out 48: this machine's limit of open files is reached (ulimit -n)\n";
+        for (detail, layout, said) in [
+            (Detail::Normal, Layout::Lines(Prefix::Name), ""),
+            (Detail::Verbose, Layout::Lines(Prefix::Name), remark),
+            (Detail::Verbose, Layout::Quiet, ""),
+            (Detail::Verbose, Layout::Json, ""),
+            (Detail::Normal, Layout::Json, ""),
+        ] {
+            let settings = RenderSettings { detail, layout, ..RenderSettings::new("psh") };
+            let (stdout, screen) = (SharedWriter::default(), SharedWriter::default());
+            let mut renderer = build(settings, labels(["web1"]), stdout.boxed(), screen.boxed()).unwrap();
+            renderer.limit(change, Duration::from_millis(1500)).unwrap();
+            renderer.flush().unwrap();
+            assert_eq!(screen.text(), said, "{detail:?} {layout:?}");
+            let object = r#"{"v":1,"event":"limit","at":1.5,"limit":48,"reason":"this machine's limit of open files is reached (ulimit -n)"}"#;
+            assert_eq!(stdout.text().contains(object), layout == Layout::Json, "{}", stdout.text());
         }
     }
 

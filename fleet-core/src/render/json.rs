@@ -20,6 +20,7 @@ use super::{Ending, RenderError};
 use crate::event::{Event, HostEvent, HostIndex, Stream, Wave, WaveKind};
 use crate::hostset;
 use crate::outcome::{Outcome, Report, Stop};
+use crate::pace::Change;
 use crate::select::SelectedHost;
 
 /// The version of the objects. Grows when a field changes its meaning or goes; new fields and events do not count.
@@ -58,6 +59,8 @@ struct RunLine<'a> {
     v: u32,
     event: &'static str,
     program: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<&'a str>,
     hosts: Vec<&'a str>,
 }
 
@@ -83,6 +86,15 @@ struct WaveLine {
     kind: &'static str,
     first_index: HostIndex,
     hosts: usize,
+}
+
+#[derive(Serialize)]
+struct LimitLine {
+    v: u32,
+    event: &'static str,
+    at: f64,
+    limit: usize,
+    reason: String,
 }
 
 #[derive(Serialize)]
@@ -178,7 +190,7 @@ impl Json {
         let answers = settings.json_groups.map(|ignored| Answers::new(hosts, ignored, Contents::of_digests()));
         let names: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
         let hosts = names.iter().map(String::as_str).collect();
-        write(console, &RunLine { v: VERSION, event: "run", program, hosts })?;
+        write(console, &RunLine { v: VERSION, event: "run", program, run: settings.run.as_deref(), hosts })?;
         Ok(Self {
             started_at: vec![None; names.len()],
             attempts: vec![1; names.len()],
@@ -232,6 +244,12 @@ impl Json {
         };
         let (number, of, first_index, hosts) = (wave.number, wave.of, wave.hosts.start, wave.hosts.len());
         write(console, &WaveLine { v: VERSION, event: "wave", at: secs(at), number, of, kind, first_index, hosts })
+    }
+
+    /// Says how many hosts may log in at once from now on.
+    pub(super) fn limit(&mut self, change: Change, at: Duration, console: &mut Console) -> Result<(), RenderError> {
+        let Change { limit, reason } = change;
+        write(console, &LimitLine { v: VERSION, event: "limit", at: secs(at), limit, reason: reason.to_string() })
     }
 
     /// Shows the unfinished lines of a host.
@@ -380,11 +398,15 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
+    use super::super::build;
     use super::super::settings::{Ignored, Layout, RenderSettings, Varying};
-    use super::super::testing::{event, finished_ok, outcome_refused, output, retry, show, started};
+    use super::super::testing::{
+        SharedWriter, event, finished_ok, labels, outcome_refused, output, retry, show, started,
+    };
     use super::*;
     use crate::host::Host;
     use crate::outcome::Stage;
+    use crate::pace::Reason;
 
     fn settings() -> RenderSettings {
         RenderSettings { layout: Layout::Json, ..RenderSettings::new("psh") }
@@ -429,6 +451,9 @@ mod tests {
             host: Host::new(name).unwrap().with_user(user.map(str::to_owned)).with_port(port),
             group: group.map(str::to_owned),
             origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
+            rules: Vec::new(),
+            endpoint: None,
+            record: None,
         };
         let hosts = [
             selected("web1", Some("me"), Some(2222), Some("web"), &["-H", "hosts.txt:3"]),
@@ -479,6 +504,21 @@ mod tests {
         {"v":1,"event":"group","at":1.234,"hosts":["web2"],"indexes":[1],"folded":"web2","stdout_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","stderr_sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","outcome":"failed","exit_code":2,"reason":"exit code 2","hint":"the command itself failed: its output says why"}
         "#);
         assert!(shown.stdout().contains("on web1") && shown.stdout().lines().last().unwrap().contains("summary"));
+    }
+
+    #[test]
+    fn the_run_has_the_name_of_its_record_and_new_limits_are_told() {
+        let settings = RenderSettings { run: Some("20261122-0324-7f3a".to_owned()), ..settings() };
+        let screen = SharedWriter::default();
+        let mut renderer = build(settings, labels(["web1"]), screen.boxed(), SharedWriter::default().boxed()).unwrap();
+        let reason = Reason::Quick(Duration::from_millis(40));
+        renderer.limit(Change { limit: 64, reason }, Duration::from_millis(1500)).unwrap();
+        renderer.flush().unwrap();
+        insta::assert_snapshot!(screen.text(), @r#"
+        {"v":1,"event":"run","program":"psh","run":"20261122-0324-7f3a","hosts":["web1"]}
+        {"v":1,"event":"limit","at":1.5,"limit":64,"reason":"handshakes take 40ms"}
+        "#);
+        screen.text().lines().for_each(assert_documented);
     }
 
     fn assert_documented(line: &str) {

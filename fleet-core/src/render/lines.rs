@@ -3,8 +3,9 @@
 //! Must not know where a line ends up, nor whether it is made harmless on the way.
 
 use super::RenderError;
-use super::assemble::{Assembler, Grouping, Piece, PieceEnd, StreamKey};
+use super::assemble::{Assembler, Grouping, Piece, PieceEnd};
 use super::console::Console;
+use super::held::StreamKey;
 use super::paint::{Paint, Style, host_style};
 use super::settings::{HostLabel, Limits, Prefix};
 use crate::event::{Event, HostEvent, HostIndex, Stream};

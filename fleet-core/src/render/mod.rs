@@ -6,18 +6,20 @@
 mod answers;
 mod assemble;
 mod blocks;
+mod chunks;
 mod console;
 mod contents;
 mod difference;
 mod display;
 mod files;
 mod groups;
+mod held;
 mod json;
 mod lines;
 mod normalize;
+mod outflow;
 mod paint;
 mod progress;
-mod sanitize;
 mod settings;
 mod slowest;
 mod spill;
@@ -26,16 +28,20 @@ mod terminal;
 #[cfg(test)]
 mod testing;
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::event::{HostEvent, Wave};
 use crate::outcome::{ExitStatus, Report};
+use crate::pace::Change;
+use crate::sanitize;
 
 pub use display::build;
 pub use files::file_names;
 pub use json::listed;
+pub use outflow::Outflow;
 pub use sanitize::{copy_sanitized, sanitized_line};
 pub use settings::{
     BlockOrder, Color, Destination, Detail, GroupOrder, GroupSettings, HostLabel, Ignored, Layout, Limits, Majority,
@@ -53,6 +59,11 @@ pub trait Renderer: Send {
     /// other error only [`Renderer::finish`] makes sense.
     fn event(&mut self, event: &HostEvent) -> Result<(), RenderError>;
 
+    /// Counts what gets out, so that others see whether anybody takes it.
+    fn outflow(&self) -> Outflow {
+        Outflow::default()
+    }
+
     /// Says something about the run as a whole, at once.
     ///
     /// # Errors
@@ -66,6 +77,14 @@ pub trait Renderer: Send {
     /// # Errors
     /// When standard output or standard error cannot be written.
     fn wave(&mut self, _: &Wave, _: Duration) -> Result<(), RenderError> {
+        Ok(())
+    }
+
+    /// Says that another number of hosts may log in at once, `at` this time since the start of the run.
+    ///
+    /// # Errors
+    /// When standard output or standard error cannot be written.
+    fn limit(&mut self, _: Change, _: Duration) -> Result<(), RenderError> {
         Ok(())
     }
 
@@ -151,6 +170,24 @@ impl Completion {
     }
 }
 
+/// Why the end of what was to be shown is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutCause {
+    /// Nobody took any of it for so long.
+    Stuck(Duration),
+    /// A signal asked to leave at once.
+    Signal,
+}
+
+impl fmt::Display for CutCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stuck(limit) => write!(f, "nobody took any of it for {}", humantime::format_duration(*limit)),
+            Self::Signal => f.write_str("a signal came before all of it was written"),
+        }
+    }
+}
+
 /// Why something could not be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
@@ -160,6 +197,9 @@ pub enum RenderError {
         /// Standard output or standard error.
         to: &'static str,
     },
+    /// What was still to be shown, the summary with it, was given up.
+    #[error("output cut: {0}")]
+    Cut(CutCause),
     /// Standard output or standard error cannot be written.
     #[error("cannot write to {to}")]
     Write {

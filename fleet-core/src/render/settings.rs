@@ -31,6 +31,8 @@ pub struct RenderSettings {
     pub detail: Detail,
     /// How much may be held at once.
     pub limits: Limits,
+    /// With [`Layout::Json`]: the name of the run's record, if it has one.
+    pub run: Option<String>,
     /// With [`Layout::Json`]: whether it is also said which hosts gave equal answers, and what does not count for that.
     pub json_groups: Option<Ignored>,
 }
@@ -51,6 +53,7 @@ impl RenderSettings {
             progress: ProgressLine::Hidden,
             detail: Detail::Normal,
             limits: Limits::default(),
+            run: None,
             json_groups: None,
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::say;
 use crate::cli::Prepared;
 use crate::descriptors;
-use crate::fanout::{FanoutLimit, Pace, Remarks};
+use crate::fanout::FanoutLimit;
 use crate::pace::{Bounds, Gate};
 use crate::settings::Parallel;
 
@@ -19,7 +19,7 @@ pub const FIRST_LOGINS: usize = 32;
 const FEWEST_LOGINS: usize = 4;
 
 /// The bounds of a run; `prices` are the file descriptors that a session to each host takes. For `-p auto` with what finds out how many hosts may log in at once.
-pub(super) fn fan_out(prepared: &Prepared, prices: &[u64]) -> (FanoutLimit, Option<Pace>) {
+pub(super) fn fan_out(prepared: &Prepared, prices: &[u64]) -> (FanoutLimit, Option<Arc<Gate>>) {
     let hosts = prepared.selected.hosts.len();
     let useful = hosts.min(MOST_HOSTS);
     match prepared.settings.parallel.value {
@@ -38,9 +38,7 @@ pub(super) fn fan_out(prepared: &Prepared, prices: &[u64]) -> (FanoutLimit, Opti
                 say_shortage(prepared, allowed, useful);
             }
             let bounds = Bounds { least: FEWEST_LOGINS.min(allowed), start: FIRST_LOGINS, most: allowed };
-            let remarks = if prepared.verbosity > 0 { Remarks::Shown } else { Remarks::Hidden };
-            let pace = Pace { gate: Arc::new(Gate::new(bounds)), remarks };
-            (FanoutLimit { hosts: allowed, most: allowed }, Some(pace))
+            (FanoutLimit { hosts: allowed, most: allowed }, Some(Arc::new(Gate::new(bounds))))
         }
     }
 }

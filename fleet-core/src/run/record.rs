@@ -98,6 +98,14 @@ impl Record {
         }
     }
 
+    /// The name by which it is found again, if there is one.
+    pub(super) fn id(&self) -> Option<String> {
+        match self {
+            Self::Kept { journal, .. } => Some(journal.id().to_string()),
+            Self::Unwanted | Self::Impossible(_) => None,
+        }
+    }
+
     /// What is to be said before the run begins.
     pub(super) fn remark(&self, verbosity: u8) -> Option<String> {
         match self {

@@ -11,30 +11,81 @@ use super::{Environment, Layer, SettingsError, file};
 /// The name of a settings file.
 const NAME: &str = "fleet.toml";
 
+/// The settings file of the machine.
+const SYSTEM: &str = "/etc/fleet/fleet.toml";
+
+/// The settings files that count, and those that would.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Discovered {
+    /// What the files say, the nearest first.
+    pub layers: Vec<Layer>,
+    /// Where was looked, in the same order.
+    pub looked_for: Vec<SettingsFile>,
+}
+
+/// A place where a settings file may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether it is there.
+    pub state: FileState,
+}
+
+/// What became of a settings file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileState {
+    /// It was read.
+    Read,
+    /// It is not there.
+    Missing,
+    /// It is not there, nor in any folder above.
+    MissingUpward,
+}
+
 /// Reads the settings files that count, the nearest first: the one that `FLEET_CONFIG` names and no other; else the
-/// nearest `fleet.toml` from `current_folder` upward, then `fleet/fleet.toml` in the user's configuration folder.
+/// nearest `fleet.toml` from `current_folder` upward, then `fleet/fleet.toml` in the user's configuration folder, then
+/// `/etc/fleet/fleet.toml`.
 ///
 /// A file that was found on the way up must belong to the user, to the user behind sudo, or to root: it can name
-/// programs to run.
+/// programs to run. So must that of the machine.
 ///
 /// # Errors
 /// When `FLEET_CONFIG` names a file that is not there, or a file cannot be read, is someone else's, or is malformed.
-pub fn discover(environment: &Environment, current_folder: &Path) -> Result<Vec<Layer>, SettingsError> {
-    if let Some(path) = environment.get("FLEET_CONFIG") {
-        return Ok(vec![file::read(&current_folder.join(path), environment.home())?]);
-    }
-    let mut paths = Vec::new();
-    if let Some(path) = nearest(current_folder) {
-        check_owner(&path, environment)?;
-        paths.push(path);
-    }
-    let own = environment.config_folder().map(|folder| folder.join("fleet").join(NAME));
-    paths.extend(own.filter(|own| own.is_file() && !paths.contains(own)));
-    paths.iter().map(|path| file::read(path, environment.home())).collect()
+pub fn discover(environment: &Environment, current_folder: &Path) -> Result<Discovered, SettingsError> {
+    discover_with(environment, current_folder, Path::new(SYSTEM))
 }
 
-fn nearest(current_folder: &Path) -> Option<PathBuf> {
-    current_folder.ancestors().map(|folder| folder.join(NAME)).find(|path| path.is_file())
+fn discover_with(environment: &Environment, current_folder: &Path, system: &Path) -> Result<Discovered, SettingsError> {
+    if let Some(path) = environment.get("FLEET_CONFIG") {
+        let path = current_folder.join(path);
+        let layers = vec![file::read(&path, environment.home())?];
+        return Ok(Discovered { layers, looked_for: vec![SettingsFile { path, state: FileState::Read }] });
+    }
+    let mut looked_for = vec![upward(current_folder)];
+    let own = environment.config_folder().map(|folder| folder.join("fleet").join(NAME));
+    for path in own.into_iter().chain([system.to_owned()]) {
+        if !looked_for.iter().any(|nearer| nearer.path == path && nearer.state == FileState::Read) {
+            let state = if path.is_file() { FileState::Read } else { FileState::Missing };
+            looked_for.push(SettingsFile { path, state });
+        }
+    }
+    let mut layers = Vec::new();
+    for (index, file) in looked_for.iter().enumerate().filter(|(_, file)| file.state == FileState::Read) {
+        if index == 0 || file.path == system {
+            check_owner(&file.path, environment)?;
+        }
+        layers.push(file::read(&file.path, environment.home())?);
+    }
+    Ok(Discovered { layers, looked_for })
+}
+
+fn upward(current_folder: &Path) -> SettingsFile {
+    let found = current_folder.ancestors().map(|folder| folder.join(NAME)).find(|path| path.is_file());
+    match found {
+        Some(path) => SettingsFile { path, state: FileState::Read },
+        None => SettingsFile { path: current_folder.join(NAME), state: FileState::MissingUpward },
+    }
 }
 
 fn check_owner(path: &Path, environment: &Environment) -> Result<(), SettingsError> {
@@ -84,18 +135,23 @@ mod tests {
         environment.extend(variables.iter().map(|(name, value)| (*name, root.join(value).into_os_string())));
         let folder = root.join(folder);
         fs::create_dir_all(&folder).unwrap();
-        let layers = discover(&environment.into_iter().collect(), &folder).unwrap();
-        let path = |layer: Layer| match layer.source {
-            LayerSource::File(path) => path.strip_prefix(root).unwrap().display().to_string(),
+        let system = root.join("etc/fleet.toml");
+        let found = discover_with(&environment.into_iter().collect(), &folder, &system).unwrap();
+        let path = |layer: &Layer| match &layer.source {
+            LayerSource::File(path) => path.clone(),
             other => panic!("{other:?}"),
         };
-        layers.into_iter().map(path).collect()
+        let read: Vec<PathBuf> = found.layers.iter().map(path).collect();
+        let said = found.looked_for.iter().filter(|file| file.state == FileState::Read);
+        assert_eq!(said.map(|file| file.path.clone()).collect::<Vec<_>>(), read);
+        read.iter().map(|path| path.strip_prefix(root).unwrap().display().to_string()).collect()
     }
 
     #[test]
-    fn the_nearest_file_upward_comes_first_then_the_users_own() {
+    fn the_nearest_file_upward_comes_first_then_the_users_own_then_the_machines() {
         let all = ["p/fleet.toml", "p/q/fleet.toml", "home/.config/fleet/fleet.toml", "xdg/fleet/fleet.toml"];
-        let tree = tree(&all);
+        let without_system = tree(&all);
+        let with_system = tree(&[&all[..], &["etc/fleet.toml"]].concat());
         for (folder, variables, found) in [
             ("p/q/r", &[][..], &["p/q/fleet.toml", "home/.config/fleet/fleet.toml"][..]),
             ("p/s", &[], &["p/fleet.toml", "home/.config/fleet/fleet.toml"]),
@@ -104,8 +160,28 @@ mod tests {
             ("home/.config/fleet", &[], &["home/.config/fleet/fleet.toml"]),
             ("p/q", &[("FLEET_CONFIG", "p/fleet.toml")], &["p/fleet.toml"]),
         ] {
-            assert_eq!(discovered(tree.path(), folder, variables), found, "{folder} {variables:?}");
+            assert_eq!(discovered(without_system.path(), folder, variables), found, "{folder} {variables:?}");
+            let named = variables.iter().any(|(name, _)| *name == "FLEET_CONFIG");
+            let last = (!named).then_some("etc/fleet.toml");
+            let found: Vec<&str> = found.iter().copied().chain(last).collect();
+            assert_eq!(discovered(with_system.path(), folder, variables), found, "{folder} {variables:?}");
         }
+        assert_eq!(discovered(with_system.path(), "etc", &[]), ["etc/fleet.toml", "home/.config/fleet/fleet.toml"]);
+    }
+
+    #[test]
+    fn where_nothing_is_found_is_told_too() {
+        let root = tree(&[]);
+        let (here, system) = (root.path().join("p"), root.path().join("etc/fleet.toml"));
+        let environment = Environment::from_iter([("XDG_CONFIG_HOME", root.path().join("xdg"))]);
+        let found = discover_with(&environment, &here, &system).unwrap();
+        let place = |path: PathBuf, state| SettingsFile { path, state };
+        let expected = [
+            place(here.join("fleet.toml"), FileState::MissingUpward),
+            place(root.path().join("xdg/fleet/fleet.toml"), FileState::Missing),
+            place(system, FileState::Missing),
+        ];
+        assert_eq!((found.layers, found.looked_for), (vec![], expected.to_vec()));
     }
 
     #[test]
@@ -118,7 +194,8 @@ mod tests {
             format!("cannot read the settings file {}", root.path().join("no.toml").display())
         );
         assert!(error.hint().unwrap().contains("FLEET_CONFIG"));
-        assert_eq!(discover(&Environment::default(), root.path()).unwrap(), []);
+        let system = root.path().join("etc/fleet.toml");
+        assert_eq!(discover_with(&Environment::default(), root.path(), &system).unwrap().layers, []);
     }
 
     #[test]

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::value::locate;
 use super::{Key, Layer, LayerSource, Parallel, SettingsError, SshConfigFile, parse_duration};
+use crate::endpoint::AddressChoice;
 use crate::inventory::nearest;
 
 /// What the names of our variables begin with.
@@ -54,8 +56,12 @@ impl Environment {
 /// # Errors
 /// [`SettingsError::Value`] when a variable does not hold what its key takes.
 pub fn from_environment(environment: &Environment) -> Result<Layer, SettingsError> {
+    selection(environment, Layer { source: LayerSource::Environment, ..running(environment)? })
+}
+
+/// What variables say about runs.
+fn running(environment: &Environment) -> Result<Layer, SettingsError> {
     Ok(Layer {
-        source: LayerSource::Environment,
         hosts: host_files(environment)?,
         parallel: parse(environment, Key::Parallel, |text| {
             text.parse().map_err(|_| refused(Key::Parallel, text, Parallel::EXPECTED))
@@ -65,9 +71,7 @@ pub fn from_environment(environment: &Environment) -> Result<Layer, SettingsErro
         })?,
         connect_timeout: limit(environment, Key::ConnectTimeout)?,
         stall: limit(environment, Key::Stall)?,
-        grace: parse(environment, Key::Grace, |text| {
-            parse_duration(text).map_err(|_| refused(Key::Grace, text, super::file::DURATION))
-        })?,
+        grace: duration(environment, Key::Grace)?,
         user: parse(environment, Key::User, |text| Ok(text.to_owned()))?,
         ssh_config: variable(environment, Key::SshConfig)
             .map(|value| locate_here(value, environment, Key::SshConfig).map(SshConfigFile::from))
@@ -75,10 +79,25 @@ pub fn from_environment(environment: &Environment) -> Result<Layer, SettingsErro
         host_key: parse(environment, Key::HostKey, |text| {
             text.parse().map_err(|error: super::UnknownWord| refused(Key::HostKey, text, error.expected))
         })?,
-        record: parse(environment, Key::Record, |text| {
-            text.parse().map_err(|_| refused(Key::Record, text, super::file::TRUTH))
-        })?,
+        record: truth(environment, Key::Record)?,
         ..Layer::default()
+    })
+}
+
+/// What variables say about the choice of hosts, over `layer`.
+fn selection(environment: &Environment, layer: Layer) -> Result<Layer, SettingsError> {
+    Ok(Layer {
+        default: parse(environment, Key::Default, |text| Ok(text.to_owned()))?,
+        sources: list(environment, Key::Sources, |word| {
+            word.parse().map_err(|error: super::UnknownWord| refused(Key::Sources, word, error.expected))
+        })?,
+        group_tags: list(environment, Key::GroupTags, |word| Ok(word.to_owned()))?,
+        address: list(environment, Key::Address, |word| {
+            word.parse().map_err(|_| refused(Key::Address, word, AddressChoice::EXPECTED))
+        })?,
+        include_self: truth(environment, Key::IncludeSelf)?,
+        cache_ttl: duration(environment, Key::CacheTtl)?,
+        ..layer
     })
 }
 
@@ -97,8 +116,8 @@ fn remark(variable: &str) -> Option<String> {
         return None;
     }
     if let Some(key) = Key::ALL.into_iter().find(|key| key.name().to_uppercase() == name) {
-        let (flag, key) = (key.flag(), key.name());
-        return Some(format!("{variable} sets nothing: use {flag}, or {key} in fleet.toml"));
+        let flag = key.flag().map(|flag| format!("use {flag}, or ")).unwrap_or_default();
+        return Some(format!("{variable} sets nothing: {flag}set {} in fleet.toml", key.name()));
     }
     // Without the prefix, which would make all names similar.
     let meant = nearest(name, settings()).into_iter().next()?;
@@ -119,6 +138,31 @@ fn parse<T>(
     };
     let text = value.to_str().ok_or_else(|| refused(key, &value.to_string_lossy(), "text in UTF-8"))?;
     read(text).map(Some)
+}
+
+fn truth(environment: &Environment, key: Key) -> Result<Option<bool>, SettingsError> {
+    parse(environment, key, |text| text.parse().map_err(|_| refused(key, text, super::file::TRUTH)))
+}
+
+fn duration(environment: &Environment, key: Key) -> Result<Option<Duration>, SettingsError> {
+    parse(environment, key, |text| parse_duration(text).map_err(|_| refused(key, text, super::file::DURATION)))
+}
+
+/// Words separated by commas, at least one.
+fn list<T>(
+    environment: &Environment,
+    key: Key,
+    read: impl Fn(&str) -> Result<T, SettingsError>,
+) -> Result<Option<Vec<T>>, SettingsError> {
+    parse(environment, key, |text| {
+        text.split(',')
+            .map(str::trim)
+            .map(|word| match word {
+                "" => Err(refused(key, text, "words separated by commas")),
+                word => read(word),
+            })
+            .collect()
+    })
 }
 
 fn limit(environment: &Environment, key: Key) -> Result<Option<super::Limit>, SettingsError> {
@@ -149,11 +193,9 @@ fn refused(key: Key, found: &str, expected: &str) -> SettingsError {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::ffi::OsStringExt as _;
-    use std::time::Duration;
-
-    use super::super::{CommandTimeout, HostKeyPolicy, Limit};
+    use super::super::{CommandTimeout, HostKeyPolicy, Limit, StaticSource};
     use super::*;
+    use std::os::unix::ffi::OsStringExt as _;
 
     #[test]
     fn every_variable_is_read() {
@@ -168,6 +210,12 @@ mod tests {
             ("FLEET_SSH_CONFIG", "none"),
             ("FLEET_HOST_KEY", "accept-new"),
             ("FLEET_RECORD", "false"),
+            ("FLEET_DEFAULT", "@loadgen & az:a"),
+            ("FLEET_SOURCES", "genders,hosts"),
+            ("FLEET_GROUP_TAGS", "Role, fleet:role"),
+            ("FLEET_ADDRESS", "tag:ip,public"),
+            ("FLEET_INCLUDE_SELF", "true"),
+            ("FLEET_CACHE_TTL", "5m"),
             ("HOME", "/home/me"),
         ]);
         let expected = Layer {
@@ -182,6 +230,12 @@ mod tests {
             ssh_config: Some(SshConfigFile::None),
             host_key: Some(HostKeyPolicy::AcceptNew),
             record: Some(false),
+            default: Some("@loadgen & az:a".to_owned()),
+            sources: Some(vec![StaticSource::Genders, StaticSource::Hosts]),
+            group_tags: Some(vec!["Role".to_owned(), "fleet:role".to_owned()]),
+            address: Some(vec![AddressChoice::Tag("ip".to_owned()), AddressChoice::Public]),
+            include_self: Some(true),
+            cache_ttl: Some(Duration::from_secs(300)),
             ..Layer::default()
         };
         assert_eq!(from_environment(&environment).unwrap(), expected);
@@ -207,7 +261,8 @@ mod tests {
             ("FLEET_CONECT_TIMEOUT", Some("FLEET_CONECT_TIMEOUT sets nothing: did you mean FLEET_CONNECT_TIMEOUT?")),
             ("FLEET_HOSTKEY", Some("FLEET_HOSTKEY sets nothing: did you mean FLEET_HOST_KEY?")),
             ("FLEET_timeout", Some("FLEET_timeout sets nothing: did you mean FLEET_TIMEOUT?")),
-            ("FLEET_IDENTITY", Some("FLEET_IDENTITY sets nothing: use --identity, or identity in fleet.toml")),
+            ("FLEET_IDENTITY", Some("FLEET_IDENTITY sets nothing: use --identity, or set identity in fleet.toml")),
+            ("FLEET_PORT_TAG", Some("FLEET_PORT_TAG sets nothing: set port_tag in fleet.toml")),
             ("FLEET_SERVER_ENABLE", None),
             ("FLEET_URL", None),
             ("FLEETPARALLEL", None),
@@ -236,6 +291,11 @@ mod tests {
             ("FLEET_TIMEOUT", "soon", "FLEET_TIMEOUT: found \"soon\"; expected a duration such as"),
             ("FLEET_GRACE", "none", "FLEET_GRACE: found \"none\"; expected a duration such as"),
             ("FLEET_HOST_KEY", "yes", "FLEET_HOST_KEY: found \"yes\"; expected strict, accept-new or off"),
+            ("FLEET_SOURCES", "hosts,nis", "FLEET_SOURCES: found \"nis\"; expected hosts, clustershell or genders"),
+            ("FLEET_ADDRESS", "tag:", "FLEET_ADDRESS: found \"tag:\"; expected auto, private,"),
+            ("FLEET_GROUP_TAGS", "a,,b", "FLEET_GROUP_TAGS: found \"a,,b\"; expected words separated by commas"),
+            ("FLEET_INCLUDE_SELF", "yes", "FLEET_INCLUDE_SELF: found \"yes\"; expected true or false"),
+            ("FLEET_CACHE_TTL", "none", "FLEET_CACHE_TTL: found \"none\"; expected a duration such as"),
             ("FLEET_HOSTS", "~/hosts", "FLEET_HOSTS: found \"~/hosts\"; expected a path without"),
         ] {
             let error = from_environment(&Environment::from_iter([(name, value)])).unwrap_err().to_string();

@@ -4,7 +4,6 @@
 
 use std::path::PathBuf;
 
-use super::Key;
 use crate::inventory::did_you_mean;
 
 /// Why the settings cannot be made out.
@@ -37,7 +36,7 @@ pub enum SettingsError {
         message: String,
     },
     /// A key that means nothing.
-    #[error("{}:{line}: unknown key \"{key}\"", path.display())]
+    #[error("{}:{line}: unknown key \"{key}\"{}", path.display(), within(*table))]
     UnknownKey {
         /// The file.
         path: PathBuf,
@@ -45,8 +44,12 @@ pub enum SettingsError {
         line: usize,
         /// As written.
         key: String,
+        /// The table it stands in, unless that is the whole file.
+        table: Option<&'static str>,
         /// Known keys with similar names.
         nearest: Vec<String>,
+        /// All keys that the table has.
+        known: Vec<&'static str>,
     },
     /// A value that its key does not take.
     #[error("{place}: found {found}; expected {expected}")]
@@ -60,6 +63,10 @@ pub enum SettingsError {
     },
 }
 
+fn within(table: Option<&str>) -> String {
+    table.map(|table| format!(" in {table}")).unwrap_or_default()
+}
+
 impl SettingsError {
     /// What to do next, where the error does not say it all.
     #[must_use]
@@ -70,8 +77,8 @@ impl SettingsError {
                 "it could make you run its owner's commands; if you trust it, set FLEET_CONFIG={}",
                 path.display()
             )),
-            Self::UnknownKey { nearest, .. } => {
-                let known = || format!("the keys are {}", Key::ALL.map(Key::name).join(", "));
+            Self::UnknownKey { nearest, known, .. } => {
+                let known = || format!("the keys are {}", known.join(", "));
                 Some(did_you_mean(nearest).unwrap_or_else(known))
             }
             Self::Syntax { .. } | Self::Value { .. } => None,

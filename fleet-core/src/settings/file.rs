@@ -2,17 +2,21 @@
 //!
 //! Must not know how the file was found, nor which other files there are.
 
+mod selection;
+mod tables;
+
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::value::locate;
 use super::{Key, Layer, LayerSource, Limit, Parallel, SettingsError, SshConfigFile, UnknownWord, parse_duration};
-use crate::inventory::{GroupDefinition, nearest};
+use crate::inventory::nearest;
 
 /// What a duration is, in words.
 pub(super) const DURATION: &str = "a duration such as 5, 90s, 1m30s or 500ms";
@@ -38,7 +42,7 @@ pub(super) fn read(path: &Path, home: Option<&OsStr>) -> Result<Layer, SettingsE
 ///
 /// # Errors
 /// When the text is not TOML, has an unknown key, or a value that its key does not take.
-fn parse(text: &str, path: &Path, home: Option<&OsStr>) -> Result<Layer, SettingsError> {
+pub(super) fn parse(text: &str, path: &Path, home: Option<&OsStr>) -> Result<Layer, SettingsError> {
     let file = File { text, path, home };
     let table = DeTable::parse(text).map_err(|error| SettingsError::Syntax {
         path: path.to_owned(),
@@ -47,7 +51,8 @@ fn parse(text: &str, path: &Path, home: Option<&OsStr>) -> Result<Layer, Setting
     })?;
     let mut layer = Layer { source: LayerSource::File(path.to_owned()), ..Layer::default() };
     for (name, value) in in_order(table.get_ref()) {
-        let key = Key::ALL.into_iter().find(|key| key.name() == name.get_ref()).ok_or_else(|| file.unknown(name))?;
+        let key =
+            Key::ALL.into_iter().find(|key| key.name() == name.get_ref()).ok_or_else(|| file.unknown(name, None))?;
         file.set(&mut layer, Entry { name: key.name(), value }, key)?;
     }
     Ok(layer)
@@ -70,6 +75,13 @@ struct Entry<'a> {
     value: &'a Spanned<DeValue<'a>>,
 }
 
+/// A table whose keys are all known.
+struct KnownTable {
+    /// As it is written: `[[user]]`.
+    name: &'static str,
+    keys: &'static [&'static str],
+}
+
 struct File<'a> {
     text: &'a str,
     path: &'a Path,
@@ -87,11 +99,8 @@ impl File<'_> {
             }
             Key::ConnectTimeout => layer.connect_timeout = Some(self.limit(entry)?),
             Key::Stall => layer.stall = Some(self.limit(entry)?),
-            Key::Grace => {
-                let duration = plain(entry.value).and_then(|text| parse_duration(text).ok());
-                layer.grace = Some(duration.ok_or_else(|| self.refused(entry, DURATION))?);
-            }
-            Key::User => layer.user = Some(self.string(entry, "a user name")?.to_owned()),
+            Key::Grace => layer.grace = Some(self.duration(entry)?),
+            Key::User => self.user(layer, entry)?,
             Key::SshConfig => layer.ssh_config = Some(self.ssh_config(entry)?),
             Key::SshOptions => layer.ssh_options = self.strings(entry, "a list of \"Key=Value\"")?,
             Key::Identity => layer.identity = Some(self.paths(entry)?),
@@ -99,11 +108,17 @@ impl File<'_> {
                 let word: Result<_, UnknownWord> = plain(entry.value).unwrap_or_default().parse();
                 layer.host_key = Some(word.map_err(|error| self.refused(entry, error.expected))?);
             }
-            Key::Record => {
-                let choice = entry.value.get_ref().as_bool();
-                layer.record = Some(choice.ok_or_else(|| self.refused(entry, TRUTH))?);
-            }
+            Key::Record => layer.record = Some(self.truth(entry)?),
+            Key::Default => layer.default = Some(self.string(entry, selection::DEFAULT)?.to_owned()),
+            Key::Sources => layer.sources = Some(self.sources(entry)?),
+            Key::GroupTags => layer.group_tags = Some(self.tags(entry)?),
+            Key::Address => layer.address = Some(self.address(entry)?),
+            Key::AddressTag => layer.address_tag = Some(self.tag(entry)?),
+            Key::PortTag => layer.port_tag = Some(self.tag(entry)?),
+            Key::IncludeSelf => layer.include_self = Some(self.truth(entry)?),
+            Key::CacheTtl => layer.cache_ttl = Some(self.duration(entry)?),
             Key::Groups => layer.groups = self.groups(entry)?,
+            Key::Provider => layer.providers = self.providers(entry)?,
         }
         Ok(())
     }
@@ -122,6 +137,15 @@ impl File<'_> {
 
     fn limit(&self, entry: Entry<'_>) -> Result<Limit, SettingsError> {
         plain(entry.value).and_then(|text| text.parse().ok()).ok_or_else(|| self.refused(entry, LIMIT))
+    }
+
+    fn duration(&self, entry: Entry<'_>) -> Result<Duration, SettingsError> {
+        let duration = plain(entry.value).and_then(|text| parse_duration(text).ok());
+        duration.ok_or_else(|| self.refused(entry, DURATION))
+    }
+
+    fn truth(&self, entry: Entry<'_>) -> Result<bool, SettingsError> {
+        entry.value.get_ref().as_bool().ok_or_else(|| self.refused(entry, TRUTH))
     }
 
     fn string<'e>(&self, entry: Entry<'e>, expected: &str) -> Result<&'e str, SettingsError> {
@@ -157,28 +181,16 @@ impl File<'_> {
             .ok_or_else(|| self.refused(entry, "a path, without \"~\" where HOME is not set"))
     }
 
-    fn groups(&self, entry: Entry<'_>) -> Result<Vec<GroupDefinition>, SettingsError> {
-        let expected = "a table of groups, each a host set such as \"web[01-20]\" or a list of them";
-        let DeValue::Table(table) = entry.value.get_ref() else {
-            return Err(self.refused(entry, expected));
-        };
-        let define = |(name, value): (Name<'_, '_>, _)| {
-            let group = Entry { name: name.get_ref(), value };
-            Ok(GroupDefinition {
-                name: group.name.to_owned(),
-                expressions: self.strings(group, "a host set such as \"web[01-20]\" or a list of them")?,
-                origin: format!("{} [groups] {}", self.path.display(), group.name),
-            })
-        };
-        in_order(table).into_iter().map(define).collect()
-    }
-
-    fn unknown(&self, name: Name<'_, '_>) -> SettingsError {
+    /// A key that means nothing: in `table`, else at the top.
+    fn unknown(&self, name: Name<'_, '_>, table: Option<&'static KnownTable>) -> SettingsError {
+        let known = table.map_or_else(|| Key::ALL.map(Key::name).to_vec(), |table| table.keys.to_vec());
         SettingsError::UnknownKey {
             path: self.path.to_owned(),
             line: self.line(name.span()),
             key: name.get_ref().to_string(),
-            nearest: nearest(name.get_ref(), Key::ALL.map(Key::name)),
+            table: table.map(|table| table.name),
+            nearest: nearest(name.get_ref(), known.iter().copied()),
+            known,
         }
     }
 
@@ -208,10 +220,9 @@ fn plain<'e>(value: &'e Spanned<DeValue<'_>>) -> Option<&'e str> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::{CommandTimeout, HostKeyPolicy};
     use super::*;
+    use crate::inventory::GroupDefinition;
 
     fn parsed(text: &str) -> Result<Layer, SettingsError> {
         parse(text, Path::new("/p/fleet.toml"), Some(OsStr::new("/home/me")))
@@ -235,6 +246,7 @@ mod tests {
             [groups]
             web = "web[01-20]"
             all = ["@web", "db1"]
+            cloud = "tag:Role=web & az:eu-west-1a"
         "#;
         let group = |name: &str, expressions: &[&str]| GroupDefinition {
             name: name.to_owned(),
@@ -255,7 +267,12 @@ mod tests {
             identity: Some(vec!["/home/me/.ssh/id".into()]),
             host_key: Some(HostKeyPolicy::AcceptNew),
             record: Some(false),
-            groups: vec![group("web", &["web[01-20]"]), group("all", &["@web", "db1"])],
+            groups: vec![
+                group("web", &["web[01-20]"]),
+                group("all", &["@web", "db1"]),
+                group("cloud", &["tag:Role=web & az:eu-west-1a"]),
+            ],
+            ..Layer::default()
         };
         assert_eq!(parsed(text).unwrap(), expected);
     }
@@ -287,6 +304,14 @@ mod tests {
             ("hosts = ''", "/p/fleet.toml:1: hosts: found ''; expected a path"),
             ("identity = [\n'a',\n3\n]", "/p/fleet.toml:3: identity: found 3; expected a path or a list of paths"),
             ("groups = 'web'", "/p/fleet.toml:1: groups: found 'web'; expected a table of groups"),
+            ("default = ['a']", "/p/fleet.toml:1: default: found ['a']; expected a host set such as \"@web\""),
+            ("sources = 'nis'", "/p/fleet.toml:1: sources: found 'nis'; expected hosts, clustershell or genders"),
+            ("group_tags = ['a', '']", "/p/fleet.toml:1: group_tags: found ''; expected the name of a tag"),
+            ("address = 'tag:'", "/p/fleet.toml:1: address: found 'tag:'; expected auto, private, public,"),
+            ("address = []", "/p/fleet.toml:1: address: found []; expected auto, private, public,"),
+            ("port_tag = 22", "/p/fleet.toml:1: port_tag: found 22; expected the name of a tag"),
+            ("include_self = 1", "/p/fleet.toml:1: include_self: found 1; expected true or false"),
+            ("cache_ttl = 'none'", "/p/fleet.toml:1: cache_ttl: found 'none'; expected a duration"),
             ("[groups]\nweb = 1", "/p/fleet.toml:2: web: found 1; expected a host set"),
             ("[groups.web]\nhosts = 'a'", "/p/fleet.toml:1: web: found "),
         ] {
@@ -302,7 +327,12 @@ mod tests {
         for (text, hint) in [
             ("paralel = 3", "did you mean parallel?"),
             ("connect-timeout = 3", "did you mean connect_timeout?"),
-            ("xyzzy = 3", "the keys are hosts, parallel, "),
+            ("xyzzy = 3", "the keys are hosts, default, "),
+            ("[group]\nweb = 'a'", "did you mean groups or group_tags?"),
+            ("[providers.ec2]", "did you mean provider?"),
+            ("[[users]]\nmatch = 'a'", "did you mean user?"),
+            ("[[user]]\nmatches = 'a'", "did you mean match?"),
+            ("[[user]]\nxyzzy = 'a'", "the keys are match, user"),
         ] {
             let error = parsed(text).unwrap_err();
             assert!(error.hint().unwrap().starts_with(hint), "{:?}", error.hint());

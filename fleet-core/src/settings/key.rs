@@ -32,26 +32,53 @@ pub enum Key {
     HostKey,
     /// Whether runs are recorded.
     Record,
+    /// The hosts of a tool that is told of none.
+    Default,
+    /// Which host and group files are read.
+    Sources,
+    /// Tags whose values are groups.
+    GroupTags,
+    /// Which address of a host to take.
+    Address,
+    /// The tag that says a host's address.
+    AddressTag,
+    /// The tag that says a host's port.
+    PortTag,
+    /// Whether this machine is one of the hosts.
+    IncludeSelf,
+    /// How long answers of providers are kept.
+    CacheTtl,
     /// Groups of hosts.
     Groups,
+    /// Programs that know hosts.
+    Provider,
 }
 
 impl Key {
     /// Every key, in the order of the documentation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 22] = [
         Self::Hosts,
+        Self::Default,
+        Self::Sources,
+        Self::GroupTags,
+        Self::Address,
+        Self::AddressTag,
+        Self::PortTag,
+        Self::IncludeSelf,
+        Self::CacheTtl,
         Self::Parallel,
         Self::Timeout,
         Self::ConnectTimeout,
         Self::Stall,
         Self::Grace,
-        Self::User,
         Self::SshConfig,
         Self::SshOptions,
         Self::Identity,
         Self::HostKey,
         Self::Record,
         Self::Groups,
+        Self::Provider,
+        Self::User,
     ];
 
     /// The name in `fleet.toml`.
@@ -60,9 +87,9 @@ impl Key {
         self.names().0
     }
 
-    /// The flag.
+    /// The flag, where there is one.
     #[must_use]
-    pub fn flag(self) -> &'static str {
+    pub fn flag(self) -> Option<&'static str> {
         self.names().1
     }
 
@@ -72,21 +99,30 @@ impl Key {
         self.names().2
     }
 
-    fn names(self) -> (&'static str, &'static str, Option<&'static str>) {
+    fn names(self) -> (&'static str, Option<&'static str>, Option<&'static str>) {
         match self {
-            Self::Hosts => ("hosts", "--hosts", Some("FLEET_HOSTS")),
-            Self::Parallel => ("parallel", "--parallel", Some("FLEET_PARALLEL")),
-            Self::Timeout => ("timeout", "--timeout", Some("FLEET_TIMEOUT")),
-            Self::ConnectTimeout => ("connect_timeout", "--connect-timeout", Some("FLEET_CONNECT_TIMEOUT")),
-            Self::Stall => ("stall", "--stall", Some("FLEET_STALL")),
-            Self::Grace => ("grace", "--grace", Some("FLEET_GRACE")),
-            Self::User => ("user", "--user", Some("FLEET_USER")),
-            Self::SshConfig => ("ssh_config", "-F", Some("FLEET_SSH_CONFIG")),
-            Self::SshOptions => ("ssh_options", "-O", None),
-            Self::Identity => ("identity", "--identity", None),
-            Self::HostKey => ("host_key", "--host-key", Some("FLEET_HOST_KEY")),
-            Self::Record => ("record", "--no-record", Some("FLEET_RECORD")),
-            Self::Groups => ("groups", "--group", None),
+            Self::Hosts => ("hosts", Some("--hosts"), Some("FLEET_HOSTS")),
+            Self::Default => ("default", None, Some("FLEET_DEFAULT")),
+            Self::Sources => ("sources", None, Some("FLEET_SOURCES")),
+            Self::GroupTags => ("group_tags", None, Some("FLEET_GROUP_TAGS")),
+            Self::Address => ("address", Some("--address"), Some("FLEET_ADDRESS")),
+            Self::AddressTag => ("address_tag", None, None),
+            Self::PortTag => ("port_tag", None, None),
+            Self::IncludeSelf => ("include_self", Some("--include-self"), Some("FLEET_INCLUDE_SELF")),
+            Self::CacheTtl => ("cache_ttl", Some("--cache-ttl"), Some("FLEET_CACHE_TTL")),
+            Self::Parallel => ("parallel", Some("--parallel"), Some("FLEET_PARALLEL")),
+            Self::Timeout => ("timeout", Some("--timeout"), Some("FLEET_TIMEOUT")),
+            Self::ConnectTimeout => ("connect_timeout", Some("--connect-timeout"), Some("FLEET_CONNECT_TIMEOUT")),
+            Self::Stall => ("stall", Some("--stall"), Some("FLEET_STALL")),
+            Self::Grace => ("grace", Some("--grace"), Some("FLEET_GRACE")),
+            Self::SshConfig => ("ssh_config", Some("-F"), Some("FLEET_SSH_CONFIG")),
+            Self::SshOptions => ("ssh_options", Some("-O"), None),
+            Self::Identity => ("identity", Some("--identity"), None),
+            Self::HostKey => ("host_key", Some("--host-key"), Some("FLEET_HOST_KEY")),
+            Self::Record => ("record", Some("--no-record"), Some("FLEET_RECORD")),
+            Self::Groups => ("groups", None, None),
+            Self::Provider => ("provider", None, None),
+            Self::User => ("user", Some("--user"), Some("FLEET_USER")),
         }
     }
 }
@@ -114,12 +150,25 @@ pub enum Origin {
     Default,
 }
 
+impl Origin {
+    /// The flag, the variable or the file alone, without the key: `--parallel`, `FLEET_PARALLEL`, `fleet.toml`,
+    /// `default`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::Layer(LayerSource::File(path), _) => path.display().to_string(),
+            Self::Layer(..) | Self::Default => self.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flag = |key: &Key| key.flag().unwrap_or(key.name());
         match self {
-            Self::Layer(LayerSource::Flags, key) => f.write_str(key.flag()),
+            Self::Layer(LayerSource::Flags, key) => f.write_str(flag(key)),
             Self::Layer(LayerSource::Environment, key) => f.write_str(key.variable().unwrap_or(key.name())),
-            Self::Layer(LayerSource::Run(id), key) => write!(f, "run {id}: {}", key.flag()),
+            Self::Layer(LayerSource::Run(id), key) => write!(f, "run {id}: {}", flag(key)),
             Self::Layer(LayerSource::File(path), key) => write!(f, "{}: {}", path.display(), key.name()),
             Self::Default => f.write_str("default"),
         }

@@ -4,14 +4,24 @@
 
 use std::time::Duration;
 
-use super::{Key, Layer, Limit, Origin, Setting, Settings, SettingsError};
-use crate::host::Host;
+use super::value::is_user_name;
+use super::{
+    Asking, Key, Layer, LayerSource, Limit, Origin, ProviderTable, Setting, Settings, SettingsError, StaticSource,
+};
+use crate::endpoint::{AddressChoice, UserRule};
 use crate::inventory::GroupDefinition;
+use crate::provider::{self, ProviderSettings};
 
 /// How long each stage before the command may take, unless set.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a command may take to end after TERM, unless set.
 const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+/// Which tags say a host's groups, unless set.
+const DEFAULT_GROUP_TAGS: [&str; 2] = ["fleet:role", "Role"];
+/// Which tag says a host's address, unless set.
+const DEFAULT_ADDRESS_TAG: &str = "fleet:address";
+/// Which tag says a host's port, unless set.
+const DEFAULT_PORT_TAG: &str = "fleet:port";
 
 impl Settings {
     /// Takes each value from the first of `layers` that sets it; the nearest layer comes first.
@@ -20,22 +30,58 @@ impl Settings {
     /// When a value in force is impossible: a user that is no user, an option without value.
     pub fn resolve(layers: &[Layer]) -> Result<Self, SettingsError> {
         let limit = |limit: Limit| limit.duration();
+        let asking = asking(layers);
         Ok(Self {
             hosts: pick(layers, Key::Hosts, |layer| layer.hosts.clone()).unwrap_or_default(),
             parallel: pick(layers, Key::Parallel, |layer| layer.parallel).unwrap_or_default(),
             timeout: pick(layers, Key::Timeout, |layer| layer.timeout).unwrap_or_default(),
-            connect_timeout: pick(layers, Key::ConnectTimeout, |layer| layer.connect_timeout.map(limit))
-                .unwrap_or_else(|| Setting::default_of(Some(DEFAULT_CONNECT_TIMEOUT))),
+            connect_timeout: pick_or(
+                layers,
+                Key::ConnectTimeout,
+                |layer| layer.connect_timeout.map(limit),
+                || Some(DEFAULT_CONNECT_TIMEOUT),
+            ),
             stall: pick(layers, Key::Stall, |layer| layer.stall.map(limit)).unwrap_or_default(),
-            grace: pick(layers, Key::Grace, |layer| layer.grace).unwrap_or_else(|| Setting::default_of(DEFAULT_GRACE)),
+            grace: pick_or(layers, Key::Grace, |layer| layer.grace, || DEFAULT_GRACE),
             user: user(layers)?,
             ssh_config: pick(layers, Key::SshConfig, |layer| layer.ssh_config.clone().map(Some)).unwrap_or_default(),
             ssh_options: ssh_options(layers)?,
             identity: pick(layers, Key::Identity, |layer| layer.identity.clone().map(Some)).unwrap_or_default(),
             host_key: pick(layers, Key::HostKey, |layer| layer.host_key.map(Some)).unwrap_or_default(),
-            record: pick(layers, Key::Record, |layer| layer.record).unwrap_or_else(|| Setting::default_of(true)),
+            record: pick_or(layers, Key::Record, |layer| layer.record, || true),
+            default: default_hosts(layers),
+            sources: pick_or(layers, Key::Sources, |layer| layer.sources.clone(), || StaticSource::ALL.to_vec()),
+            group_tags: pick_or(
+                layers,
+                Key::GroupTags,
+                |layer| layer.group_tags.clone(),
+                || DEFAULT_GROUP_TAGS.map(str::to_owned).to_vec(),
+            ),
+            address: pick_or(layers, Key::Address, |layer| layer.address.clone(), || vec![AddressChoice::Auto]),
+            address_tag: pick_or(
+                layers,
+                Key::AddressTag,
+                |layer| layer.address_tag.clone(),
+                || DEFAULT_ADDRESS_TAG.to_owned(),
+            ),
+            port_tag: pick_or(layers, Key::PortTag, |layer| layer.port_tag.clone(), || DEFAULT_PORT_TAG.to_owned()),
+            include_self: pick(layers, Key::IncludeSelf, |layer| layer.include_self).unwrap_or_default(),
+            cache_ttl: pick_or(layers, Key::CacheTtl, |layer| layer.cache_ttl, || provider::TTL),
             groups: groups(layers),
+            providers: providers(layers, &asking),
+            user_rules: user_rules(layers),
+            asking,
         })
+    }
+
+    /// What is set about the provider `name`: its table, else nothing but what flags say. `None` where it is not to be
+    /// asked.
+    #[must_use]
+    pub fn provider(&self, name: &str) -> Option<ProviderSettings> {
+        match self.providers.iter().find(|table| table.value.settings.name == name) {
+            Some(table) => table.value.enabled.then(|| table.value.settings.clone()),
+            None => Some(self.asking.laid_over(ProviderSettings::named(name))),
+        }
     }
 }
 
@@ -58,14 +104,58 @@ fn pick<T>(layers: &[Layer], key: Key, get: impl Fn(&Layer) -> Option<T>) -> Opt
     })
 }
 
+fn pick_or<T>(
+    layers: &[Layer],
+    key: Key,
+    get: impl Fn(&Layer) -> Option<T>,
+    default: impl FnOnce() -> T,
+) -> Setting<T> {
+    pick(layers, key, get).unwrap_or_else(|| Setting::default_of(default()))
+}
+
 fn user(layers: &[Layer]) -> Result<Setting<Option<String>>, SettingsError> {
     let user = pick(layers, Key::User, |layer| layer.user.clone().map(Some)).unwrap_or_default();
     match &user.value {
-        Some(name) if format!("{name}@host").parse::<Host>().is_err() => {
-            Err(refused(&user.origin, &format!("{name:?}"), "a user name"))
-        }
+        Some(name) if !is_user_name(name) => Err(refused(&user.origin, &format!("{name:?}"), "a user name")),
         _ => Ok(user),
     }
+}
+
+/// The rules of the layers up to the first that names one user for all hosts.
+fn user_rules(layers: &[Layer]) -> Vec<Setting<UserRule>> {
+    let nearer = layers.iter().take_while(|layer| layer.user.is_none());
+    let rules = nearer.flat_map(|layer| {
+        let origin = Origin::Layer(layer.source.clone(), Key::User);
+        layer.user_rules.iter().map(move |rule| Setting { value: rule.clone(), origin: origin.clone() })
+    });
+    rules.collect()
+}
+
+/// The nearest layer that says anything; an empty text takes back what a farther one says.
+fn default_hosts(layers: &[Layer]) -> Setting<Option<String>> {
+    let said = |layer: &Layer| layer.default.clone().map(|text| Some(text).filter(|text| !text.trim().is_empty()));
+    pick(layers, Key::Default, said).unwrap_or_default()
+}
+
+/// Only flags say it.
+fn asking(layers: &[Layer]) -> Asking {
+    let flags = layers.iter().find(|layer| layer.source == LayerSource::Flags);
+    flags.map(|layer| layer.asking.clone()).unwrap_or_default()
+}
+
+fn providers(layers: &[Layer], asking: &Asking) -> Vec<Setting<ProviderTable>> {
+    let mut providers: Vec<Setting<ProviderTable>> = Vec::new();
+    for layer in layers {
+        for table in &layer.providers {
+            if providers.iter().any(|nearer| nearer.value.settings.name == table.settings.name) {
+                continue;
+            }
+            let settings = asking.laid_over(table.settings.clone());
+            let origin = Origin::Layer(layer.source.clone(), Key::Provider);
+            providers.push(Setting { value: ProviderTable { settings, ..table.clone() }, origin });
+        }
+    }
+    providers
 }
 
 fn ssh_options(layers: &[Layer]) -> Result<Vec<Setting<String>>, SettingsError> {
@@ -199,6 +289,88 @@ mod tests {
         ] {
             let error = Settings::resolve(&[layer]).unwrap_err().to_string();
             assert!(error.starts_with(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_set_about_the_choice_of_hosts_has_its_default() {
+        let settings = Settings::resolve(&[]).unwrap();
+        assert_eq!(settings.default.value, None);
+        assert_eq!(settings.sources.value, StaticSource::ALL);
+        assert_eq!(settings.group_tags.value, ["fleet:role", "Role"]);
+        assert_eq!(settings.address.value, [AddressChoice::Auto]);
+        assert_eq!(
+            (settings.address_tag.value.as_str(), settings.port_tag.value.as_str()),
+            ("fleet:address", "fleet:port")
+        );
+        assert!(!settings.include_self.value);
+        assert_eq!(settings.cache_ttl.value, Duration::from_secs(60));
+        assert_eq!((settings.user_rules, settings.providers), (vec![], vec![]));
+        assert_eq!(settings.asking, Asking::default());
+    }
+
+    #[test]
+    fn an_empty_default_takes_back_that_of_a_farther_layer() {
+        let default = |layer: Layer, text: &str| Layer { default: Some(text.to_owned()), ..layer };
+        let far = default(file("far"), "@web");
+        for (near, value, origin) in [
+            (file("near"), Some("@web"), "far: default"),
+            (default(file("near"), "@db"), Some("@db"), "near: default"),
+            (default(file("near"), ""), None, "near: default"),
+            (default(variables(), "@db"), Some("@db"), "FLEET_DEFAULT"),
+        ] {
+            let settings = Settings::resolve(&[near, far.clone()]).unwrap();
+            assert_eq!(settings.default.value.as_deref(), value);
+            assert_eq!(settings.default.origin.to_string(), origin);
+        }
+    }
+
+    #[test]
+    fn a_user_for_all_hosts_hides_the_rules_of_farther_layers() {
+        let rule = |user: &str| UserRule { pattern: "tag:os=x".to_owned(), user: user.to_owned() };
+        let rules = |name: &str, users: &[&str]| Layer {
+            user_rules: users.iter().map(|user| rule(user)).collect(),
+            ..file(name)
+        };
+        let user = |layer: Layer| Layer { user: Some("me".to_owned()), ..layer };
+        for (layers, users, of_all) in [
+            (vec![rules("a", &["x", "y"]), rules("b", &["z"])], "x y z", None),
+            (vec![rules("a", &["x"]), user(file("b")), rules("c", &["z"])], "x", Some("me")),
+            (vec![user(Layer::default()), rules("a", &["x"])], "", Some("me")),
+        ] {
+            let settings = Settings::resolve(&layers).unwrap();
+            let named: Vec<_> = settings.user_rules.iter().map(|set| set.value.user.as_str()).collect();
+            assert_eq!((named.join(" ").as_str(), settings.user.value.as_deref()), (users, of_all));
+        }
+    }
+
+    #[test]
+    fn the_nearest_table_of_a_provider_counts_whole_and_flags_are_laid_over() {
+        let provider = |name: &str, key: &str, enabled| {
+            let mut settings = ProviderSettings { configured: true, ..ProviderSettings::named(name) };
+            settings.settings.insert(key.to_owned(), key.into());
+            ProviderTable { settings, enabled }
+        };
+        let near = Layer { providers: vec![provider("ec2", "profile", true)], ..file("near") };
+        let far = Layer { providers: vec![provider("lab", "b", false), provider("ec2", "c", true)], ..file("far") };
+        let asking = Asking { regions: vec!["r".to_owned()], ..Asking::default() };
+        let settings = Settings::resolve(&[Layer { asking, ..Layer::default() }, near, far]).unwrap();
+        let shown: Vec<String> = settings
+            .providers
+            .iter()
+            .map(|set| format!("{} {} {:?}", set.origin, set.value.settings.name, set.value.settings.settings))
+            .collect();
+        assert_eq!(shown.len(), 2);
+        assert!(
+            shown[0].starts_with("near: provider ec2") && shown[0].contains("regions") && !shown[0].contains("\"c\""),
+            "{}",
+            shown[0]
+        );
+        assert!(shown[1].starts_with("far: provider lab"), "{}", shown[1]);
+        for (name, configured) in [("ec2", Some(true)), ("lab", None), ("other", Some(false))] {
+            let provider = settings.provider(name);
+            assert_eq!(provider.as_ref().map(|provider| provider.configured), configured, "{name}");
+            assert!(provider.is_none_or(|provider| provider.settings["regions"] == serde_json::json!(["r"])), "{name}");
         }
     }
 }

@@ -7,6 +7,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::host::Host;
+
 /// What to do about host keys that are not known. A changed or revoked key is refused by all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum HostKeyPolicy {
@@ -72,6 +74,46 @@ impl From<PathBuf> for SshConfigFile {
     fn from(path: PathBuf) -> Self {
         if path == Path::new("none") { Self::None } else { Self::Path(path) }
     }
+}
+
+/// Which host and group files are read besides those that flags name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StaticSource {
+    /// The host files of `hosts`.
+    Hosts,
+    /// The group sources of ClusterShell.
+    ClusterShell,
+    /// The genders file.
+    Genders,
+}
+
+impl StaticSource {
+    /// Every source, in the order in which they are read.
+    pub const ALL: [Self; 3] = [Self::Hosts, Self::ClusterShell, Self::Genders];
+
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hosts => "hosts",
+            Self::ClusterShell => "clustershell",
+            Self::Genders => "genders",
+        }
+    }
+}
+
+impl FromStr for StaticSource {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let unknown = || UnknownWord { found: text.to_owned(), expected: "hosts, clustershell or genders" };
+        Self::ALL.into_iter().find(|source| source.name() == text).ok_or_else(unknown)
+    }
+}
+
+/// Whether a host may be named with this user.
+pub(super) fn is_user_name(name: &str) -> bool {
+    format!("{name}@host").parse::<Host>().is_ok()
 }
 
 /// `written`, with `~/` at its head replaced by the home folder and, if it is relative, below `folder`.

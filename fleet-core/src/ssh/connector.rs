@@ -34,6 +34,7 @@ use super::route::Jump;
 use super::session::{Session, SessionParts, WireGuard};
 use super::spool::SpoolBudget;
 use super::wire::Wire;
+use crate::endpoint::Endpoints;
 use crate::host::Host;
 use crate::outcome::{FailureClass, HostError, Stage, in_one_line};
 use crate::pace::Gate;
@@ -52,12 +53,16 @@ pub struct ConnectSettings {
     pub stage_timeout: StageTimeout,
     /// Log in as this user, unless the host is named with one.
     pub user: Option<String>,
+    /// Log in as this user where neither the host's name nor its endpoint has one.
+    pub default_user: Option<String>,
     /// Offer these keys instead of the configured ones.
     pub identities: Option<Vec<PathBuf>>,
     /// Overrides `StrictHostKeyChecking`.
     pub host_key: Option<HostKeyPolicy>,
     /// The password given for all hosts.
     pub password: Option<Secret>,
+    /// Where hosts are reached that are not reached by their names.
+    pub endpoints: Endpoints,
 }
 
 /// Longest time for each stage of a connection; `None` is no limit.
@@ -140,7 +145,7 @@ impl Connector {
         hosts: impl IntoIterator<Item = &'a Host>,
     ) -> Result<Vec<u64>, ConnectorError> {
         let check = |host| {
-            let route = self.settings.config.route(&self.with_user(host))?;
+            let route = self.route(host)?;
             for config in &route {
                 self.known_hosts(config)?;
             }
@@ -164,24 +169,13 @@ impl Connector {
         self.known_hosts.skipped_lines().into_iter().map(owned).collect()
     }
 
-    /// The name or address that `host` is connected to: its `HostName`.
-    ///
-    /// # Errors
-    /// When the OpenSSH configuration of the host cannot be used.
-    pub fn address(&self, host: &Host) -> Result<String, ConnectorError> {
-        let route = self.settings.config.route(&self.with_user(host))?;
-        Ok(route.into_iter().last().map_or_else(|| host.name().to_owned(), |config| config.host_name))
-    }
-
     /// Opens a session to `host`.
     ///
     /// # Errors
     /// With the stage that failed. Connections dropped before login were tried again.
     pub async fn connect(&self, host: &Host, observer: &impl ConnectObserver) -> Result<Session, HostError> {
         let route = self
-            .settings
-            .config
-            .route(&self.with_user(host))
+            .route(host)
             .map_err(|error| HostError::new(Stage::Resolve, FailureClass::Local, in_one_line(&error)))?;
         self.connect_often(&route, observer, self.pace.get()).await
     }
@@ -367,10 +361,17 @@ impl Connector {
         }
     }
 
-    pub(super) fn with_user(&self, host: &Host) -> Host {
-        match (&self.settings.user, host.user()) {
-            (Some(user), None) => host.clone().with_user(Some(user.clone())),
-            _ => host.clone(),
+    /// The servers on the way to `host`, which comes last; see [`SshConfig::route`].
+    ///
+    /// # Errors
+    /// When the configuration of one of them cannot be told.
+    pub fn route(&self, host: &Host) -> Result<Vec<HostConfig>, ConfigError> {
+        let endpoint = self.settings.endpoints.get(host);
+        let known = endpoint.and_then(|endpoint| endpoint.user.as_ref());
+        let user = self.settings.user.as_ref().or(known).or(self.settings.default_user.as_ref());
+        match (user, host.user()) {
+            (Some(user), None) => self.settings.config.route(&host.clone().with_user(Some(user.clone())), endpoint),
+            _ => self.settings.config.route(host, endpoint),
         }
     }
 }

@@ -119,6 +119,7 @@ pub(super) mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::endpoint::Endpoints;
     use crate::host::Host;
     use crate::ssh::config::{ConfigSource, ConfigSources, LocalContext, SshConfig};
     use crate::ssh::{ConnectObserver, ConnectSettings, Connector, NoPrompt, Session, StageTimeout};
@@ -137,6 +138,8 @@ pub(super) mod tests {
     pub(in crate::ssh) async fn session(sandbox: &Sandbox) -> Session {
         let sources = ConfigSources { options: Vec::new(), file: ConfigSource::Path(sandbox.ssh_config_path()) };
         let settings = ConnectSettings {
+            endpoints: Endpoints::default(),
+            default_user: None,
             config: SshConfig::load(&sources, LocalContext::current().unwrap()).unwrap(),
             stage_timeout: StageTimeout::Chosen(Some(DEADLINE)),
             user: None,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use russh::keys::HashAlg;
 use russh::keys::agent::AgentIdentity;
 
-use super::config::{ConfigError, HostConfig, IdentityFiles, Proxy};
+use super::config::{HostConfig, IdentityFiles, Proxy};
 use super::connector::{ConnectObserver, Connector, NewHostKeys, known_name};
 use super::deadline::within;
 use super::dial;
@@ -19,7 +19,6 @@ use super::known_hosts::{HostKeyPolicy, KnownHostsError};
 use super::pacing::Try;
 use super::parameters::descriptors;
 use super::session::Session;
-use crate::host::Host;
 use crate::outcome::{HostError, Stage};
 
 /// What known_hosts says of a host before its key is seen.
@@ -61,14 +60,6 @@ impl Connector {
     pub fn keeping_no_host_keys(mut self) -> Self {
         self.new_host_keys = NewHostKeys::Forgotten;
         self
-    }
-
-    /// The servers on the way to `host`, which comes last; see [`SshConfig::route`](super::config::SshConfig::route).
-    ///
-    /// # Errors
-    /// When the configuration of one of them cannot be told.
-    pub fn route(&self, host: &Host) -> Result<Vec<HostConfig>, ConfigError> {
-        self.settings.config.route(&self.with_user(host))
     }
 
     /// Opens a session to the end of `route`, past the session that those behind it share.

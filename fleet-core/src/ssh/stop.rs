@@ -2,6 +2,7 @@
 //!
 //! Must not know when it is to be stopped.
 
+use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,8 +20,15 @@ use crate::outcome::{FailureClass, HostError, Outcome, Stage, Stop};
 
 /// How long the wrapper may take to say its process id before a stop goes on without it.
 const ANNOUNCEMENT_LIMIT: Duration = Duration::from_secs(2);
-/// What a stop may take beyond the grace period: a channel, a shell and a look at the processes.
-const STOP_MARGIN: Duration = Duration::from_secs(5);
+/// What a stop may take beyond the grace period on a busy host: to look at all processes, many times.
+const STOP_MARGIN: Duration = Duration::from_secs(15);
+/// How long a channel, a shell and, where it is in the way, `sudo` may take.
+const STOPPER_START_LIMIT: Duration = Duration::from_secs(15);
+/// How long the stopper may be silent: a shell, a pause of a second and a look at the processes. On a busy host each look
+/// takes long, and there are many in a grace period: so the host's signs of life count more than the time of all.
+const STOPPER_SILENCE_LIMIT: Duration = Duration::from_secs(10);
+/// How many times as long as planned the stopper may take, signs of life or not.
+const STOPPER_SLOWNESS: u32 = 4;
 /// The pauses before a server whose one session has ended is asked for the next. OpenSSH makes room only after it has
 /// answered what came together with our close, and refuses when that is the question.
 const ROOM_PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(500)];
@@ -84,12 +92,8 @@ impl Process<'_> {
             _ = self.side.ended() => None,
         };
         let Some(process) = process else { return };
-        let program = match self.terminal {
-            None => remote::keeper_program(&process, &self.token, run.limits.grace),
-            Some(_) => remote::terminal_keeper_program(&process, &self.token, run.limits.grace),
-        };
         // Boxed, as most commands have no such channel and would keep its place.
-        match Box::pin(self.start_beside(&program, None)).await {
+        match Box::pin(self.start_keeper(&process, run.limits.grace)).await {
             Ok(keeper) => {
                 tracing::debug!("a keeper watches over the command");
                 *self.lock_keeper() = Some(keeper);
@@ -105,6 +109,24 @@ impl Process<'_> {
         }
     }
 
+    async fn start_keeper(&self, process: &RemoteProcess, grace: Duration) -> Result<Exec, HostError> {
+        if self.terminal.is_none() {
+            return self.start_beside(&remote::keeper_program(process, &self.token, grace)).await;
+        }
+        let mut keeper = self.start_beside(&remote::terminal_keeper_program(process, &self.token, grace)).await?;
+        let mut said = Vec::new();
+        while !remote::keeper_watches(&said, &self.token) {
+            match keeper.next().await? {
+                ExecEvent::Output(Stream::Stdout, bytes) if said.len() < ANSWER_LIMIT => said.extend_from_slice(&bytes),
+                ExecEvent::Output(..) => {}
+                ExecEvent::Ended(_) => {
+                    return Err(HostError::new(Stage::Command, FailureClass::Channel, "it ended at once"));
+                }
+            }
+        }
+        Ok(keeper)
+    }
+
     /// Tells the keeper that the command has ended by itself.
     async fn release_keeper(&self) {
         let Some(keeper) = self.lock_keeper().take() else { return };
@@ -113,11 +135,12 @@ impl Process<'_> {
         let _ = keeper.side().ended().await;
     }
 
-    /// Runs `program` on a channel of its own, as the user who runs the command; where that takes `sudo`, on `terminal`.
-    async fn start_beside(&self, program: &Program, terminal: Option<&Terminal>) -> Result<Exec, HostError> {
+    /// Runs `program` on a channel of its own, as the user who runs the command; where that takes `sudo`, which may want
+    /// one, on a terminal if the command is on one.
+    async fn start_beside(&self, program: &Program) -> Result<Exec, HostError> {
         let Some(sudo) = self.sudo else { return self.session.exec(&program.command_line()).await };
-        let mut exec = sudo.start(self.session, terminal, &self.token).await?;
-        let marks = if terminal.is_some() { Stream::Stdout } else { Stream::Stderr };
+        let mut exec = sudo.start(self.session, self.terminal, &self.token).await?;
+        let marks = if self.terminal.is_some() { Stream::Stdout } else { Stream::Stderr };
         let _said = sudo.pass(&mut exec, self.session, &self.token, program.input_line().into(), marks).await?;
         Ok(exec)
     }
@@ -188,23 +211,21 @@ impl Process<'_> {
     /// # Errors
     /// When there is no channel for it, no verdict from the host, or no host any more.
     async fn ask_to_stop(&self, process: &RemoteProcess, grace: Duration) -> Result<StopVerdict, HostError> {
-        let asking = async {
+        let starting = async {
             let program = remote::stop_program(process, &self.token, grace);
-            let mut exec = match self.start_beside(&program, self.terminal).await {
-                Ok(exec) => exec,
+            match self.start_beside(&program).await {
+                Ok(stopper) => Ok(stopper),
                 Err(error) => {
                     let keeper = self.lock_keeper().take().ok_or(error)?;
                     keeper.stdin().close().await;
-                    keeper
+                    Ok(keeper)
                 }
-            };
-            let answer = answer(&mut exec).await?;
-            StopVerdict::find(&answer, &self.token)
-                .ok_or_else(|| HostError::new(Stage::Command, FailureClass::Channel, "no verdict from the host"))
+            }
         };
-        tokio::time::timeout(grace + STOP_MARGIN, asking)
-            .await
-            .unwrap_or_else(|_| Err(HostError::new(Stage::Command, FailureClass::Timeout, "the host did not answer")))
+        let mut stopper = in_time(STOPPER_START_LIMIT, starting).await?;
+        let answer = in_time((grace + STOP_MARGIN) * STOPPER_SLOWNESS, answer(&mut stopper)).await?;
+        StopVerdict::find(&answer, &self.token)
+            .ok_or_else(|| HostError::new(Stage::Command, FailureClass::Channel, "no verdict from the host"))
     }
 
     /// The wrapper's keeper stops the command and its children when its line is closed, but cannot say how it went.
@@ -263,17 +284,25 @@ enum End {
 }
 
 /// All that is said on standard output, or the beginning of it.
+///
+/// # Errors
+/// When the host is silent for long; what it says beyond the beginning is no sign of life.
 async fn answer(exec: &mut Exec) -> Result<Vec<u8>, HostError> {
     let mut answer = Vec::new();
-    loop {
-        match exec.next().await? {
-            ExecEvent::Output(Stream::Stdout, bytes) if answer.len() < ANSWER_LIMIT => {
-                answer.extend_from_slice(&bytes);
-            }
+    while answer.len() < ANSWER_LIMIT {
+        match in_time(STOPPER_SILENCE_LIMIT, exec.next()).await? {
+            ExecEvent::Output(Stream::Stdout, bytes) => answer.extend_from_slice(&bytes),
             ExecEvent::Output(..) => {}
-            ExecEvent::Ended(_) => return Ok(answer),
+            ExecEvent::Ended(_) => break,
         }
     }
+    Ok(answer)
+}
+
+async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T, HostError>>) -> Result<T, HostError> {
+    tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(HostError::new(Stage::Command, FailureClass::Timeout, "the host did not answer")))
 }
 
 /// Whether the host is there, and another way may be found to it.

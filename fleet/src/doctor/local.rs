@@ -225,6 +225,8 @@ fn folder(path: &Path, purpose: &str) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn agent_key(fingerprint: &str) -> AgentKey {
@@ -297,6 +299,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("file");
         std::fs::write(&file, "").unwrap();
+        // All that the folder check asks for but one: it is no folder.
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(folder(&place.path().join("a/b"), "").level, Level::Fine);
         assert_eq!(folder(&file.join("a"), "").level, Level::Warning);
         assert!(!place.path().join("a").exists(), "nothing is made");

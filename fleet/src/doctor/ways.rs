@@ -167,7 +167,7 @@ mod tests {
         let config = SshConfig::load(&ConfigSources { options: Vec::new(), file }, local).unwrap();
         let way = |name: &&str| Way {
             name: (*name).to_owned(),
-            route: config.route(&name.parse::<Host>().unwrap()).unwrap(),
+            route: config.route(&name.parse::<Host>().unwrap(), None).unwrap(),
         };
         hosts.iter().map(way).collect()
     }
@@ -185,8 +185,9 @@ mod tests {
     #[test]
     fn names_of_one_server_are_found_by_address_and_port() {
         let ways = ways(
-            "Host a b\n HostName 127.0.0.1\n Port 22\nHost c\n HostName 127.0.0.1\n Port 23\nHost d\n HostName 127.0.0.1\n ProxyJump x\n",
-            &["a", "b", "c", "d"],
+            "Host a b d e\n Port 22\nHost c\n Port 23\nHost d\n ProxyJump x\nHost e\n ProxyCommand nc %h %p\n\
+             Host a b c d e\n HostName 127.0.0.1\n",
+            &["a", "b", "c", "d", "e"],
         );
         assert_eq!(shared_servers(&ways), [["a", "b"]]);
     }

@@ -27,8 +27,8 @@ pub(super) struct WaysArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["argv", "raw", "pty"])]
     pub(super) script: Option<PathBuf>,
 
-    /// Replace {host}, {addr}, {group}, {index} and {count} in the words and in --env for each host; {{ and }} are
-    /// braces
+    /// Replace {host}, {addr}, {user}, {port}, {group}, {index}, {count}, and what the host tells of itself - {os}, {arch},
+    /// {kernel}, {hostname}, {cpus}, {memory_mib} - in the words and in --env for each host; {{ and }} are braces
     #[arg(long)]
     pub(super) template: bool,
 
@@ -40,7 +40,7 @@ pub(super) struct WaysArgs {
 #[command(next_help_heading = "Jobs")]
 pub(super) struct JobArgs {
     /// Start the command as a job that goes on without us, and print the job's name
-    #[arg(long, conflicts_with_all = ["raw", "pty", "send_input", "script"])]
+    #[arg(long, conflicts_with_all = ["raw", "pty"])]
     pub(super) background: bool,
 
     /// List the jobs on the hosts

@@ -1,9 +1,10 @@
 //! What happens while a run goes on: requests, silence, a limit that is found out.
 
+use futures::FutureExt as _;
 use tokio::sync::Barrier;
 
 use super::*;
-use crate::pace::{Bounds, Gate};
+use crate::pace::{Bounds, Change, End, Gate};
 
 /// A renderer that remembers why the slowest hosts were named, and what else was said of the run.
 #[derive(Clone, Default)]
@@ -16,6 +17,11 @@ impl Renderer for Told {
 
     fn notice(&mut self, text: &str) -> Result<(), RenderError> {
         self.0.lock().unwrap().push(text.to_owned());
+        Ok(())
+    }
+
+    fn limit(&mut self, change: Change, _: Duration) -> Result<(), RenderError> {
+        self.0.lock().unwrap().push(format!("limit {}: {}", change.limit, change.reason));
         Ok(())
     }
 
@@ -73,7 +79,7 @@ async fn requests_are_done_while_hosts_run() {
 async fn more_hosts_start_as_the_gate_opens() {
     let gate = Arc::new(Gate::new(Bounds { least: 1, start: 8, most: 16 }));
     let (eight, all) = (Arc::new(Barrier::new(8)), Arc::new(Barrier::new(16)));
-    let pace = Pace { gate: Arc::clone(&gate), remarks: Remarks::Hidden };
+    let pace = Some(Arc::clone(&gate));
     // None arrives before all have started, and only eight may start before eight handshakes were quick.
     let task = Scripted(move |_| {
         let (gate, eight, all) = (Arc::clone(&gate), Arc::clone(&eight), Arc::clone(&all));
@@ -85,8 +91,21 @@ async fn more_hosts_start_as_the_gate_opens() {
             Outcome::Exited(0)
         }
     });
-    let fanout = Fanout { limit: FanoutLimit { hosts: 16, most: 16 }, pace: Some(pace), ..fanout(16, 1).0 };
+    let fanout = Fanout { limit: FanoutLimit { hosts: 16, most: 16 }, pace, ..fanout(16, 1).0 };
     let run = fanout.run(task, Box::new(Told::default()), Signals::scripted().1);
     let finished = tokio::time::timeout(Duration::from_secs(10), run).await.expect("all sixteen start");
     assert_eq!(finished.report.outcomes(), [const { Outcome::Exited(0) }; 16]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_was_found_out_is_told() {
+    let gate = Arc::new(Gate::new(Bounds { least: 1, start: 8, most: 16 }));
+    let pace = Some(Arc::clone(&gate));
+    let task = Scripted(move |_| {
+        gate.begin().end(End::OutOfDescriptors);
+        tokio::time::sleep(TICK * 3).map(|()| Outcome::Exited(0))
+    });
+    let told = Told::default();
+    let _ = Fanout { pace, ..fanout(1, 1).0 }.run(task, Box::new(told.clone()), Signals::scripted().1).await;
+    assert_eq!(*told.0.lock().unwrap(), ["limit 4: this machine's limit of open files is reached (ulimit -n)"]);
 }

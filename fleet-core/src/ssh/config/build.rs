@@ -34,7 +34,7 @@ impl<'e, 'c> Builder<'e, 'c> {
         local: &'e LocalContext,
     ) -> Result<Self, ConfigError> {
         let settings = &evaluation.settings;
-        let alias = settings.text(Setting::HostKeyAlias).map(str::to_ascii_lowercase);
+        let alias = Self::key_alias(evaluation);
         let mut builder = Self {
             evaluation,
             settings,
@@ -70,7 +70,7 @@ impl<'e, 'c> Builder<'e, 'c> {
             kex_algorithms: settings.algorithms(Setting::KexAlgorithms),
             host_key_algorithms: settings.algorithms(Setting::HostKeyAlgorithms),
             pubkey_accepted_algorithms: settings.algorithms(Setting::PubkeyAcceptedAlgorithms),
-            host_key_alias: settings.text(Setting::HostKeyAlias).map(str::to_ascii_lowercase),
+            host_key_alias: Self::key_alias(self.evaluation),
             host_key_policy: self.host_key_policy(),
             hash_known_hosts: settings.flag(Setting::HashKnownHosts).unwrap_or(false),
             user_known_hosts: self.user_known_hosts()?,
@@ -92,6 +92,11 @@ impl<'e, 'c> Builder<'e, 'c> {
             user: self.names.user,
             port: self.names.port,
         })
+    }
+
+    fn key_alias(evaluation: &Evaluation<'_>) -> Option<String> {
+        let configured = evaluation.settings.text(Setting::HostKeyAlias);
+        configured.or(evaluation.key_alias).map(str::to_ascii_lowercase)
     }
 
     /// A user given with the host is taken as it is, one of the configuration may have tokens.

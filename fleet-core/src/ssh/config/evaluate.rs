@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use crate::endpoint::Endpoint;
 use crate::host::Host;
 
 use super::SshConfig;
@@ -30,15 +31,31 @@ pub(super) enum CommandLine {
     LeftOut,
 }
 
+/// What patterns are compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    /// The name as given.
+    Name,
+    /// The address known of it.
+    Address,
+    /// The name to connect to.
+    Final,
+}
+
 /// The state of one host's evaluation.
 #[derive(Debug)]
 pub(super) struct Evaluation<'c> {
     config: &'c SshConfig,
     /// The name as given.
     pub(super) original: &'c str,
-    /// The user and the port given with the name, unless an option came first.
+    /// The user and the port given with the name or known of it, unless an option came first.
     pub(super) given_user: Option<&'c str>,
     given_port: Option<u16>,
+    /// The address known of the name, unless an option came first.
+    address: Option<&'c str>,
+    /// The name that its key is kept under, if the files name none.
+    pub(super) key_alias: Option<&'c str>,
+    pass: Pass,
     pub(super) settings: Settings,
     /// What the first pass found to be the name to connect to; present in the second pass.
     final_name: Option<String>,
@@ -61,6 +78,7 @@ impl<'c> Evaluation<'c> {
     pub(super) fn run(
         config: &'c SshConfig,
         host: &'c Host,
+        endpoint: Option<&'c Endpoint>,
         command_line: CommandLine,
     ) -> Result<(Self, String), ConfigError> {
         let mut evaluation = Self {
@@ -68,6 +86,9 @@ impl<'c> Evaluation<'c> {
             original: host.name(),
             given_user: None,
             given_port: None,
+            address: None,
+            key_alias: endpoint.and_then(|endpoint| endpoint.host_key_alias.as_deref()),
+            pass: Pass::Name,
             settings: Settings::default(),
             final_name: None,
             wants_final_pass: config.wants_final_pass,
@@ -76,12 +97,21 @@ impl<'c> Evaluation<'c> {
         if command_line == CommandLine::Counts {
             evaluation.apply(&config.options, 0)?;
         }
-        evaluation.given_user = host.user().filter(|_| !evaluation.settings.has(Setting::User));
-        evaluation.given_port = host.port().filter(|_| !evaluation.settings.has(Setting::Port));
+        let user = host.user().or(endpoint.and_then(|endpoint| endpoint.user.as_deref()));
+        let port = host.port().or(endpoint.and_then(|endpoint| endpoint.port));
+        let address = endpoint.and_then(|endpoint| endpoint.address.as_deref());
+        evaluation.given_user = user.filter(|_| !evaluation.settings.has(Setting::User));
+        evaluation.given_port = port.filter(|_| !evaluation.settings.has(Setting::Port));
+        evaluation.address = address.filter(|_| !evaluation.settings.has(Setting::HostName));
         evaluation.apply_files()?;
+        if evaluation.address.is_some() {
+            evaluation.pass = Pass::Address;
+            evaluation.apply_files()?;
+        }
         let name = normalized(&evaluation.name()?);
         if evaluation.wants_final_pass {
             evaluation.final_name = Some(name.clone());
+            evaluation.pass = Pass::Final;
             evaluation.apply_files()?;
         }
         Ok((evaluation, name))
@@ -92,7 +122,7 @@ impl<'c> Evaluation<'c> {
     }
 
     fn apply(&mut self, file: &ConfigFile, depth: usize) -> Result<(), ConfigError> {
-        let name = self.final_name.clone().unwrap_or_else(|| self.original.to_owned());
+        let name = self.compared().to_owned();
         for block in file.blocks_for(&name) {
             if !self.applies(&block.condition)? {
                 continue;
@@ -157,7 +187,7 @@ impl<'c> Evaluation<'c> {
     fn applies(&mut self, condition: &Condition) -> Result<bool, ConfigError> {
         match condition {
             Condition::Always | Condition::Named => Ok(true),
-            Condition::Host(patterns) => Ok(patterns.matches(self.final_name.as_deref().unwrap_or(self.original))),
+            Condition::Host(patterns) => Ok(patterns.matches(self.compared())),
             Condition::Match { criteria, place } => {
                 // In order, and no further than the first that fails: a command after it is not run.
                 for criterion in criteria {
@@ -195,10 +225,20 @@ impl<'c> Evaluation<'c> {
         Ok(result == (criterion.expected == Expected::True))
     }
 
+    /// What patterns of `Host` are compared with.
+    fn compared(&self) -> &str {
+        match self.pass {
+            Pass::Name => None,
+            Pass::Address => self.address,
+            Pass::Final => self.final_name.as_deref(),
+        }
+        .unwrap_or(self.original)
+    }
+
     /// The name to connect to, as far as it is known.
     fn name(&self) -> Result<String, ConfigError> {
-        if let Some(name) = &self.final_name {
-            return Ok(name.clone());
+        if let Some(name) = self.final_name.as_deref().or(self.address) {
+            return Ok(name.to_owned());
         }
         let Some((line, text)) = self.settings.get(Setting::HostName).zip(self.settings.text(Setting::HostName)) else {
             return Ok(self.original.to_owned());

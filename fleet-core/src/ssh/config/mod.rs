@@ -10,6 +10,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::endpoint::Endpoint;
 use crate::host::Host;
 
 mod algorithms;
@@ -120,12 +121,13 @@ impl SshConfig {
         })
     }
 
-    /// The settings for `host`. Its own user and port come after the options of the command line, before the files.
+    /// The settings for `host`. Its own user and port come after the options of the command line, then those of its
+    /// `endpoint`, then the files.
     ///
     /// # Errors
     /// When a value cannot be expanded, a `Match exec` cannot be run, or the configuration refuses the host.
-    pub fn resolve(&self, host: &Host) -> Result<HostConfig, ConfigError> {
-        self.resolve_as(host, CommandLine::Counts)
+    pub fn resolve(&self, host: &Host, endpoint: Option<&Endpoint>) -> Result<HostConfig, ConfigError> {
+        self.resolve_as(host, endpoint, CommandLine::Counts)
     }
 
     /// The servers to connect to, one through the other, to reach `host`: jump hosts first, `host` itself last.
@@ -136,12 +138,12 @@ impl SshConfig {
     ///
     /// # Errors
     /// As for [`SshConfig::resolve`], and when the hosts lead to each other.
-    pub fn route(&self, host: &Host) -> Result<Vec<HostConfig>, ConfigError> {
+    pub fn route(&self, host: &Host, endpoint: Option<&Endpoint>) -> Result<Vec<HostConfig>, ConfigError> {
         const LONGEST_ROUTE: usize = 16;
-        let mut route = vec![self.resolve(host)?];
+        let mut route = vec![self.resolve(host, endpoint)?];
         let mut before = Self::hops(&route[0]);
         while let Some(hop) = before.pop() {
-            let mut config = self.resolve_as(&hop, CommandLine::LeftOut)?;
+            let mut config = self.resolve_as(&hop, None, CommandLine::LeftOut)?;
             if before.is_empty() {
                 before = Self::hops(&config);
             } else {
@@ -169,8 +171,13 @@ impl SshConfig {
         &self.local
     }
 
-    fn resolve_as(&self, host: &Host, command_line: CommandLine) -> Result<HostConfig, ConfigError> {
-        let (evaluation, host_name) = Evaluation::run(self, host, command_line)?;
+    fn resolve_as(
+        &self,
+        host: &Host,
+        endpoint: Option<&Endpoint>,
+        command_line: CommandLine,
+    ) -> Result<HostConfig, ConfigError> {
+        let (evaluation, host_name) = Evaluation::run(self, host, endpoint, command_line)?;
         Builder::new(&evaluation, host_name, &self.local)?.build()
     }
 

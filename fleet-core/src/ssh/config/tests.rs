@@ -69,7 +69,7 @@ fn host(text: &str) -> Host {
 }
 
 fn resolve(text: &str, name: &str) -> HostConfig {
-    config(text).resolve(&host(name)).unwrap()
+    config(text).resolve(&host(name), None).unwrap()
 }
 
 fn keywords(config: &SshConfig) -> Vec<String> {
@@ -85,13 +85,13 @@ fn the_users_file_comes_before_the_systems() {
         ("etc/ssh_config.d/10.conf", "ServerAliveInterval 5\n"),
     ]);
     let config = machine.load(ConfigSource::Default, &[]).unwrap();
-    let web = config.resolve(&host("web")).unwrap();
+    let web = config.resolve(&host("web"), None).unwrap();
     assert_eq!((web.port, web.user.as_str()), (2022, "mine"));
     assert_eq!(web.connect_timeout.unwrap().as_secs(), 3);
     assert_eq!(web.server_alive_interval.unwrap().as_secs(), 5);
     assert_eq!(config.take_notices()[0].origin, Origin::System);
 
-    let none = machine.load(ConfigSource::None, &[]).unwrap().resolve(&host("web")).unwrap();
+    let none = machine.load(ConfigSource::None, &[]).unwrap().resolve(&host("web"), None).unwrap();
     assert_eq!((none.port, none.user.as_str()), (22, "me"));
     assert_eq!(none.identity_files.paths()[3], machine.path("home/.ssh/id_ed25519"));
     assert_eq!(none.global_known_hosts[0], machine.path("etc/ssh_known_hosts"));
@@ -100,7 +100,7 @@ fn the_users_file_comes_before_the_systems() {
 #[test]
 fn files_that_are_not_there_say_nothing() {
     let machine = Machine::new(&[]);
-    assert_eq!(machine.load(ConfigSource::Default, &[]).unwrap().resolve(&host("web")).unwrap().port, 22);
+    assert_eq!(machine.load(ConfigSource::Default, &[]).unwrap().resolve(&host("web"), None).unwrap().port, 22);
     assert!(matches!(
         machine.load(ConfigSource::Path(machine.path("none")), &[]),
         Err(ConfigError::Read { path, .. }) if path == machine.path("none")
@@ -168,7 +168,7 @@ fn files_are_read_once_for_all_hosts() {
     for file in ["config", "a.conf"] {
         fs::remove_file(machine.path(file)).unwrap();
     }
-    assert_eq!(config.resolve(&host("web")).unwrap().port, 2022);
+    assert_eq!(config.resolve(&host("web"), None).unwrap().port, 2022);
 }
 
 #[test]
@@ -180,9 +180,9 @@ fn include_expands_tokens_per_host_and_reads_each_file_once() {
         ("value", "User found\n"),
     ]);
     let config = machine.load(ConfigSource::Path(machine.path("config")), &[]).unwrap();
-    let port = |name| config.resolve(&host(name)).unwrap().port;
+    let port = |name| config.resolve(&host(name), None).unwrap().port;
     assert_eq!((port("web"), port("db"), port("other")), (2022, 2023, 22));
-    assert_eq!(config.resolve(&host("other")).unwrap().user, "found");
+    assert_eq!(config.resolve(&host("other"), None).unwrap().user, "found");
     fs::remove_file(machine.path("web.conf")).unwrap();
     assert_eq!(port("web"), 2022);
 }
@@ -192,7 +192,7 @@ fn includes_that_lead_to_each_other_are_refused() {
     for (a, b) in [("Include {dir}/b\n", "Host x\nInclude {dir}/a\n"), ("Include {dir}/%u\n", "")] {
         let machine = Machine::new(&[("a", a), ("b", b), ("me", "Include {dir}/%u\n")]);
         let loaded = machine.load(ConfigSource::Path(machine.path("a")), &[]);
-        let error = loaded.and_then(|config| config.resolve(&host("web"))).unwrap_err();
+        let error = loaded.and_then(|config| config.resolve(&host("web"), None)).unwrap_err();
         assert!(matches!(error, ConfigError::IncludeDepth { limit: 16, .. }), "{error}");
     }
 }
@@ -203,10 +203,10 @@ fn each_unsupported_keyword_is_named_once_and_only_where_it_applies() {
         "Host web\nControlPath /a\ncontrolpath /b\nLocalForward 1 a:1\n\
          Host db\nControlPath /c\nVisualHostKey yes\nForwardX11 no\nHost other\nTunnel yes\n",
     );
-    config.resolve(&host("web")).unwrap();
+    config.resolve(&host("web"), None).unwrap();
     assert_eq!(keywords(&config), ["ControlPath", "LocalForward"]);
-    config.resolve(&host("web")).unwrap();
-    config.resolve(&host("db")).unwrap();
+    config.resolve(&host("web"), None).unwrap();
+    config.resolve(&host("db"), None).unwrap();
     let notices = config.take_notices();
     assert_eq!(notices.len(), 1);
     let notice = notices[0].to_string();
@@ -216,7 +216,7 @@ fn each_unsupported_keyword_is_named_once_and_only_where_it_applies() {
 #[test]
 fn the_first_line_of_an_unsupported_keyword_decides_whether_it_is_named() {
     let config = config("GSSAPIAuthentication no\nGSSAPIAuthentication yes\n");
-    config.resolve(&host("web")).unwrap();
+    config.resolve(&host("web"), None).unwrap();
     assert_eq!(keywords(&config), Vec::<String>::new());
 }
 
@@ -224,7 +224,7 @@ fn the_first_line_of_an_unsupported_keyword_decides_whether_it_is_named() {
 fn an_unknown_keyword_is_named_with_its_line_unless_it_is_ignored() {
     let text = "Prot 22\nUseKeychain yes\nIgnoreUnknown use*,FOO\nUseKeychain\nFoo \"\n";
     let config = config(text);
-    config.resolve(&host("web")).unwrap();
+    config.resolve(&host("web"), None).unwrap();
     let notices: Vec<String> = config.take_notices().iter().map(Notice::to_string).collect();
     assert_eq!(notices.len(), 2, "{notices:?}");
     assert!(notices[0].ends_with("config:1: Prot has no effect: it is not an ssh_config option"), "{notices:?}");
@@ -234,9 +234,9 @@ fn an_unknown_keyword_is_named_with_its_line_unless_it_is_ignored() {
 #[test]
 fn a_block_with_an_unsupported_condition_applies_to_no_host_and_is_named() {
     let config = config("Match !localnetwork 10.0.0.0/8\nPort 1\nMatch host db version 10*\nPort 2\n");
-    assert_eq!(config.resolve(&host("web")).unwrap().port, 22);
+    assert_eq!(config.resolve(&host("web"), None).unwrap().port, 22);
     assert_eq!(keywords(&config), ["localnetwork"]);
-    assert_eq!(config.resolve(&host("db")).unwrap().port, 22);
+    assert_eq!(config.resolve(&host("db"), None).unwrap().port, 22);
     assert_eq!(keywords(&config), ["version"]);
 }
 
@@ -252,8 +252,8 @@ fn tags_are_matched() {
 #[test]
 fn refuse_connection_refuses_the_hosts_it_applies_to() {
     let config = config("Host db\nRefuseConnection \"ask first\"\n");
-    assert!(config.resolve(&host("web")).is_ok());
-    let error = config.resolve(&host("db")).unwrap_err().to_string();
+    assert!(config.resolve(&host("web"), None).is_ok());
+    let error = config.resolve(&host("db"), None).unwrap_err().to_string();
     assert!(error.ends_with("config:2: the configuration refuses the connection: ask first"), "{error}");
 }
 
@@ -274,7 +274,7 @@ fn a_match_exec_runs_once_for_equal_commands() {
     )]);
     let config = machine.load(ConfigSource::Path(machine.path("config")), &[]).unwrap();
     for name in ["a@web", "a@db", "b@web", "a@web"] {
-        assert_eq!(config.resolve(&host(name)).unwrap().port, 2022);
+        assert_eq!(config.resolve(&host(name), None).unwrap().port, 2022);
     }
     assert_eq!(fs::read_to_string(machine.path("runs")).unwrap(), "a\nb\n");
 }
@@ -285,7 +285,7 @@ fn a_match_exec_without_a_shell_names_the_line() {
     let mut local = machine.local();
     local.env.insert("SHELL".into(), "/none/sh".into());
     let sources = ConfigSources { file: ConfigSource::Path(machine.path("config")), ..Default::default() };
-    let error = SshConfig::load(&sources, local).unwrap().resolve(&host("web")).unwrap_err().to_string();
+    let error = SshConfig::load(&sources, local).unwrap().resolve(&host("web"), None).unwrap_err().to_string();
     assert!(error.contains("config:2: Match exec \"true\": cannot run the shell /none/sh: "), "{error}");
 }
 
@@ -297,7 +297,7 @@ fn a_route_is_the_chain_of_jump_hosts_with_settings_of_their_own() {
          Host inner\nProxyJump ignored\nHostName inner.example\nHost web\nProxyJump gate,inner:7\nUser w\n",
     )]);
     let config = machine.load(ConfigSource::Path(machine.path("config")), &["Port=9", "User=cli"]).unwrap();
-    let route = config.route(&host("web")).unwrap();
+    let route = config.route(&host("web"), None).unwrap();
     let servers: Vec<_> =
         route.iter().map(|server| format!("{}@{}:{}", server.user, server.host_name, server.port)).collect();
     assert_eq!(servers, ["ops@outer:1", "g@gate:22", "me@inner.example:7", "cli@web:9"]);
@@ -308,12 +308,44 @@ fn a_route_is_the_chain_of_jump_hosts_with_settings_of_their_own() {
 }
 
 #[test]
+fn what_is_known_of_a_host_comes_before_the_files_and_patterns_match_its_name_or_address() {
+    let endpoint = Endpoint {
+        address: Some("10.1.2.3".to_owned()),
+        port: Some(2200),
+        user: Some("ubuntu".to_owned()),
+        host_key_alias: Some("i-0abc".to_owned()),
+    };
+    let server = |text: &str, name: &str| {
+        let route = config(text).route(&host(name), Some(&endpoint)).unwrap();
+        let alias = route.last().unwrap().host_key_alias.clone().unwrap_or_default();
+        let servers = route.iter().map(|server| format!("{}@{}:{}", server.user, server.host_name, server.port));
+        format!("{} {alias}", servers.collect::<Vec<_>>().join(" "))
+    };
+    for (text, name, expected) in [
+        ("", "web", "ubuntu@10.1.2.3:2200 i-0abc"),
+        ("", "me@web:22", "me@10.1.2.3:22 i-0abc"),
+        ("Host web\nUser x\nPort 1\nHostName y\n", "web", "ubuntu@10.1.2.3:2200 i-0abc"),
+        ("Host web\nProxyJump n@gate\nHost 10.1.*\nProxyJump a@gate\n", "web", "n@gate:22 ubuntu@10.1.2.3:2200 i-0abc"),
+        ("Host 10.1.*\nProxyJump a@gate\n", "web", "a@gate:22 ubuntu@10.1.2.3:2200 i-0abc"),
+        ("Host 10.2.*\nProxyJump a@gate\n", "web", "ubuntu@10.1.2.3:2200 i-0abc"),
+        ("Match host 10.1.2.3\nHostKeyAlias mine\n", "web", "ubuntu@10.1.2.3:2200 mine"),
+        ("Match originalhost web\nHostKeyAlias mine\n", "web", "ubuntu@10.1.2.3:2200 mine"),
+    ] {
+        assert_eq!(server(text, name), expected, "{text}");
+    }
+    let machine = Machine::new(&[]);
+    let options = machine.load(ConfigSource::None, &["HostName=there", "User=cli"]).unwrap();
+    let config = options.resolve(&host("web"), Some(&endpoint)).unwrap();
+    assert_eq!((config.host_name.as_str(), config.user.as_str()), ("there", "cli"));
+}
+
+#[test]
 fn jump_hosts_that_lead_to_each_other_are_refused() {
     for text in ["Host *\nProxyJump gate\n", "Host gate\nProxyJump web\nHost web\nProxyJump gate\n"] {
-        let error = config(text).route(&host("web")).unwrap_err().to_string();
+        let error = config(text).route(&host("web"), None).unwrap_err().to_string();
         assert!(error.contains("jump host loop via "), "{error}");
     }
-    assert_eq!(config("Host !gate *\nProxyJump gate\n").route(&host("web")).unwrap().len(), 2);
+    assert_eq!(config("Host !gate *\nProxyJump gate\n").route(&host("web"), None).unwrap().len(), 2);
 }
 
 #[test]
@@ -338,7 +370,7 @@ fn agents_are_found_by_path_variable_or_the_usual_way() {
         local.env.insert("OTHER".into(), "/variable".into());
         let sources = ConfigSources { file: ConfigSource::Path(machine.path("config")), ..Default::default() };
         let config = SshConfig::load(&sources, local).unwrap();
-        assert_eq!(config.resolve(&host("web")).unwrap().agent, agent.map(PathBuf::from), "{text}");
+        assert_eq!(config.resolve(&host("web"), None).unwrap().agent, agent.map(PathBuf::from), "{text}");
     }
 }
 
@@ -377,7 +409,7 @@ fn named_and_default_identity_files_are_told_apart() {
 #[test]
 fn what_cannot_be_expanded_fails_for_the_host_and_names_the_line() {
     let config = config("Host web\nIdentityFile ${UNSET}/key\n");
-    assert!(config.resolve(&host("db")).is_ok());
-    let error = config.resolve(&host("web")).unwrap_err().to_string();
+    assert!(config.resolve(&host("db"), None).is_ok());
+    let error = config.resolve(&host("web"), None).unwrap_err().to_string();
     assert!(error.contains("config:2: expected the environment variable UNSET to be set"), "{error}");
 }

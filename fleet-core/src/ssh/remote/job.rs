@@ -12,10 +12,13 @@ use std::time::{Duration, SystemTime};
 
 use super::quote::sh_quote;
 use super::{
-    BECOME, IDENTITY, Program, RemoteProcess, Token, WrapError, no_option, push_all, refuse_nul, without_comments,
+    BECOME, IDENTITY, Program, RemoteProcess, Token, WrapError, beside, no_option, push_all, refuse_nul,
+    without_comments,
 };
 
 static FOLDER: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_folder.sh")));
+static TIDY: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_tidy.sh")));
+static INPUT: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_input.sh")));
 static START: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_start.sh")));
 static RUN: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_run.sh")));
 static LIST: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_list.sh")));
@@ -24,7 +27,7 @@ static LIST: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("
 const MARK: &[u8] = b"\x1efleet-job ";
 
 /// The longest title that is kept, in bytes.
-const MAX_TITLE_LEN: usize = 500;
+const MAX_TITLE_LEN: usize = 200;
 
 /// The name of a job, the same on all hosts of a run: the minute of its start in UTC, and a number.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -82,9 +85,11 @@ impl fmt::Display for JobName {
 pub enum JobState {
     /// It runs: what watches over it, and the mark of all its processes.
     Running(RemoteProcess, Token),
-    /// It has ended by itself, with this code; a signal counts as 128 and its number.
+    /// It has ended by itself, with this code.
     Exited(u32),
-    /// It runs no more, and left no word: killed, or the host went down.
+    /// A signal of this name has ended it, such as `TERM`; or it has ended with the code by which shells tell of one.
+    Stopped(String),
+    /// It runs no more, and left no word: what watched over it was killed too, or the host went down.
     Died,
     /// The host has no such job.
     None,
@@ -103,6 +108,7 @@ impl JobState {
                 Some(Self::Running(RemoteProcess::parse(&format!("{pid} {birth} -"))?, Token::new(mark)))
             }
             ["exited", code] => code.parse().ok().map(Self::Exited),
+            ["stopped", signal] => Some(Self::Stopped(signal.to_owned())),
             ["died"] => Some(Self::Died),
             ["none"] => Some(Self::None),
             _ => None,
@@ -119,24 +125,47 @@ pub enum JobShell {
     Posix,
 }
 
-/// The command, for any login shell, that starts `command` as the job `name` and prints `job NAME`. In lists it is shown
-/// as `title`.
+/// A job to be started.
+#[derive(Clone, Copy, Debug)]
+pub struct JobStart<'a> {
+    /// What it is called from then on.
+    pub name: &'a JobName,
+    /// What it runs: any bytes but NUL.
+    pub command: &'a [u8],
+    /// How it is shown in lists.
+    pub title: &'a [u8],
+    /// What runs the command.
+    pub shell: JobShell,
+    /// The mark behind the last byte of its input. Without one there is no input. All of it is on the host before the
+    /// job starts: what ends without the mark has been cut off, and nothing starts.
+    pub input_end: Option<&'a Token>,
+}
+
+/// The command, for any login shell, that starts a job and prints `job NAME`. The input of the job comes on its own.
 ///
 /// # Errors
 /// When a NUL is in the command.
-pub fn job_start_command(command: &[u8], name: &JobName, title: &[u8], shell: JobShell) -> Result<Vec<u8>, WrapError> {
-    refuse_nul(command, || "the command".to_owned())?;
-    let mut watcher = IDENTITY.clone();
-    let shell = match shell {
-        JobShell::Login => "set -- \"$1\" \"${SHELL:-/bin/sh}\"\n",
-        JobShell::Posix => "set -- \"$1\" /bin/sh\n",
+pub fn job_start_command(job: &JobStart<'_>) -> Result<Vec<u8>, WrapError> {
+    refuse_nul(job.command, || "the command".to_owned())?;
+    let shell = match job.shell {
+        JobShell::Login => "\"${SHELL:-/bin/sh}\"",
+        JobShell::Posix => "/bin/sh",
     };
-    watcher.extend(["become() {\n", &BECOME, "}\n", shell, &RUN]);
+    let watcher = [&IDENTITY, "become() {\n", &BECOME, "}\nrun() {\nset -- \"$1\" ", shell, "\n", &RUN, "}\n"].concat();
+    let input = match job.input_end {
+        Some(end) => format!("set -- \"$1\" {}\n{}", end.as_str(), *INPUT),
+        None => "exec 9</dev/null\n".to_owned(),
+    };
     let title: Vec<u8> =
-        title.iter().take(MAX_TITLE_LEN).map(|&b| if b.is_ascii_control() { b' ' } else { b }).collect();
-    let mut program = format!("set -- {name} ").into_bytes();
-    push_all(&mut program, &[&sh_quote(&title), b" ", &sh_quote(&no_option(command)), b"\nexport FLEET_PROGRAM="]);
-    push_all(&mut program, &[&sh_quote(watcher.as_bytes()), b"\n", START.as_bytes()]);
+        job.title.iter().take(MAX_TITLE_LEN).map(|&b| if b.is_ascii_control() { b' ' } else { b }).collect();
+    let mut program = format!("set -- {} ", job.name).into_bytes();
+    push_all(&mut program, &[&sh_quote(&title), b" ", &sh_quote(&no_option(job.command))]);
+    push_all(
+        &mut program,
+        &[b"\nexport FLEET_PROGRAM=", &sh_quote(watcher.as_bytes()), b"\neval \"$FLEET_PROGRAM\"\n"],
+    );
+    let parts = ["tidy() (\n", &FOLDER, &TIDY, ")\ninput() {\n", &input, "}\n", &START];
+    push_all(&mut program, &parts.map(str::as_bytes));
     Ok(Program(program).command_line())
 }
 
@@ -165,6 +194,16 @@ pub fn job_state_command(name: &JobName, wait: JobWait) -> Vec<u8> {
     with_folder(&[&format!("set -- {name}\nlook \"$1\"\n"), until, "printf '\\036fleet-job %s\\n' \"$state\"\n"])
 }
 
+/// The command that stops a job, as [`stop_command`](super::stop_command) does, and keeps for later that it was stopped.
+#[must_use]
+pub fn job_stop_command(name: &JobName, process: &RemoteProcess, mark: &Token, grace: Duration) -> Vec<u8> {
+    let keep = format!(
+        "stop\nif [ ! \"$tree\" ] && [ ! -s \"$jobs/{name}/status\" ]; then\n\
+         echo 137 >\"$jobs/{name}/status\"\nfi\nverdict\n"
+    );
+    beside(process, mark, grace, &[&FOLDER, &keep]).command_line()
+}
+
 /// The command that prints what the job has printed, on the same outputs.
 #[must_use]
 pub fn job_output_command(name: &JobName) -> Vec<u8> {
@@ -185,6 +224,7 @@ fn with_folder(parts: &[&str]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{RemoteCommand, Script, StdinMode, wrap};
     use super::*;
 
     #[test]
@@ -219,6 +259,7 @@ mod tests {
         for (stdout, expected) in [
             ("motd\n\x1efleet-job running 12 99 00000000000000ab\n", Some(running)),
             ("\x1efleet-job exited 7\r\nbye\n", Some(JobState::Exited(7))),
+            ("\x1efleet-job stopped TERM\n", Some(JobState::Stopped("TERM".to_owned()))),
             ("\x1efleet-job died\n", Some(JobState::Died)),
             ("\x1efleet-job none\n", Some(JobState::None)),
             ("\x1efleet-job exited\n", None),
@@ -229,10 +270,27 @@ mod tests {
         }
     }
 
+    /// Dropbear takes 9,000 bytes; the rest is for the user's command.
+    #[test]
+    fn our_part_of_the_command_line_is_small() {
+        let (name, end, token) = (JobName::new(SystemTime::UNIX_EPOCH, 0), Token::new(1), Token::new(u64::MAX));
+        let script = Script::parse(b"#!/usr/bin/env python3").unwrap().command(&[], &token).unwrap();
+        for (command, input_end, stdin) in
+            [(&b""[..], None, StdinMode::Closed), (&script, Some(&end), StdinMode::Passed)]
+        {
+            let job = JobStart { name: &name, command, title: b"", shell: JobShell::Login, input_end };
+            let (command, grace) = (job_start_command(&job).unwrap(), Duration::from_millis(2550));
+            let line = wrap(&RemoteCommand { command, env: Vec::new(), stdin, grace }, &token).unwrap();
+            assert!(line.len() < 8000, "{}", line.len());
+        }
+    }
+
     #[test]
     fn a_title_is_one_line() {
-        let line = job_start_command(b"true", &JobName::new(SystemTime::UNIX_EPOCH, 0), b"a\nb\x1b[m", JobShell::Login)
-            .unwrap();
+        let name = JobName::new(SystemTime::UNIX_EPOCH, 0);
+        let (title, shell) = (b"a\nb\x1b[m".as_slice(), JobShell::Login);
+        let job = JobStart { name: &name, command: b"true", title, shell, input_end: None };
+        let line = job_start_command(&job).unwrap();
         let line = String::from_utf8(line).unwrap();
         assert!(line.contains("a b [m"), "{line}");
     }

@@ -5,7 +5,12 @@ for job in [0-9]*; do
   look "$job"
   case $state in
     none) continue ;;
-    running*) state="running, pid $pid" ;;
+    running*)
+      read -r pid 2>/dev/null <"$job/pid"
+      state="running, pid $pid"
+      ;;
+    stopped*) state="stopped (signal ${state#* })" ;;
+    died) state="died without a word" ;;
   esac
   started=$now title=
   read -r started 2>/dev/null <"$job/started"
@@ -20,5 +25,5 @@ for job in [0-9]*; do
   else
     age=$((age / 86400))d
   fi
-  printf '%s  %-20s %4s  %s\n' "$job" "$state" "$age" "$title"
+  printf '%s  %-21s %4s  %s\n' "$job" "$state" "$age" "$title"
 done

@@ -17,6 +17,7 @@
 //! Bytes to bytes: must not know of SSH, channels or time. The shell is in the `.sh` files of this folder.
 
 mod announcement;
+mod facts;
 mod job;
 mod quote;
 mod script;
@@ -27,9 +28,10 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 pub use announcement::{Announcement, RemoteProcess, StopVerdict};
+pub use facts::{Fact, Facts, facts_command};
 pub use job::{
-    JobName, JobNameError, JobShell, JobState, JobWait, job_list_command, job_output_command, job_remove_command,
-    job_start_command, job_state_command,
+    JobName, JobNameError, JobShell, JobStart, JobState, JobWait, job_list_command, job_output_command,
+    job_remove_command, job_start_command, job_state_command, job_stop_command,
 };
 pub use quote::{login_shell_word, sh_quote};
 pub use script::{Script, ScriptError};
@@ -194,9 +196,16 @@ pub(super) fn keeper_program(process: &RemoteProcess, token: &Token, grace: Dura
 }
 
 /// The program that does as [`keeper_program`] does, for a process on a terminal: whether that has ended by itself or by
-/// the terminal's hang-up, which leaves what is deaf to it, only the line [`RELEASE`] tells.
+/// the terminal's hang-up, which leaves what is deaf to it, only the line [`RELEASE`] tells. It may be on a terminal too,
+/// so it outlives a hang-up itself from when it says so ([`keeper_watches`]).
 pub(super) fn terminal_keeper_program(process: &RemoteProcess, token: &Token, grace: Duration) -> Program {
     beside(process, token, grace, &[&ATTEND, "attend\nstop\nverdict\n"])
+}
+
+/// Whether a [`terminal_keeper_program`] that has printed `stdout` is there.
+pub(super) fn keeper_watches(stdout: &[u8], token: &Token) -> bool {
+    let line = format!("\x1efleet {} watches", token.as_str()).into_bytes();
+    stdout.windows(line.len()).any(|window| window == line)
 }
 
 fn beside(process: &RemoteProcess, token: &Token, grace: Duration, work: &[&str]) -> Program {

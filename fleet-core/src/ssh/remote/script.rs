@@ -2,7 +2,8 @@
 //!
 //! Its text goes over standard input, ahead of the script's own input, into a file that has lost its name before the
 //! first byte arrives: however the host's processes end, nothing stays behind. The interpreter opens it as `/dev/fd/9`,
-//! which is also the script's `$0`: scripts that read themselves find what they look for.
+//! which is also the script's `$0`: scripts that read themselves find what they look for. Only a file that stays could
+//! give it another name in every interpreter.
 //!
 //! Must not know where the script comes from.
 

@@ -85,8 +85,10 @@ signal() {
   [ "$refused" ] && sudo -n kill -"$1" $refused </dev/null >/dev/null 2>&1
 }
 
-# pause: sleeps for a while and adds it to $waited: tenths of a second in the first second, then seconds.
+# pause: sleeps for a while and adds it to $waited: tenths of a second in the first second, then seconds. The empty line
+# tells that a slow host is at work.
 pause() {
+  echo 2>/dev/null
   if [ "$waited" -lt 10 ] && sleep 0.1 2>/dev/null; then
     waited=$((waited + 1))
   else

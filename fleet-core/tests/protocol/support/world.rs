@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fleet_core::endpoint::Endpoints;
 use fleet_core::host::Host;
 use fleet_core::outcome::HostError;
 use fleet_core::ssh::config::{ConfigSource, ConfigSources, LocalContext, SshConfig};
@@ -69,9 +70,11 @@ impl World {
             config: SshConfig::load(&sources, local).unwrap(),
             stage_timeout: StageTimeout::Chosen(None),
             user: None,
+            default_user: None,
             identities: None,
             host_key: None,
             password: None,
+            endpoints: Endpoints::default(),
         }
     }
 

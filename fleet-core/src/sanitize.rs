@@ -1,4 +1,4 @@
-//! Makes remote text harmless and visible on a terminal.
+//! Makes remote text, and that of other programs, harmless and visible on a terminal.
 //!
 //! A terminal obeys what is written to it: a remote program could move the cursor over lines of other hosts, set the
 //! title, or make some terminals type. So only text, newlines and tabs get through; everything else is spelt out.
@@ -15,14 +15,14 @@ const MAX_CHAR_LEN: usize = 4;
 /// `\r\n` becomes `\n`; any other control character, DEL, C1 (also as UTF-8), characters that reorder text, and bytes
 /// that are not UTF-8 are written as escapes: `\x1b`, `\u{9b}`, `\xff`.
 #[derive(Debug, Default)]
-pub(super) struct Sanitizer {
+pub(crate) struct Sanitizer {
     /// The start of a character, or a `\r`, whose meaning the next bytes decide.
     pending: Vec<u8>,
 }
 
 impl Sanitizer {
     /// Passes on `bytes`, but for an unfinished character at their end.
-    pub(super) fn push<E>(&mut self, bytes: &[u8], out: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn push<E>(&mut self, bytes: &[u8], out: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let mut rest = bytes;
         while !self.pending.is_empty() {
             let Some((&next, tail)) = rest.split_first() else { return Ok(()) };
@@ -56,7 +56,7 @@ impl Sanitizer {
     }
 
     /// Shows what is still pending: nothing more comes.
-    pub(super) fn finish<E>(&mut self, out: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn finish<E>(&mut self, out: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let pending = std::mem::take(&mut self.pending);
         show(&pending, out)
     }
@@ -79,12 +79,12 @@ pub fn copy_sanitized(mut from: impl Read, to: &mut dyn Write) -> io::Result<()>
 }
 
 /// Remote text that is all there, made harmless: only text, newlines and tabs stay as they are.
-pub(super) fn sanitized(text: &str) -> String {
+pub(crate) fn sanitized(text: &str) -> String {
     String::from_utf8_lossy(&sanitized_bytes(text.as_bytes())).into_owned()
 }
 
 /// The same for bytes that are all there.
-pub(super) fn sanitized_bytes(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn sanitized_bytes(bytes: &[u8]) -> Vec<u8> {
     let mut shown = Vec::with_capacity(bytes.len());
     let mut append = |bytes: &[u8]| {
         shown.extend_from_slice(bytes);
@@ -101,7 +101,7 @@ pub fn sanitized_line(text: &str) -> String {
 }
 
 /// How many bytes at the end of `bytes` are the start of a character whose rest is missing.
-pub(super) fn incomplete_suffix(bytes: &[u8]) -> usize {
+pub(crate) fn incomplete_suffix(bytes: &[u8]) -> usize {
     let tail = &bytes[bytes.len().saturating_sub(MAX_CHAR_LEN - 1)..];
     let Some(start) = tail.iter().rposition(|byte| *byte >= 0xc0) else { return 0 };
     match std::str::from_utf8(&tail[start..]) {

@@ -1,0 +1,136 @@
+//! Asks providers for what a choice of hosts needs.
+//!
+//! Must not know what is chosen, nor what a provider is.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+
+use super::{Failure, Interruption};
+use crate::inventory::{Inventory, Reach, Wanted};
+use crate::provider::protocol::{Query, Record};
+use crate::provider::{Described, Description, Provider, ProviderError, ProviderSettings, Surroundings, Watch};
+use crate::settings::Settings;
+
+/// The providers that are looked for although nothing is set about them.
+const LOOKED_FOR: [&str; 1] = ["ec2"];
+
+/// Who is asked what.
+struct Question {
+    provider: Provider,
+    description: Description,
+    /// Whether the choice of hosts can do without the answer.
+    is_optional: bool,
+}
+
+/// Asks whoever may know what is wanted, all at once, and adds what they tell to `inventory`. Remarks go to standard error.
+pub(super) fn ask(
+    program: &str,
+    settings: &Settings,
+    wanted: &Wanted,
+    inventory: &mut Inventory,
+) -> Result<(), Failure> {
+    let questions = questions(settings, wanted)?;
+    if questions.is_empty() && wanted.needs_provider {
+        return Err(Failure::usage_text("the choice of hosts asks for what only providers know, and there is none")
+            .hint("set one up as [provider.NAME] in fleet.toml, or put fleet-ec2 beside this program or into PATH"));
+    }
+    if questions.is_empty() {
+        return Ok(inventory.define(&wanted.groups)?);
+    }
+    let say = |line: &str| {
+        let _ = writeln!(io::stderr(), "{line}");
+    };
+    let interruption = Interruption::watch();
+    let watch = Watch { said: &say, interrupted: interruption.flag() };
+    let answers: Vec<Result<Described, ProviderError>> = thread::scope(|scope| {
+        let ask = |question: &Question| question.provider.describe(&question.description, settings.asking.cache, watch);
+        let threads: Vec<_> = questions.iter().map(|question| scope.spawn(move || ask(question))).collect();
+        let done = threads.into_iter().map(|thread| thread.join());
+        done.map(|joined| joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    let reach = Reach {
+        addresses: &settings.address.value,
+        address_tag: &settings.address_tag.value,
+        port_tag: &settings.port_tag.value,
+    };
+    for (question, answer) in questions.iter().zip(answers) {
+        let name = &question.provider.settings().name;
+        match answer {
+            Ok(described) => {
+                described.warnings.iter().for_each(|warning| say(&format!("{program}: {name}: {warning}")));
+                let age = described.age(std::time::SystemTime::now());
+                let (hosts, cached) = (described.records.len(), described.from_cache);
+                tracing::info!(provider = name, hosts, cached, age_seconds = age.as_secs(), "told of hosts");
+                let records: Vec<Arc<Record>> = described.records.into_iter().map(with_self).collect();
+                for remark in inventory.add_records(name, &records, reach) {
+                    say(&format!("{program}: {name}: {remark}"));
+                }
+            }
+            Err(error) if question.is_optional && !interruption.flag().load(Ordering::SeqCst) => {
+                say(&format!("{program}: going on without {name}: {}", Failure::from(error).text()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    inventory.define(&wanted.groups)?;
+    Ok(())
+}
+
+fn questions(settings: &Settings, wanted: &Wanted) -> Result<Vec<Question>, Failure> {
+    let filters = &settings.asking.filters;
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let surroundings = Surroundings::new(std::env::current_exe().ok().as_deref(), std::env::vars_os());
+    let mut known: Vec<ProviderSettings> = Vec::new();
+    let enabled = settings.providers.iter().filter(|table| table.value.enabled);
+    known.extend(enabled.map(|table| table.value.settings.clone()));
+    let is_set = |name: &str| settings.providers.iter().any(|table| table.value.settings.name == name);
+    let named = wanted.of_one.iter().map(|(name, _)| name.as_str());
+    for name in named.chain(LOOKED_FOR).filter(|name| !is_set(name)) {
+        if !known.iter().any(|known| known.name == name) {
+            known.push(settings.asking.laid_over(ProviderSettings::named(name)));
+        }
+    }
+    let mut questions = Vec::new();
+    for about in known {
+        let mut queries: Vec<Query> =
+            wanted.of_one.iter().filter(|(name, _)| *name == about.name).map(|(_, query)| query.clone()).collect();
+        let is_named = !queries.is_empty();
+        if about.configured || !wanted.is_known {
+            queries.extend(wanted.of_all.iter().cloned());
+        }
+        if queries.is_empty() {
+            continue;
+        }
+        // Hosts without any condition are all hosts.
+        if queries.iter().any(Vec::is_empty) {
+            queries.clear();
+        }
+        let configured = about.configured;
+        let provider = match Provider::find(about, &surroundings) {
+            Ok(provider) => provider.keeping(settings.cache_ttl.value),
+            Err(_) if !configured && !is_named => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let description = Description { queries, native_filters: filters.clone() };
+        let is_optional = !is_named && !wanted.needs_provider && (wanted.is_known || !configured);
+        questions.push(Question { provider, description, is_optional });
+    }
+    Ok(questions)
+}
+
+/// The same, known to be this machine where it has an address of it. Loopback addresses are everybody's.
+fn with_self(record: Arc<Record>) -> Arc<Record> {
+    let addresses = [&record.addresses.private, &record.addresses.public, &record.addresses.ipv6];
+    let is_own = |text: &String| {
+        text.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback() && UdpSocket::bind((address, 0)).is_ok())
+    };
+    match record.is_self || !addresses.into_iter().flatten().any(is_own) {
+        true => record,
+        false => Arc::new(Record { is_self: true, ..Record::clone(&record) }),
+    }
+}

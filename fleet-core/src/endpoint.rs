@@ -1,0 +1,53 @@
+//! Where a host is reached, when its name does not say it: what an inventory or a provider knows.
+//!
+//! Must not know who knew it, nor how a connection is made.
+
+mod address;
+
+use std::collections::HashMap;
+
+pub use self::address::{AddressChoice, AddressChoiceError};
+use crate::host::Host;
+
+/// What stands behind a host's name.
+///
+/// Flags, and what is typed with the host, come before it; the OpenSSH configuration comes behind it, but for its
+/// `HostKeyAlias`. Patterns of `Host` match the name or the address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Name or address to connect to; `None` is the host's own name.
+    pub address: Option<String>,
+    /// Port; `None` is that of SSH.
+    pub port: Option<u16>,
+    /// User to log in as.
+    pub user: Option<String>,
+    /// The name its key is kept under, where addresses are reused: the id of an instance.
+    pub host_key_alias: Option<String>,
+}
+
+/// Who logs in on the hosts that match: a `[[user]]` of `fleet.toml`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserRule {
+    /// A query or a glob, as it was written: `tag:os=ubuntu`, `web*`.
+    pub pattern: String,
+    /// The user.
+    pub user: String,
+}
+
+/// The endpoints of a run's hosts; a host without one is reached by its name.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoints(HashMap<Host, Endpoint>);
+
+impl Endpoints {
+    /// What is known of `host`.
+    #[must_use]
+    pub fn get(&self, host: &Host) -> Option<&Endpoint> {
+        self.0.get(host)
+    }
+}
+
+impl FromIterator<(Host, Endpoint)> for Endpoints {
+    fn from_iter<I: IntoIterator<Item = (Host, Endpoint)>>(endpoints: I) -> Self {
+        Self(endpoints.into_iter().collect())
+    }
+}

@@ -1,0 +1,296 @@
+//! Hosts that providers tell of: what they are called, which groups they belong to, where they are reached.
+//!
+//! Must not know how a provider is asked, nor which of its hosts a command is for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Inventory;
+use super::term::{Meaning, Reading, States};
+use crate::endpoint::{AddressChoice, Endpoint, UserRule};
+use crate::host::Host;
+use crate::hostset::Expression;
+use crate::provider::protocol::{Fact, Record};
+
+/// How the hosts of providers are reached.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach<'a> {
+    /// Which address, the best first.
+    pub addresses: &'a [AddressChoice],
+    /// The tag that says an address, before all others; it may have a port.
+    pub address_tag: &'a str,
+    /// The tag that says the port.
+    pub port_tag: &'a str,
+}
+
+impl Inventory {
+    /// Adds the hosts that `provider` tells of. Remarks on those without an address.
+    ///
+    /// A host is called by its name where no other of the answer has it, else by its id.
+    pub fn add_records(&mut self, provider: &str, records: &[Arc<Record>], reach: Reach<'_>) -> Vec<String> {
+        if !self.sources.iter().any(|source| source == provider) {
+            self.sources.push(provider.to_owned());
+        }
+        let mut times: HashMap<&str, usize> = HashMap::new();
+        for record in records {
+            *times.entry(record.name.as_deref().unwrap_or_default()).or_default() += 1;
+        }
+        let own_network = records.iter().find(|record| record.is_self).and_then(|own| one(own, "vpc"));
+        let mut members: Vec<(String, Vec<usize>)> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut remarks = Vec::new();
+        for record in records {
+            let unique = record.name.as_deref().filter(|name| times.get(name) == Some(&1));
+            let named = unique.and_then(|name| Host::new(name).ok()).or_else(|| Host::new(&record.id).ok());
+            let Some(host) = named else { continue };
+            let index = self.add_host(&host, provider, &origin(provider, record));
+            let endpoint = endpoint(record, reach, own_network);
+            if endpoint.address.as_deref() == Some(&record.id) {
+                remarks.push(format!("{host} ({}) has no address that is wanted", record.id));
+            }
+            self.learn_endpoint(index, Some(&endpoint));
+            self.hosts[index].record = Some(Arc::clone(record));
+            for group in self.groups_of(record) {
+                let place = *places.entry(group.clone()).or_insert_with(|| {
+                    members.push((group, Vec::new()));
+                    members.len() - 1
+                });
+                members[place].1.push(index);
+            }
+        }
+        for (group, indexes) in members {
+            self.add_members(provider, &group, &indexes);
+        }
+        remarks
+    }
+
+    /// Lets the first of `rules` that means a host say who logs in there.
+    pub fn apply_user_rules<'a>(&mut self, rules: impl IntoIterator<Item = &'a UserRule>) {
+        let mut users: HashMap<Host, &str> = HashMap::new();
+        for rule in rules {
+            // What is malformed was refused where the settings were read.
+            let Ok(expression) = Expression::parse(&rule.pattern, &mut rand::random) else { continue };
+            let reading = Reading { meaning: Meaning::Host, states: States::Any, home: None, among: None };
+            for term in expression.terms() {
+                for meant in self.meant(term, reading).unwrap_or_default() {
+                    users.entry(meant.host).or_insert(&rule.user);
+                }
+            }
+        }
+        for known in &mut self.hosts {
+            if let Some(user) = users.get(&known.host) {
+                known.endpoint.get_or_insert_default().user = Some((*user).to_owned());
+            }
+        }
+    }
+
+    /// The groups that a provider's host belongs to: those that its provider says, and the first of the tags for groups.
+    fn groups_of(&self, record: &Record) -> Vec<String> {
+        let tagged = self.group_tags.iter().find_map(|tag| record.tags.get(tag)).filter(|group| !group.is_empty());
+        let mut groups = record.groups.clone();
+        groups.extend(tagged.filter(|group| !record.groups.contains(group)).cloned());
+        groups
+    }
+}
+
+/// `ec2 i-0abc (eu-west-1a)`.
+fn origin(provider: &str, record: &Record) -> String {
+    let place = one(record, "az").or_else(|| one(record, "region"));
+    place.map_or_else(|| format!("{provider} {}", record.id), |place| format!("{provider} {} ({place})", record.id))
+}
+
+fn one<'a>(record: &'a Record, fact: &str) -> Option<&'a str> {
+    match record.facts.get(fact)? {
+        Fact::One(value) => Some(value),
+        Fact::Many(values) => values.first().map(String::as_str),
+    }
+}
+
+/// Where the host is reached. Without any address that is its id, which nobody resolves, and never a name that could be
+/// another machine's.
+fn endpoint(record: &Record, reach: Reach<'_>, own_network: Option<&str>) -> Endpoint {
+    let tagged = record.tags.get(reach.address_tag).and_then(|text| text.parse::<Host>().ok());
+    let port = record.tags.get(reach.port_tag).and_then(|text| text.parse().ok()).filter(|port| *port != 0);
+    let near = own_network.is_some() && one(record, "vpc") == own_network;
+    let chosen = || reach.addresses.iter().find_map(|choice| address(record, choice, near));
+    let address = tagged.as_ref().map(|host| host.name().to_owned()).or_else(chosen);
+    Endpoint {
+        address: Some(address.unwrap_or_else(|| record.id.clone())),
+        port: tagged.and_then(|host| host.port()).or(port).or(record.port),
+        user: record.user.clone(),
+        host_key_alias: Some(record.id.clone()),
+    }
+}
+
+fn address(record: &Record, choice: &AddressChoice, near: bool) -> Option<String> {
+    let known = &record.addresses;
+    match choice {
+        AddressChoice::Private => known.private.clone(),
+        AddressChoice::Public => known.public.clone(),
+        AddressChoice::Ipv6 => known.ipv6.clone(),
+        AddressChoice::Dns => known.public_dns.clone().or_else(|| known.private_dns.clone()),
+        AddressChoice::Tag(key) => {
+            record.tags.get(key).and_then(|text| Host::new(text).ok()).map(|host| host.name().to_owned())
+        }
+        AddressChoice::Auto => {
+            let private = known.private.clone();
+            let first = if near { private.clone() } else { None };
+            first
+                .or_else(|| known.public.clone())
+                .or(private)
+                .or_else(|| known.ipv6.clone())
+                .or_else(|| known.public_dns.clone())
+                .or_else(|| known.private_dns.clone())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{GroupDefinition, file};
+    use super::*;
+    use crate::select::{Selected, Selection};
+
+    fn records() -> Vec<Arc<Record>> {
+        let text = r#"[
+            {"id":"i-1","name":"web-1","tags":{"Role":"web","os":"ubuntu"},"addresses":{"private":"10.0.0.1","public":"3.0.0.1"},"facts":{"az":"a","vpc":"v"}},
+            {"id":"i-2","name":"web-2","tags":{"Role":"web"},"addresses":{"private":"10.0.0.2"},"facts":{"az":"b"}},
+            {"id":"i-3","name":"twin","tags":{"fleet:role":"db","Role":"old"},"addresses":{"private":"10.0.0.3"}},
+            {"id":"i-4","name":"twin","tags":{"fleet:address":"bastion:2200","fleet:port":"99"}},
+            {"id":"i-5","name":"a b; rm","state":"stopped","tags":{"Role":"web"},"port":2222,"user":"admin"},
+            {"id":"i-6","name":"me","self":true,"tags":{"Role":"web"},"addresses":{"private":"10.0.0.6"},"facts":{"vpc":"v"}}
+        ]"#;
+        let records: Vec<Record> = serde_json::from_str(text).unwrap();
+        records.into_iter().map(Arc::new).collect()
+    }
+
+    const REACH: Reach<'_> =
+        Reach { addresses: &[AddressChoice::Auto], address_tag: "fleet:address", port_tag: "fleet:port" };
+
+    fn inventory(hosts: &str, groups: &[(&str, &str)]) -> Inventory {
+        let file = file::parse(hosts.as_bytes(), Path::new("hosts")).unwrap();
+        let define = |(name, expression): &(&str, &str)| GroupDefinition {
+            name: (*name).to_owned(),
+            expressions: vec![(*expression).to_owned()],
+            origin: format!("fleet.toml [groups] {name}"),
+        };
+        let groups: Vec<_> = groups.iter().map(define).collect();
+        let inventory = Inventory::merge(&[file], &[], &groups).unwrap();
+        inventory.with_group_tags(vec!["fleet:role".to_owned(), "Role".to_owned()])
+    }
+
+    /// What `-g` chooses once a provider has told of all its hosts.
+    fn chosen(mut inventory: Inventory, group: &str) -> Result<Selected, String> {
+        let selection = Selection { groups: vec![group.to_owned()], ..Selection::default() }.parse().unwrap();
+        let wanted = selection.wanted(&inventory);
+        inventory.add_records("ec2", &records(), REACH);
+        inventory.define(&wanted.groups).unwrap();
+        selection.select(&inventory).map_err(|error| format!("{error} ({})", error.hint().unwrap_or_default()))
+    }
+
+    fn names(selected: &Selected) -> String {
+        selected.hosts.iter().map(|selected| selected.host.to_string()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn hosts_of_providers_are_chosen_by_group_query_and_name() {
+        for (group, expected) in [
+            ("web", "web-1 web-2"),
+            ("db", "i-3"),
+            ("@ec2:web", "web-1 web-2"),
+            ("role:web", "web-1 web-2"),
+            ("tag:Role=web", "web-1 web-2"),
+            ("tag:Role=web&state:stopped", "i-5"),
+            ("@web&state:stopped", "i-5"),
+            ("tag:Role=w*!az:b", "web-1"),
+            ("tag:Role=old", "i-3"),
+            ("tag:os", "web-1"),
+            ("name:twin", "i-3 i-4"),
+            ("id:i-5", "i-5"),
+            ("web-*", "web-1 web-2"),
+            ("@ec2:*", "web-1 web-2 i-3 i-4"),
+            ("*", "here web-1 web-2 i-3 i-4"),
+            ("ubuntus", "web-1"),
+            ("both", "web-1 here"),
+        ] {
+            let known = inventory("here", &[("ubuntus", "tag:os=ubuntu"), ("both", "@ubuntus,here")]);
+            assert_eq!(chosen(known, group).map(|selected| names(&selected)), Ok(expected.to_owned()), "{group}");
+        }
+    }
+
+    #[test]
+    fn a_group_of_two_sources_has_to_be_qualified() {
+        let known = || inventory("[web]\nhere", &[]);
+        let error = chosen(known(), "web").unwrap_err();
+        let expected = "-g: the group \"web\" is defined in hosts and in ec2 (write @hosts:web or @ec2:web)";
+        assert_eq!(error, expected);
+        assert_eq!(names(&chosen(known(), "@hosts:web").unwrap()), "here");
+        assert_eq!(names(&chosen(known(), "@ec2:web").unwrap()), "web-1 web-2");
+    }
+
+    #[test]
+    fn the_machine_that_asks_is_left_out_and_named() {
+        let selected = chosen(inventory("", &[]), "web").unwrap();
+        assert_eq!(selected.left_out.map(|host| host.to_string()).as_deref(), Some("me"));
+    }
+
+    #[test]
+    fn where_a_host_is_reached_follows_tags_then_choices() {
+        let endpoints = |choices: &[AddressChoice]| {
+            let mut inventory = inventory("", &[]);
+            let remarks = inventory.add_records("ec2", &records(), Reach { addresses: choices, ..REACH });
+            let rule = UserRule { pattern: "tag:os=ubuntu".to_owned(), user: "ubuntu".to_owned() };
+            inventory.apply_user_rules([&rule]);
+            let shown = inventory.hosts().iter().map(|known| {
+                let Endpoint { address, port, user, host_key_alias } = known.endpoint.clone().unwrap();
+                let (user, port) = (user.unwrap_or_default(), port.unwrap_or_default());
+                format!("{}={user}@{}:{port}/{}", known.host, address.unwrap(), host_key_alias.unwrap())
+            });
+            (shown.collect::<Vec<_>>().join(" "), remarks)
+        };
+        let (shown, remarks) = endpoints(&[AddressChoice::Auto]);
+        assert_eq!(
+            shown,
+            "web-1=ubuntu@10.0.0.1:0/i-1 web-2=@10.0.0.2:0/i-2 i-3=@10.0.0.3:0/i-3 i-4=@bastion:2200/i-4 \
+             i-5=admin@i-5:2222/i-5 me=@10.0.0.6:0/i-6"
+        );
+        assert_eq!(remarks, ["i-5 (i-5) has no address that is wanted"]);
+        let (shown, remarks) = endpoints(&[AddressChoice::Public, AddressChoice::Tag("os".to_owned())]);
+        assert!(shown.starts_with("web-1=ubuntu@3.0.0.1:0/i-1 web-2=@i-2:0/i-2 "), "{shown}");
+        assert_eq!(remarks.len(), 4);
+    }
+
+    #[test]
+    fn providers_are_asked_for_what_may_bring_in_hosts() {
+        let filter = |filter: &str, value: &str| format!("{filter}={value}");
+        let role =
+            |name: &str| [filter("tag:fleet:role", name), filter("tag:Role", name), filter("group", name)].join(" | ");
+        for (group, asked, is_known, needed) in [
+            ("web", role("web"), false, false),
+            ("static", role("static"), true, false),
+            ("@hosts:static", String::new(), true, false),
+            ("tag:Role=web", "tag:Role=web".to_owned(), false, true),
+            ("@hosts:static&tag:Role=web", String::new(), true, false),
+            ("id:i-1", "id=i-1".to_owned(), false, true),
+            ("deferred", ["az=a".to_owned(), role("deferred")].join(" | "), false, true),
+            ("here*", "name=here*".to_owned(), true, false),
+            ("sg:x&state:stopped", "sg=x state=pending,running,stopping,stopped".to_owned(), false, true),
+        ] {
+            let inventory = inventory("here\n[static]\nhere2", &[("deferred", "az:a")]);
+            let selection = Selection { groups: vec![group.to_owned()], ..Selection::default() }.parse().unwrap();
+            let wanted = selection.wanted(&inventory);
+            let queries: Vec<String> = wanted
+                .of_all
+                .iter()
+                .map(|query| {
+                    let filters = query.iter().map(|filter| format!("{}={}", filter.filter, filter.values.join(",")));
+                    filters.collect::<Vec<_>>().join(" ")
+                })
+                .collect();
+            assert_eq!(queries.join(" | "), asked, "{group}");
+            assert_eq!((wanted.is_known, wanted.needs_provider), (is_known, needed), "{group}");
+        }
+    }
+}

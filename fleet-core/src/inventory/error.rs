@@ -1,0 +1,90 @@
+//! Why there is no inventory, and what to do about it.
+//!
+//! Must not know how it is made.
+
+use std::path::PathBuf;
+
+use super::{GROUP_NAME, TermError};
+use crate::host::Host;
+use crate::hostset::ExpressionError;
+
+/// Why there is no inventory.
+#[derive(Debug, thiserror::Error)]
+pub enum InventoryError {
+    /// A host file cannot be read.
+    #[error("cannot read the host file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A line of a host file is neither a host, nor a heading, nor a comment.
+    #[error("{}:{line}: {found}; expected {expected}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What is wrong with what stands there.
+        found: String,
+        /// What may stand there.
+        expected: &'static str,
+    },
+    /// A group's definition is no expression.
+    #[error("{origin}: {problem}")]
+    Definition {
+        /// Where the group is defined.
+        origin: String,
+        /// What is wrong.
+        problem: ExpressionError,
+    },
+    /// A term of a group's definition means nothing.
+    #[error("{origin}: {problem}")]
+    Term {
+        /// Where the group is defined.
+        origin: String,
+        /// What is wrong.
+        problem: TermError,
+    },
+    /// A group's name cannot be written in a selection.
+    #[error("{origin}: {found}; expected {GROUP_NAME}")]
+    GroupName {
+        /// Where the group is defined.
+        origin: String,
+        /// What is wrong.
+        found: String,
+    },
+    /// A group's definition leads back to itself.
+    #[error("{origin}: the group is part of itself: {}", chain.join(" -> "))]
+    Cycle {
+        /// Where the group is defined.
+        origin: String,
+        /// From the group, over the groups it names, back to it.
+        chain: Vec<String>,
+    },
+}
+
+impl InventoryError {
+    /// What to do next, where the error does not say it all.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Some("check the path; \"-\" reads the hosts from standard input".to_owned())
+            }
+            Self::Term { problem, .. } => problem.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// A host typed without user or port that is known with several.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{typed}\" could be {}", .known.iter().map(Host::to_string).collect::<Vec<_>>().join(" or "))]
+pub struct Ambiguous {
+    /// As typed.
+    pub typed: Host,
+    /// What it could mean.
+    pub known: Vec<Host>,
+}

@@ -1,0 +1,430 @@
+//! What providers said, kept for a minute in the user's cache folder.
+//!
+//! A file holds the answer to one request: a line about it, then a line for each record. It is written under another name and
+//! renamed, so that nobody ever reads half of one; what is broken, foreign, or about something else is passed over, and
+//! written anew. Must not know how a provider is asked.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read as _, Write as _};
+use std::iter;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::matches::is_like;
+use super::program::Surroundings;
+use super::protocol::Record;
+
+/// How long an answer is used.
+pub const TTL: Duration = Duration::from_secs(60);
+/// How long a file is kept that nobody has written anew.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// Changes with what is written.
+const FORMAT: u32 = 1;
+const PREFIX: &str = "provider-";
+const SUFFIX: &str = ".jsonl";
+const FOLDER_MODE: u32 = 0o700;
+/// How many records are worth a thread.
+const RECORDS_OF_A_THREAD: usize = 1000;
+const MOST_THREADS: usize = 8;
+
+/// Whether what a provider said a moment ago is enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheUse {
+    /// It is, for [`TTL`].
+    #[default]
+    Use,
+    /// No: the provider is asked, and its answer kept.
+    Refresh,
+    /// Nothing is read or kept.
+    Off,
+}
+
+/// The folder of kept answers, if the user has one.
+#[derive(Clone, Debug)]
+pub(super) struct Cache {
+    folder: Option<PathBuf>,
+    pub(super) ttl: Duration,
+}
+
+/// An answer as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) records: Vec<Arc<Record>>,
+    pub(super) warnings: Vec<String>,
+    pub(super) fetched: SystemTime,
+}
+
+/// The first line of a file.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    format: u32,
+    /// What was asked of whom, in full: the name of the file is only its hash.
+    key: String,
+    fetched_unix_millis: u64,
+    /// How many lines follow.
+    records: usize,
+    warnings: Vec<String>,
+    /// Names of the variables that the answer depends on, with wildcards.
+    environment: Vec<String>,
+    /// The hash of those variables.
+    variables: String,
+}
+
+impl Cache {
+    /// The user's own (XDG Base Directory Specification): `fleet` in `$XDG_CACHE_HOME` or `~/.cache`.
+    pub(super) fn of(surroundings: &Surroundings) -> Self {
+        let absolute = |name| surroundings.variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+        Self { folder: cache.map(|cache| cache.join("fleet")), ttl: TTL }
+    }
+
+    /// The answer to `key` that was kept no longer ago than this cache keeps it, under the same variables. One that claims to come
+    /// from the future is not used: the clock was set back.
+    pub(super) fn get(&self, key: &Key<'_>, variables: &Variables, now: SystemTime) -> Option<Kept> {
+        let path = self.folder.as_ref()?.join(key.file_name());
+        let text = read_own(&path).ok()?;
+        let (header, rest) = split_line(&text)?;
+        let header: Header = serde_json::from_slice(header).ok()?;
+        let fetched = UNIX_EPOCH + Duration::from_millis(header.fetched_unix_millis);
+        let is_fresh = now.duration_since(fetched).is_ok_and(|age| age <= self.ttl);
+        let is_meant = header.format == FORMAT && header.key == key.text;
+        if !is_fresh || !is_meant || header.variables != digest_of(variables, &header.environment) {
+            return None;
+        }
+        let records = read_records(rest, header.records)?;
+        Some(Kept { records, warnings: header.warnings, fetched })
+    }
+
+    /// Keeps an answer, and removes files that nobody needs any more.
+    ///
+    /// # Errors
+    /// When it cannot be written: then it is just not kept.
+    pub(super) fn put(
+        &self,
+        key: &Key<'_>,
+        variables: &Variables,
+        environment: &[String],
+        kept: &Kept,
+    ) -> io::Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        make(folder)?;
+        let since_1970 = kept.fetched.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let header = Header {
+            format: FORMAT,
+            key: key.text.clone(),
+            fetched_unix_millis: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+            records: kept.records.len(),
+            warnings: kept.warnings.clone(),
+            environment: environment.to_vec(),
+            variables: digest_of(variables, environment),
+        };
+        let mut text = serde_json::to_vec(&header)?;
+        text.push(b'\n');
+        for record in &kept.records {
+            serde_json::to_writer(&mut text, &**record)?;
+            text.push(b'\n');
+        }
+        // Readable by its owner only from the start.
+        let mut file = tempfile::Builder::new().prefix(PREFIX).tempfile_in(folder)?;
+        file.write_all(&text)?;
+        file.persist(folder.join(key.file_name()))?;
+        sweep(folder, SystemTime::now());
+        Ok(())
+    }
+}
+
+/// All variables of the environment.
+pub(super) type Variables = BTreeMap<OsString, OsString>;
+
+/// What was asked of whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Key<'a> {
+    /// The provider's name, which can be part of a file's.
+    pub(super) provider: &'a str,
+    /// Everything that the answer depends on but the environment.
+    pub(super) text: String,
+}
+
+impl Key<'_> {
+    fn file_name(&self) -> String {
+        format!("{PREFIX}{}-{}{SUFFIX}", self.provider, hexadecimal(&Sha256::digest(&self.text)[..16]))
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A hash of the variables whose names are meant by `names`. They may be secrets, so they are not kept themselves.
+fn digest_of(variables: &Variables, names: &[String]) -> String {
+    let is_meant = |name: &OsString| names.iter().any(|pattern| is_like(&name.to_string_lossy(), pattern));
+    let mut hash = Sha256::new();
+    for (name, value) in variables.iter().filter(|(name, _)| is_meant(name)) {
+        for text in [name, value] {
+            hash.update(text.len().to_le_bytes());
+            hash.update(text.as_encoded_bytes());
+        }
+    }
+    hexadecimal(&hash.finalize())
+}
+
+/// A file of ours that nobody else can have written.
+fn read_own(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let ours = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0;
+    if !ours || !metadata.is_file() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let mut text = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    file.read_to_end(&mut text)?;
+    Ok(text)
+}
+
+fn split_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = text.iter().position(|&byte| byte == b'\n')?;
+    Some((&text[..end], &text[end + 1..]))
+}
+
+/// `count` lines, a record each; `None` when there are more or fewer, or one is none. Most of the time goes into making the
+/// texts of records, so several threads share it.
+fn read_records(text: &[u8], count: usize) -> Option<Vec<Arc<Record>>> {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = (count / RECORDS_OF_A_THREAD).clamp(1, cores.min(MOST_THREADS));
+    let parts = split_lines(text, threads);
+    let read = |part: &[u8]| -> Option<Vec<Arc<Record>>> {
+        let lines = part.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| serde_json::from_slice(line).ok().map(Arc::new)).collect()
+    };
+    let parts: Option<Vec<_>> = thread::scope(|scope| {
+        let (first, others) = parts.split_first()?;
+        let others: Vec<_> = others.iter().map(|part| scope.spawn(|| read(part))).collect();
+        let first = read(first);
+        iter::once(first).chain(others.into_iter().map(|other| other.join().ok()?)).collect()
+    });
+    Some(parts?.concat()).filter(|records| records.len() == count)
+}
+
+/// `text` in about equal parts, each of whole lines.
+fn split_lines(mut text: &[u8], parts: usize) -> Vec<&[u8]> {
+    let mut split = Vec::with_capacity(parts);
+    for left in (2..=parts).rev() {
+        let about = text.len() / left;
+        let end = text[about..].iter().position(|&byte| byte == b'\n').map_or(text.len(), |end| about + end + 1);
+        let (part, rest) = text.split_at(end);
+        split.push(part);
+        text = rest;
+    }
+    split.push(text);
+    split
+}
+
+/// Makes the folder if necessary, for its owner only.
+fn make(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
+    if fs::metadata(folder)?.mode() & 0o077 != 0 {
+        fs::set_permissions(folder, fs::Permissions::from_mode(FOLDER_MODE))?;
+    }
+    Ok(())
+}
+
+/// Removes files of ours that are old: answers, and what a tool left that died while it wrote one.
+fn sweep(folder: &Path, now: SystemTime) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let written = entry.metadata().and_then(|metadata| metadata.modified());
+        let is_old = written.is_ok_and(|written| now.duration_since(written).is_ok_and(|age| age > KEPT));
+        if ours && is_old {
+            // Another tool may have done it first.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A cache in a folder that does not exist yet, and that folder's parent.
+    fn cache() -> (tempfile::TempDir, Cache) {
+        let root = tempfile::tempdir().unwrap();
+        let surroundings = Surroundings::new(None, [("XDG_CACHE_HOME".into(), root.path().join("cache").into())]);
+        (root, Cache::of(&surroundings))
+    }
+
+    fn key(text: &str) -> Key<'static> {
+        Key { provider: "ec2", text: text.to_owned() }
+    }
+
+    fn kept(hosts: usize) -> Kept {
+        let record = |number| {
+            let tags = json!({"Role": "web", "Note": "a \u{1b}[31m,\n\u{fc}=", "Number": format!("{number}")});
+            let record = json!({"id": format!("i-{number}"), "tags": tags, "facts": {"sg": ["a", "b"], "az": "a"}});
+            Arc::new(serde_json::from_value(record).unwrap())
+        };
+        let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        let fetched = UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap());
+        Kept { records: (0..hosts).map(record).collect(), warnings: vec!["slow".to_owned()], fetched }
+    }
+
+    fn variables(variables: &[(&str, &str)]) -> Variables {
+        variables.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_for_a_minute() {
+        let (_root, cache) = cache();
+        let (kept, none) = (kept(3), Variables::new());
+        cache.put(&key("k"), &none, &[], &kept).unwrap();
+        for (age_secs, found) in [(0, true), (59, true), (60, true), (61, false), (-1, false), (-100_000, false)] {
+            let age = Duration::from_secs(i64::unsigned_abs(age_secs));
+            let now = if age_secs < 0 { kept.fetched - age } else { kept.fetched + age };
+            assert_eq!(cache.get(&key("k"), &none, now).is_some(), found, "{age_secs}");
+        }
+        assert_eq!(cache.get(&key("k"), &none, kept.fetched), Some(kept.clone()));
+        assert_eq!(cache.get(&key("other"), &none, kept.fetched), None);
+        assert_eq!(cache.get(&Key { provider: "x", ..key("k") }, &none, kept.fetched), None);
+    }
+
+    #[test]
+    fn many_records_come_back_in_their_order() {
+        let (_root, cache) = cache();
+        let (kept, none) = (kept(RECORDS_OF_A_THREAD * 5 + 3), Variables::new());
+        cache.put(&key("k"), &none, &[], &kept).unwrap();
+        assert!(cache.get(&key("k"), &none, kept.fetched).as_ref() == Some(&kept));
+    }
+
+    #[test]
+    fn a_text_is_split_at_its_lines() {
+        let text = b"a\nbb\nccccccccccccccc\n\nd\n";
+        for parts in 1..8 {
+            let split = split_lines(text, parts);
+            assert_eq!((split.len(), split.concat()), (parts, text.to_vec()));
+            assert!(split.iter().all(|part| part.is_empty() || part.ends_with(b"\n")), "{split:?}");
+        }
+        assert_eq!(split_lines(b"cut", 3).concat(), b"cut");
+    }
+
+    #[test]
+    fn only_its_owner_can_read_it() {
+        let (root, cache) = cache();
+        let folder = root.path().join("cache/fleet");
+        fs::create_dir_all(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        cache.put(&key("k"), &Variables::new(), &[], &kept(1)).unwrap();
+        let file = folder.join(key("k").file_name());
+        assert_eq!((mode(&folder), mode(&file)), (0o700, 0o600));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+        assert_eq!(cache.get(&key("k"), &Variables::new(), SystemTime::now()), None, "anybody may have written it");
+    }
+
+    #[test]
+    fn an_answer_counts_only_under_the_variables_it_depends_on() {
+        let (_root, cache) = cache();
+        let kept = kept(1);
+        let before = variables(&[("AWS_PROFILE", "dev"), ("PWD", "/a")]);
+        cache.put(&key("k"), &before, &["AWS_*".to_owned(), "REGION".to_owned()], &kept).unwrap();
+        for (now, found) in [
+            (variables(&[("AWS_PROFILE", "dev"), ("PWD", "/b")]), true),
+            (variables(&[("AWS_PROFILE", "prod"), ("PWD", "/a")]), false),
+            (variables(&[("PWD", "/a")]), false),
+            (variables(&[("AWS_PROFILE", "dev"), ("REGION", "x")]), false),
+            (variables(&[("AWS_PROFILE", ""), ("AWS_REGION", "dev")]), false),
+        ] {
+            assert_eq!(cache.get(&key("k"), &now, kept.fetched).is_some(), found, "{now:?}");
+        }
+    }
+
+    #[test]
+    fn a_broken_or_foreign_file_is_passed_over_and_written_anew() {
+        let (root, cache) = cache();
+        let (kept, none) = (kept(2), Variables::new());
+        cache.put(&key("k"), &none, &[], &kept).unwrap();
+        let file = root.path().join("cache/fleet").join(key("k").file_name());
+        let good = String::from_utf8(fs::read(&file).unwrap()).unwrap();
+        let lines: Vec<&str> = good.lines().collect();
+        for (name, broken) in [
+            ("empty", String::new()),
+            ("no line", "x".to_owned()),
+            ("binary", "\u{0}\n\u{0}".to_owned()),
+            ("cut in a record", good[..good.len() - 5].to_owned()),
+            ("cut behind a record", format!("{}\n{}\n", lines[0], lines[1])),
+            ("one record too many", format!("{good}{}\n", lines[1])),
+            ("another key of the same hash", good.replace("\"key\":\"k\"", "\"key\":\"l\"")),
+            ("another format", good.replace("\"format\":1", "\"format\":2")),
+            ("a record without id", good.replace("\"id\":\"i-1\"", "\"di\":\"i-1\"")),
+        ] {
+            assert_ne!(broken, good, "{name}");
+            fs::write(&file, &broken).unwrap();
+            assert_eq!(cache.get(&key("k"), &none, kept.fetched), None, "{name}");
+            cache.put(&key("k"), &none, &[], &kept).unwrap();
+            assert_eq!(cache.get(&key("k"), &none, kept.fetched).as_ref(), Some(&kept), "{name}");
+        }
+    }
+
+    #[test]
+    fn without_a_folder_nothing_is_kept_and_nothing_fails() {
+        for variables in [vec![], vec![("XDG_CACHE_HOME".into(), "relative".into())]] {
+            let cache = Cache::of(&Surroundings::new(None, variables));
+            cache.put(&key("k"), &Variables::new(), &[], &kept(1)).unwrap();
+            assert_eq!(cache.get(&key("k"), &Variables::new(), SystemTime::now()), None);
+        }
+        let home = tempfile::tempdir().unwrap();
+        let cache = Cache::of(&Surroundings::new(None, [("HOME".into(), home.path().into())]));
+        cache.put(&key("k"), &Variables::new(), &[], &kept(1)).unwrap();
+        assert!(home.path().join(".cache/fleet").join(key("k").file_name()).is_file());
+    }
+
+    #[test]
+    fn tools_that_write_at_once_leave_one_whole_answer() {
+        let (root, cache) = cache();
+        let none = Variables::new();
+        thread::scope(|scope| {
+            for hosts in 1..=4 {
+                let (cache, none) = (&cache, &none);
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        cache.put(&key("k"), none, &[], &kept(hosts)).unwrap();
+                        let found = cache.get(&key("k"), none, SystemTime::now()).expect("there is always a whole one");
+                        assert!((1..=4).contains(&found.records.len()));
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(root.path().join("cache/fleet")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn files_that_nobody_needs_are_removed() {
+        let (root, cache) = cache();
+        let folder = root.path().join("cache/fleet");
+        cache.put(&key("old"), &Variables::new(), &[], &kept(1)).unwrap();
+        let old = folder.join(key("old").file_name());
+        let (left, others) = (folder.join("provider-Xa7"), folder.join("notes"));
+        fs::write(&left, "half").unwrap();
+        fs::write(&others, "").unwrap();
+        for path in [&old, &left, &others] {
+            let yesterday = SystemTime::now() - KEPT - Duration::from_secs(60);
+            File::options().write(true).open(path).unwrap().set_modified(yesterday).unwrap();
+        }
+        cache.put(&key("new"), &Variables::new(), &[], &kept(1)).unwrap();
+        assert!(!old.exists() && !left.exists() && others.exists());
+        assert!(folder.join(key("new").file_name()).exists());
+    }
+}
