@@ -109,11 +109,13 @@ impl Process<'_> {
         }
     }
 
+    /// Returns when the keeper has said that it is there: a program that was sent may never arrive if we die.
     async fn start_keeper(&self, process: &RemoteProcess, grace: Duration) -> Result<Exec, HostError> {
-        if self.terminal.is_none() {
-            return self.start_beside(&remote::keeper_program(process, &self.token, grace)).await;
-        }
-        let mut keeper = self.start_beside(&remote::terminal_keeper_program(process, &self.token, grace)).await?;
+        let program = match self.terminal {
+            None => remote::keeper_program(process, &self.token, grace),
+            Some(_) => remote::terminal_keeper_program(process, &self.token, grace),
+        };
+        let mut keeper = self.start_beside(&program).await?;
         let mut said = Vec::new();
         while !remote::keeper_watches(&said, &self.token) {
             match keeper.next().await? {
