@@ -114,7 +114,8 @@ fn an_ec2_that_nobody_set_up_is_named_too_when_it_fails() {
     world.env.write("work/fleet.toml", "");
     world.ec2.fail(Fault::Expired);
     let run = world.psh(&["-g", "loadgen", "echo hi"]).finish().expect_code(2);
-    run.expect_stderr("provider ec2: EC2 in eu-west-1 says RequestExpired: Request has expired. (expired)");
+    let error = "provider ec2: EC2 in eu-west-1 says RequestExpired: Request has expired. (expired)";
+    run.expect_stderr(&format!("psh: going on without ec2: {error}\nhint: get new temporary credentials"));
     let run = world.psh(&["-g", "tag:Role=loadgen", "echo hi"]).finish().expect_code(2);
     run.expect_stderr("psh: error: provider ec2: EC2 in eu-west-1 says RequestExpired");
     world.nothing_was_contacted();
@@ -127,7 +128,8 @@ fn hosts_of_files_go_on_without_an_ec2_that_fails() {
     world.env.write("work/hosts", format!("[loadgen]\n{}:{}\n", world.server.address(), world.server.port()));
     world.ec2.fail(Fault::Unauthorized);
     let run = world.psh(&["-h", "hosts", "-g", "loadgen", "echo hi"]).finish().expect_code(0).expect_stdout(": hi\n");
-    run.expect_stderr("psh: going on without ec2: provider ec2: no permission for ec2:DescribeInstances");
+    let run = run.expect_stderr("psh: going on without ec2: provider ec2: no permission for ec2:DescribeInstances");
+    run.expect_stderr("hint: allow ec2:DescribeInstances in a policy");
 }
 
 #[test]
