@@ -88,10 +88,19 @@ run_tests_as_root() {
     as_root true
 }
 
-# The lints of fleet-ec2 while it is built: `cargo clippy` would compile the AWS SDK a second time, to check it.
-lint_ec2() {
+# Runs cargo on fleet-ec2, with the lints while it is built: `cargo clippy` would compile the AWS SDK a second time, to
+# check it. Always the same packages, so that the SDK is compiled once: others would bring other features of what is
+# below it.
+cargo_ec2() {
     CLIPPY_ARGS="-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__" RUSTC_WORKSPACE_WRAPPER=clippy-driver \
-        cargo build -p fleet-ec2 --all-targets
+        cargo "$@" -p fleet-ec2
+}
+
+# Who builds the tools is not to compile the AWS SDK for that.
+find_no_aws() {
+    if cargo tree --edges normal,build,dev --prefix none | grep '^aws-'; then
+        fail "plain cargo commands compile the AWS SDK; only fleet-ec2 may depend on it"
+    fi
 }
 
 command -v cargo >/dev/null || fail "Rust is missing: install it from https://rustup.rs; rust-toolchain.toml names the version"
@@ -112,12 +121,13 @@ make_venv
 say "format"
 cargo fmt --all --check
 say "lints"
-cargo clippy --all-targets -- -D warnings
-lint_ec2
+cargo clippy --all-targets --features fleet-tests/ec2 -- -D warnings
+find_no_aws
+cargo_ec2 build --all-targets
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 say "tests"
 run_tests_as_root
-cargo test --no-fail-fast
-cargo test -p fleet-ec2 --no-fail-fast
+cargo test --no-fail-fast --features fleet-tests/ec2
+cargo_ec2 test --no-fail-fast
 say "all passed"

@@ -1,8 +1,9 @@
 """Runs the EC2 emulator moto with some instances, until its standard input ends.
 
-Arguments: the instances as JSON, [{"name", "type", "state", "private", "public", "group", "tags"}]; all but the name may
-be missing. Prints one line of JSON: the endpoint, the ids of network, subnet and groups, and those of the instances in
-the order of the arguments. Everything is in eu-west-1; addresses are of 127.7.0.0/16, which answers on this machine.
+Arguments: what the addresses of its network begin with, "127.7.1."; the instances as JSON, [{"name", "type", "state",
+"private", "public", "group", "tags"}], of which all but the name may be missing. Prints one line of JSON: the endpoint,
+the ids of network, subnet and groups, and those of the instances in the order of the arguments. Everything is in
+eu-west-1.
 """
 
 import json
@@ -43,15 +44,16 @@ def launch(ec2, wanted, subnet, groups):
 
 
 def main():
-    launches = json.loads(sys.argv[1])
+    network, launches = sys.argv[1], json.loads(sys.argv[2])
     logging.getLogger("werkzeug").disabled = True
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     endpoint = f"http://{host}:{port}"
     ec2 = boto3.client("ec2", region_name="eu-west-1", endpoint_url=endpoint)
-    vpc = ec2.create_vpc(CidrBlock="127.7.0.0/16")["Vpc"]["VpcId"]
-    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="127.7.1.0/24", AvailabilityZone="eu-west-1a")["Subnet"]["SubnetId"]
+    block = f"{network}0/24"
+    vpc = ec2.create_vpc(CidrBlock=block)["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=block, AvailabilityZone="eu-west-1a")["Subnet"]["SubnetId"]
     names = {"plain"} | {wanted["group"] for wanted in launches if wanted.get("group")}
     groups = {
         name: ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc)["GroupId"] for name in sorted(names)

@@ -127,7 +127,7 @@ impl Instance {
             }
         }
         let state = self.get("instance-state-name").unwrap_or_default();
-        let zone = self.get("availability-zone").unwrap_or_default();
+        let zone = escape(self.get("availability-zone").unwrap_or_default());
         let _ = write!(xml, "<instanceState><code>{}</code><name>{state}</name></instanceState>", state_code(state));
         let _ = write!(xml, "<placement><availabilityZone>{zone}</availabilityZone></placement>");
         let groups = self.all("instance.group-id").zip(self.all("instance.group-name"));

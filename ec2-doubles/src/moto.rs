@@ -11,26 +11,26 @@ use serde::{Deserialize, Serialize};
 
 /// An instance to launch; whatever is empty is left to moto.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Launch {
+pub struct Launch<'a> {
     /// The tag `Name`.
-    pub name: &'static str,
+    pub name: &'a str,
     /// `c5.large` and the like.
     #[serde(rename = "type", skip_serializing_if = "str::is_empty")]
-    pub kind: &'static str,
+    pub kind: &'a str,
     /// `stopped` or `terminated`; else it runs.
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub state: &'static str,
-    /// An address in 127.7.1.0/24, above .3.
+    pub state: &'a str,
+    /// An address of the network.
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub private: &'static str,
+    pub private: &'a str,
     /// Any address.
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub public: &'static str,
+    pub public: &'a str,
     /// The name of its security group.
     #[serde(skip_serializing_if = "str::is_empty")]
-    pub group: &'static str,
+    pub group: &'a str,
     /// Further tags.
-    pub tags: BTreeMap<&'static str, &'static str>,
+    pub tags: BTreeMap<&'a str, &'a str>,
 }
 
 /// An emulator with instances in `eu-west-1`. Stops when dropped, and when the test dies.
@@ -49,14 +49,15 @@ struct World {
 }
 
 impl Moto {
-    /// Starts moto, and launches instances in it.
+    /// Starts moto, and launches instances in it, in a network with the addresses that begin with `network`: `127.7.1.`.
     ///
     /// # Panics
     /// When the virtual environment or moto in it is missing, or it does not start.
     #[must_use]
-    pub fn start(launches: &[Launch]) -> Self {
+    pub fn start(network: &str, launches: &[Launch<'_>]) -> Self {
         let mut child = Command::new(python())
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("servers/moto_server.py"))
+            .arg(network)
             .arg(serde_json::to_string(launches).expect("texts are JSON"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -5,11 +5,10 @@
 use std::time::Duration;
 
 use aws_config::ecs::EcsCredentialsProvider;
-use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
-use aws_config::meta::region::ProvideRegion as _;
 use aws_config::profile::{self, ProfileFileCredentialsProvider, ProfileSet};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::{RetryConfig, RetryMode};
@@ -88,10 +87,7 @@ async fn profiles(settings: &Settings) -> Result<ProfileSet, Failure> {
 async fn named_regions(settings: &Settings, profiles: &ProfileSet, machine: Machine) -> Result<Vec<String>, Failure> {
     let mut named: Vec<String> = Vec::new();
     for region in settings.regions.iter().filter(|region| *region != "all") {
-        if !is_region(region) {
-            let hint = "regions are written as eu-west-1, or all";
-            return Err(Failure::new(Code::BadRequest, format!("{region:?} is no region")).with_hint(hint));
-        }
+        check(region)?;
         if !named.contains(region) {
             named.push(region.clone());
         }
@@ -99,29 +95,34 @@ async fn named_regions(settings: &Settings, profiles: &ProfileSet, machine: Mach
     if !named.is_empty() {
         return Ok(named);
     }
-    let mut found = EnvironmentVariableRegionProvider::new().region().await.map(|region| region.to_string());
-    if found.is_none() {
-        found = profiles.get("region").map(str::to_owned);
-    }
+    let variable = |name| std::env::var(name).ok();
+    let set = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().filter_map(variable);
+    let mut found = set.chain(profiles.get("region").map(str::to_owned)).find(|region| !region.is_empty());
     if found.is_none() && machine == Machine::Ec2 {
         found = ImdsRegionProvider::builder().build().region().await.map(|region| region.to_string());
     }
     if found.is_none() && settings.all_regions() {
         found = Some(FIRST_REGION.to_owned());
     }
-    found.map(|region| vec![region]).ok_or_else(|| {
+    let region = found.ok_or_else(|| {
         let profile = profiles.selected_profile();
         Failure::new(
             Code::NoRegion,
             format!("no region is set, neither in the environment nor in the profile {profile}"),
         )
         .with_hint("use --region eu-west-1, set AWS_REGION, or write a region into the profile")
-    })
+    })?;
+    check(&region)?;
+    Ok(vec![region])
 }
 
-/// Whether a text can stand in the name of a server.
-fn is_region(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+/// Refuses what cannot stand in the name of a server.
+fn check(region: &str) -> Result<(), Failure> {
+    if !region.is_empty() && region.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
+        return Ok(());
+    }
+    Err(Failure::new(Code::BadRequest, format!("{region:?} is no region"))
+        .with_hint("regions are written as eu-west-1, or all"))
 }
 
 /// The SDK's default chain, but for two things: a profile that is asked for by name is not overruled by variables, as with

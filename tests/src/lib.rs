@@ -32,4 +32,4 @@ pub use run::{Run, Running};
 pub use rustix::process::Signal;
 pub use server::Server;
 pub use sshd::Sshd;
-pub use tools::{program, python, run_to_end};
+pub use tools::{program, python, require_fleet_ec2, run_to_end};

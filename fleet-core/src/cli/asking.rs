@@ -70,7 +70,9 @@ pub(super) fn ask(
                 }
             }
             Err(error) if question.is_optional && !interruption.flag().load(Ordering::SeqCst) => {
-                say(&format!("{program}: going on without {name}: {}", Failure::from(error).text()));
+                let failure = Failure::from(error);
+                say(&format!("{program}: going on without {name}: {}", failure.text()));
+                failure.advice().iter().for_each(|advice| say(&format!("hint: {advice}")));
             }
             Err(error) => return Err(error.into()),
         }

@@ -9,6 +9,7 @@ use crate::inventory::InventoryError;
 use crate::outcome::{self, ExitStatus};
 use crate::provider::ProviderError;
 use crate::render::RenderError;
+use crate::sanitize::sanitized;
 use crate::select::SelectError;
 use crate::settings::SettingsError;
 use crate::ssh::ConnectorError;
@@ -74,7 +75,8 @@ impl Failure {
         self.status
     }
 
-    /// Writes `program: error: ...`, a line for each cause, and the hint. A terminal that is gone is no further error.
+    /// Writes `program: error: ...`, a line for each cause, and the hint, all harmless: names of groups may be any text of a
+    /// cloud. A terminal that is gone is no further error.
     pub fn print(&self, program: &str, mut to: impl Write) {
         let _ = self.write(program, &mut to);
     }
@@ -83,12 +85,12 @@ impl Failure {
         if self.message.is_empty() {
             return Ok(());
         }
-        writeln!(to, "{program}: error: {}", self.message)?;
+        writeln!(to, "{program}: error: {}", sanitized(&self.message))?;
         for cause in &self.causes {
-            writeln!(to, "  caused by: {cause}")?;
+            writeln!(to, "  caused by: {}", sanitized(cause))?;
         }
         if let Some(hint) = &self.hint {
-            writeln!(to, "hint: {hint}")?;
+            writeln!(to, "hint: {}", sanitized(hint))?;
         }
         to.flush()
     }
@@ -162,5 +164,15 @@ mod tests {
             "psh: error: cannot read the settings file fleet.toml\n  caused by: no such file\n\
              hint: check the path; FLEET_CONFIG names the file to use\n"
         );
+    }
+
+    #[test]
+    fn what_a_failure_prints_is_obeyed_by_no_terminal() {
+        let failure =
+            Failure { causes: vec!["c\u{9b}31m".to_owned()], ..Failure::usage_text("a\u{1b}[2Jb").hint("x\u{7}\ny") };
+        let mut printed = Vec::new();
+        failure.print("psh", &mut printed);
+        let printed = String::from_utf8(printed).unwrap();
+        assert_eq!(printed, "psh: error: a\\x1b[2Jb\n  caused by: c\\u{9b}31m\nhint: x\\x07\ny\n");
     }
 }

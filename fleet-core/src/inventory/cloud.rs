@@ -11,6 +11,7 @@ use crate::endpoint::{AddressChoice, Endpoint, UserRule};
 use crate::host::Host;
 use crate::hostset::Expression;
 use crate::provider::protocol::{Fact, Record};
+use crate::sanitize::sanitized_line;
 
 /// How the hosts of providers are reached.
 #[derive(Clone, Copy, Debug)]
@@ -93,9 +94,9 @@ impl Inventory {
     }
 }
 
-/// `ec2 i-0abc (eu-west-1a)`.
+/// `ec2 i-0abc (eu-west-1a)`, harmless as facts are not.
 fn origin(provider: &str, record: &Record) -> String {
-    let place = one(record, "az").or_else(|| one(record, "region"));
+    let place = one(record, "az").or_else(|| one(record, "region")).map(sanitized_line);
     place.map_or_else(|| format!("{provider} {}", record.id), |place| format!("{provider} {} ({place})", record.id))
 }
 

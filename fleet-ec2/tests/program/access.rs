@@ -39,6 +39,34 @@ fn without_a_region_the_answer_says_so_and_nobody_is_asked() {
 }
 
 #[test]
+fn the_region_is_that_of_the_first_place_that_has_one() {
+    for (variable, other_variable, profile, expected) in [
+        ("eu-west-1", "us-east-1", "eu-north-1", "eu-west-1"),
+        ("", "us-east-1", "eu-north-1", "us-east-1"),
+        ("", "", "eu-north-1", "eu-north-1"),
+    ] {
+        let ec2 = FakeEc2::start();
+        ec2.enable(expected);
+        let world = World::of(&ec2).without("AWS_REGION").with("AWS_REGION", variable);
+        let world = world.with("AWS_DEFAULT_REGION", other_variable);
+        let answer = world.file(".aws/config", &format!("[default]\nregion = {profile}\n")).describe(&[]);
+        assert!(hosts(&answer).is_empty());
+        assert_eq!(ec2.calls()[0].region, expected);
+    }
+}
+
+#[test]
+fn a_region_that_is_none_is_refused_wherever_it_is_set() {
+    let ec2 = FakeEc2::start();
+    let world = World::of(&ec2).without("AWS_REGION").with("AWS_REGION", "eu west/1");
+    let answer = world.describe(&[]);
+    let (code, message, hint) = failure(&answer);
+    assert_eq!((code, message), ("bad-request", "\"eu west/1\" is no region"));
+    assert_eq!(hint, "regions are written as eu-west-1, or all");
+    assert!(ec2.calls().is_empty());
+}
+
+#[test]
 fn on_an_instance_its_metadata_give_region_and_credentials_and_tell_which_it_is() {
     let ec2 = FakeEc2::start();
     let metadata = FakeMetadata::start("i-2", "eu-west-1");

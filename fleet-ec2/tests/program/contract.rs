@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::world::{World, hosts};
 
-fn launches() -> Vec<Launch> {
+fn launches() -> Vec<Launch<'static>> {
     let web = Launch { group: "web", tags: BTreeMap::from([("Role", "web")]), ..Launch::default() };
     vec![
         Launch { name: "web-1", private: "127.7.1.11", public: "127.7.2.11", ..web.clone() },
@@ -63,7 +63,7 @@ fn comparable(answer: &Value) -> Vec<String> {
 
 #[test]
 fn the_fake_and_moto_answer_alike() {
-    let moto = Moto::start(&launches());
+    let moto = Moto::start("127.7.1.", &launches());
     let ec2 = same_in_fake(&moto);
     let on_fake = World::of(&ec2);
     let on_moto = World::of(&ec2).without("AWS_ENDPOINT").with("AWS_ENDPOINT_URL_EC2", moto.endpoint());

@@ -1,6 +1,7 @@
 //! What goes wrong: one line with a code and a hint, and not one call too many.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
 use ec2_doubles::{FakeEc2, Fault, Instance};
 use serde_json::json;
@@ -146,6 +147,37 @@ fn an_endpoint_that_leads_nowhere_is_named() {
         );
         assert!(message.starts_with(&format!("EC2 in eu-west-1 cannot be reached: {reason}")), "{message}");
     }
+}
+
+/// A listener that takes no connection, since nobody accepts and its queue is full.
+struct Deaf {
+    address: SocketAddr,
+    _listener: TcpListener,
+    _queued: Vec<TcpStream>,
+}
+
+impl Deaf {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a listener has an address");
+        // One for which there is room connects at once, however busy the machine is.
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok();
+        let queued: Vec<_> = std::iter::from_fn(connect).take(1_000).collect();
+        assert!(queued.len() < 1_000, "the queue of a listener has an end");
+        Self { address, _listener: listener, _queued: queued }
+    }
+}
+
+/// Without a limit of its own a connection would be waited for as long as the call: here until the program is killed.
+#[test]
+fn an_endpoint_that_takes_no_connection_is_left_long_before_the_time_limit_of_the_call() {
+    let deaf = Deaf::start();
+    let endpoint = format!("http://{}", deaf.address);
+    let world = World::of(&FakeEc2::start()).without("AWS_ENDPOINT").with("AWS_ENDPOINT_URL_EC2", &endpoint);
+    let answer = world.with("AWS_MAX_ATTEMPTS", "1").describe_with(&json!({"operation_timeout": 600}));
+    let (code, message, hint) = failure(&answer);
+    assert_eq!((code, message), ("unreachable", "EC2 in eu-west-1 cannot be reached: timed out"));
+    assert_eq!(hint, format!("the endpoint comes from AWS_ENDPOINT_URL_EC2={endpoint}"));
 }
 
 #[test]
