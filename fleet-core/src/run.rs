@@ -120,7 +120,9 @@ async fn run_on_hosts<T: Task>(
         connector.disconnect().await;
     }
     prompt.close();
-    let mut last_words = Vec::new();
+    let remarks = prepared.cloud_hosts.end().await;
+    let remarks = remarks.iter().map(|remark| format!("{}: {remark}\n", prepared.program));
+    let mut last_words = remarks.collect::<String>().into_bytes();
     let status = conclude(prepared.program, &finished, record, &mut last_words);
     say_at_last(last_words).await;
     Ok(status)
@@ -216,7 +218,8 @@ async fn ask(question: &'static str, prompt: &Arc<TerminalPrompt>) -> Result<Sec
 
 fn connector(prepared: &Prepared, password: Option<Secret>, prompt: Arc<TerminalPrompt>) -> Result<Connector, Failure> {
     let config = SshConfig::load(&config_sources(&prepared.settings), LocalContext::current()?)?;
-    Ok(Connector::new(connect_settings(&prepared.settings, &prepared.selected.hosts, config, password), prompt))
+    let settings = connect_settings(&prepared.settings, &prepared.selected.hosts, config, password);
+    Ok(Connector::new(settings, prompt).asking(Arc::clone(&prepared.cloud_hosts) as _))
 }
 
 /// The OpenSSH configuration that the settings ask for.

@@ -12,6 +12,7 @@ mod connector;
 mod deadline;
 mod dial;
 mod drained;
+mod elsewhere;
 mod error;
 mod examine;
 mod exec;
