@@ -334,7 +334,7 @@ impl Connector {
         Ok(self.known_hosts.open(&config.user_known_hosts, &config.global_known_hosts)?.without(revoked))
     }
 
-    fn host_key_check(&self, config: &HostConfig) -> Result<HostKeyCheck, HostError> {
+    pub(super) fn host_key_check(&self, config: &HostConfig) -> Result<HostKeyCheck, HostError> {
         let known_hosts = self
             .known_hosts(config)
             .map_err(|error| HostError::new(Stage::KeyExchange, FailureClass::Local, in_one_line(&error)))?;

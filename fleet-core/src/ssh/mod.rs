@@ -37,6 +37,7 @@ mod spool;
 mod stop;
 mod sudo;
 mod terminal;
+mod vouched;
 mod wire;
 
 pub use command::{CommandLimits, CommandRun, NoStdin, OutputSink, StdinFeed, Wrapping, run_command};

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use russh::keys::HashAlg;
+use russh::keys::{HashAlg, PublicKey};
 use russh::keys::ssh_key::public::KeyData;
 
 use super::certificate::CertificateProblem;
@@ -43,6 +43,12 @@ impl KeyLabel {
             key_type: key.algorithm().as_str().to_owned(),
             fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
         }
+    }
+}
+
+impl From<&PublicKey> for KeyLabel {
+    fn from(key: &PublicKey) -> Self {
+        Self::of(key.key_data())
     }
 }
 
