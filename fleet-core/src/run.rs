@@ -120,9 +120,7 @@ async fn run_on_hosts<T: Task>(
         connector.disconnect().await;
     }
     prompt.close();
-    let remarks = prepared.cloud_hosts.end().await;
-    let remarks = remarks.iter().map(|remark| format!("{}: {remark}\n", prepared.program));
-    let mut last_words = remarks.collect::<String>().into_bytes();
+    let mut last_words = remarks_on_providers(&prepared).await;
     let status = conclude(prepared.program, &finished, record, &mut last_words);
     say_at_last(last_words).await;
     Ok(status)
@@ -272,6 +270,12 @@ fn say_notices(prepared: &Prepared, connector: &Connector) {
             say(prepared.program, &text);
         }
     }
+}
+
+/// No provider is asked beyond the run; what went wrong with those that were is said below the summary.
+async fn remarks_on_providers(prepared: &Prepared) -> Vec<u8> {
+    let remarks = prepared.cloud_hosts.end().await;
+    remarks.iter().flat_map(|remark| format!("{}: {remark}\n", prepared.program).into_bytes()).collect()
 }
 
 /// The status of it all. What remains to be said goes to `last_words`.

@@ -27,7 +27,9 @@ impl Lab {
     fn tells<A: std::fmt::Display>(&self, hosts: impl IntoIterator<Item = (String, A, u16)>) {
         let user = accounts::plain();
         let host = |(id, address, port): (String, A, u16)| {
-            format!(r#"{{"id":"{id}","groups":["web"],"addresses":{{"private":"{address}"}},"port":{port},"user":"{user}"}}"#)
+            format!(
+                r#"{{"id":"{id}","groups":["web"],"addresses":{{"private":"{address}"}},"port":{port},"user":"{user}"}}"#
+            )
         };
         let hosts: Vec<String> = hosts.into_iter().map(host).collect();
         self.does(&format!("cat <<'EOF'\n{{\"protocol\":1,\"hosts\":[{}]}}\nEOF\n", hosts.join(",")));
@@ -74,7 +76,8 @@ fn a_host_that_has_moved_is_followed_in_another_attempt() {
     lab.keep();
     lab.tells([("i-1".to_owned(), server.address(), server.port())]);
     let run = lab.run(&["--json"]).expect_code(0);
-    let reason = r#""attempt":2,"reason":"connect: connection refused; lab has it at another address now","pause_seconds":0"#;
+    let reason =
+        r#""attempt":2,"reason":"connect: connection refused; lab has it at another address now","pause_seconds":0"#;
     run.expect_stdout(reason).expect_stdout(r#""outcome":"ok","attempts":2"#).expect_stdout(r#""text":"ran\n""#);
     assert_eq!(lab.calls(), 2);
     let journal = lab.journals();

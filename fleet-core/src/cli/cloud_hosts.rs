@@ -151,11 +151,7 @@ impl Answer {
     }
 
     /// Done when the provider was asked anew. It goes on whoever stops waiting for it.
-    fn asking(
-        self: &Arc<Self>,
-        reach: &OwnReach,
-        interrupted: &Arc<AtomicBool>,
-    ) -> Shared<BoxFuture<'static, ()>> {
+    fn asking(self: &Arc<Self>, reach: &OwnReach, interrupted: &Arc<AtomicBool>) -> Shared<BoxFuture<'static, ()>> {
         let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         let start = || {
             let (answer, reach, interrupted) = (Arc::clone(self), reach.clone(), Arc::clone(interrupted));

@@ -87,7 +87,9 @@ fn passes(error: &HostError) -> bool {
         | Class::Banner
         | Class::KeyExchange
         | Class::Lost => true,
-        Class::Gone | Class::Moved | Class::HostKey | Class::Auth | Class::Channel | Class::Sudo | Class::Local => false,
+        Class::Gone | Class::Moved | Class::HostKey | Class::Auth | Class::Channel | Class::Sudo | Class::Local => {
+            false
+        }
     }
 }
 

@@ -223,7 +223,8 @@ impl KnownHosts {
         let mut keys = Vec::new();
         for lookup in name.lookups() {
             let lines = self.lines(lookup);
-            let of_host = |line: &&FoundLine| line.marker == Marker::HostKey && revoking(&lines, &[&line.key]).is_none();
+            let of_host =
+                |line: &&FoundLine| line.marker == Marker::HostKey && revoking(&lines, &[&line.key]).is_none();
             keys.extend(lines.iter().filter(of_host).map(|line| (line.at.clone(), line.key.clone().into())));
             if !keys.is_empty() {
                 break;

@@ -6,8 +6,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use russh::keys::{HashAlg, PublicKey};
 use russh::keys::ssh_key::public::KeyData;
+use russh::keys::{HashAlg, PublicKey};
 
 use super::certificate::CertificateProblem;
 use crate::outcome::{FailureClass, HostError, Stage};
