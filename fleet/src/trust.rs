@@ -29,7 +29,7 @@ use fleet_core::ssh::known_hosts::{PublicKey, Verdict, read_key};
 use fleet_core::ssh::{Connector, ConnectorError};
 use tokio::task::{JoinError, spawn_blocking};
 
-use self::console::Unprinted;
+use self::console::{Unprinted, Vouched};
 use self::decision::{Step, Word};
 use self::offers::Target;
 use self::report::{Line, Writing};
@@ -105,15 +105,15 @@ fn subjects(prepared: &Prepared) -> Result<Vec<Subject>, Failure> {
         .hint("for such hosts compare the key by hand, or take the first that comes: psh --host-key accept-new"));
     }
     let silent = known.iter().filter(|(_, _, record)| keys_of(record).is_empty());
-    let consoles = consoles(silent.map(|(_, provider, record)| (*provider, record.id.as_str())))?;
+    let mut words = words_of_consoles(silent.map(|(_, provider, record)| (*provider, record.id.as_str())))?;
     let subject = |(host, provider, record): (&Host, &Provider, Arc<Record>)| {
-        let text = || consoles.get(&(provider.settings().name.clone(), record.id.clone())).map(String::as_str);
-        let word = match keys_of(&record) {
-            keys if !keys.is_empty() => Word::Record(keys),
-            _ => match text().map_or(Err(Unprinted::Empty), console::host_keys) {
-                Ok(printed) => Word::Console(printed),
-                Err(problem) => Word::None(problem),
-            },
+        let keys = keys_of(&record);
+        let word = match keys.is_empty() {
+            false => Ok(Vouched::Keys(keys)),
+            true => {
+                let place = (provider.settings().name.clone(), record.id.clone());
+                words.remove(&place).unwrap_or(Err(Unprinted::Empty))
+            }
         };
         Subject { host: host.clone(), id: record.id.clone(), word }
     };
@@ -124,10 +124,10 @@ fn keys_of(record: &Record) -> Vec<PublicKey> {
     record.host_keys.iter().filter_map(|key| read_key(key).ok()).collect()
 }
 
-/// What hosts printed on their consoles, by provider and id.
-fn consoles<'a>(
+/// What the consoles of hosts say of their keys, by provider and id. Their texts are not kept: there may be thousands.
+fn words_of_consoles<'a>(
     hosts: impl Iterator<Item = (&'a Provider, &'a str)>,
-) -> Result<HashMap<(String, String), String>, Failure> {
+) -> Result<HashMap<(String, String), Word>, Failure> {
     let mut wanted: BTreeMap<&str, (&Provider, Vec<String>)> = BTreeMap::new();
     for (provider, id) in hosts {
         wanted.entry(&provider.settings().name).or_insert((provider, Vec::new())).1.push(id.to_owned());
@@ -141,8 +141,9 @@ fn consoles<'a>(
     let mut found = HashMap::new();
     for (name, (provider, ids)) in wanted {
         for ids in ids.chunks(CONSOLES_OF_A_REQUEST) {
-            let consoles = provider.console(ids, watch)?;
-            found.extend(consoles.into_iter().map(|console| ((name.to_owned(), console.id), console.text)));
+            for printed in provider.console(ids, watch)? {
+                found.insert((name.to_owned(), printed.id), console::host_keys(&printed.text));
+            }
         }
     }
     Ok(found)

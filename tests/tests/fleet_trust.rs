@@ -175,6 +175,17 @@ fn without_a_word_nothing_is_trusted_and_it_is_said_what_to_do() {
         let run = lab.trust(&["--dry-run"]).expect_code(4).expect_stdout(expected);
         run.expect_stdout("1 trusted, 1 without host keys on a console (web-i-a)").expect_nowhere("\x1b");
     }
+    lab.env.trust(&format!("i-a {}\n", server.host_key()));
+    lab.tells(&[Told::new("i-a", &server)]);
+    let stands = format!("no console output yet; the key of {}:1 stands", lab.env.known_hosts().display());
+    lab.trust(&[]).expect_code(4).expect_stdout(&stands);
+}
+
+#[test]
+fn a_host_that_is_to_be_asked_and_does_not_answer_is_not_trusted() {
+    let lab = Lab::new();
+    let server = lab.server();
+    let whole = lab.printed(&server, "sha256");
     let address = lab.env.addresses(1)[0];
     lab.tells(&[Told::new("i-a", &server).console(whole)]);
     let hosts = fs::read_to_string(lab.env.path().join("hosts.json")).expect("a file of the test");

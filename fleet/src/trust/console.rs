@@ -28,9 +28,9 @@ const FINGERPRINTS: Frame =
     Frame { begin: "-----BEGIN SSH HOST KEY FINGERPRINTS-----", end: "-----END SSH HOST KEY FINGERPRINTS-----" };
 const KEYS: Frame = Frame { begin: "-----BEGIN SSH HOST KEY KEYS-----", end: "-----END SSH HOST KEY KEYS-----" };
 
-/// What a console says of the host's keys.
+/// What is said of a host's keys by those who know them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Printed {
+pub(super) enum Vouched {
     /// These are its keys.
     Keys(Vec<PublicKey>),
     /// Its keys have these fingerprints.
@@ -66,7 +66,7 @@ struct Frame {
 }
 
 /// The host keys that a console tells of: at least one.
-pub(super) fn host_keys(text: &str) -> Result<Printed, Unprinted> {
+pub(super) fn host_keys(text: &str) -> Result<Vouched, Unprinted> {
     if text.trim().is_empty() {
         return Err(Unprinted::Empty);
     }
@@ -83,12 +83,12 @@ pub(super) fn host_keys(text: &str) -> Result<Printed, Unprinted> {
     match (keys.is_empty(), fingerprints) {
         (true, None) => Err(Unprinted::Nothing),
         (true, Some(fingerprints)) if fingerprints.is_empty() => Err(Unprinted::Nothing),
-        (true, Some(fingerprints)) => Ok(Printed::Fingerprints(fingerprints)),
-        (false, None) => Ok(Printed::Keys(keys)),
+        (true, Some(fingerprints)) => Ok(Vouched::Fingerprints(fingerprints)),
+        (false, None) => Ok(Vouched::Keys(keys)),
         (false, Some(fingerprints)) => {
             let is_named = |key: &PublicKey| fingerprints.iter().any(|printed| printed.fingerprint.is_of(key));
             let named: Vec<PublicKey> = keys.into_iter().filter(is_named).collect();
-            if named.is_empty() { Err(Unprinted::Contradiction) } else { Ok(Printed::Keys(named)) }
+            if named.is_empty() { Err(Unprinted::Contradiction) } else { Ok(Vouched::Keys(named)) }
         }
     }
 }

@@ -5,18 +5,10 @@
 use fleet_core::outcome::HostError;
 use fleet_core::ssh::known_hosts::{KeyLabel, Location, PublicKey, Verdict};
 
-use super::console::{Printed, PrintedFingerprint, Unprinted};
+use super::console::{PrintedFingerprint, Unprinted, Vouched};
 
-/// What a provider says of a host's keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Word {
-    /// It says the keys themselves, with the record of the host.
-    Record(Vec<PublicKey>),
-    /// The console tells of them.
-    Console(Printed),
-    /// The console does not.
-    None(Unprinted),
-}
+/// What a provider says of a host's keys, or why it says nothing.
+pub(super) type Word = Result<Vouched, Unprinted>;
 
 /// What has to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,54 +28,56 @@ pub(super) enum Fate {
     Trusted(Vec<KeyLabel>),
     /// It was known before by a key that its provider says, too.
     Known { key: KeyLabel, at: Location },
-    /// Its provider says nothing of its keys.
-    NoWord(Unprinted),
+    /// Its provider says nothing of its keys. One may be known from before.
+    NoWord { problem: Unprinted, known: Option<Location> },
     /// It was to be asked for its key, and does not answer.
     Unreached(HostError),
     /// What is known, or what the host offers, is not what its provider says.
     Refused { reason: String, advice: String },
 }
 
-impl Word {
+impl Vouched {
     fn is_of(&self, key: &PublicKey) -> bool {
         match self {
-            Self::Record(keys) | Self::Console(Printed::Keys(keys)) => {
-                keys.iter().any(|said| said.key_data() == key.key_data())
-            }
-            Self::Console(Printed::Fingerprints(printed)) => is_among(key, printed),
-            Self::None(_) => false,
+            Self::Keys(keys) => keys.iter().any(|vouched| vouched.key_data() == key.key_data()),
+            Self::Fingerprints(printed) => is_among(key, printed),
         }
     }
 
     /// Whether it is about a key of the same kind.
     fn has_kind_of(&self, key: &PublicKey) -> bool {
         match self {
-            Self::Record(keys) | Self::Console(Printed::Keys(keys)) => keys.iter().any(|said| kind(said) == kind(key)),
-            Self::Console(Printed::Fingerprints(printed)) => printed.iter().any(|printed| printed.kind == kind(key)),
-            Self::None(_) => false,
+            Self::Keys(keys) => keys.iter().any(|vouched| kind(vouched) == kind(key)),
+            Self::Fingerprints(printed) => printed.iter().any(|printed| printed.kind == kind(key)),
         }
     }
 }
 
 /// What follows from the word of the provider and the keys that are known as those of the host.
 pub(super) fn decide(word: Word, known: &[(Location, PublicKey)]) -> Step {
-    if let Word::None(problem) = word {
-        return Step::End(match problem {
-            Unprinted::Contradiction => Fate::Refused {
-                reason: "the keys on its console are not those of the fingerprints there".to_owned(),
-                advice: "somebody may have written to its console: compare the key on the host itself".to_owned(),
-            },
-            _ => Fate::NoWord(problem),
-        });
+    let vouched = match word {
+        Ok(vouched) => vouched,
+        Err(problem) => return Step::End(without_word(problem, known)),
+    };
+    let other = known.iter().find(|(_, key)| !vouched.is_of(key) && vouched.has_kind_of(key));
+    let same = known.iter().find(|(_, key)| vouched.is_of(key));
+    match (other, same, known.first()) {
+        (Some((at, key)), _, _) | (None, None, Some((at, key))) => Step::End(another_key(at, &key.into())),
+        (None, Some((at, key)), _) => Step::End(Fate::Known { key: key.into(), at: at.clone() }),
+        (None, None, None) => match vouched {
+            Vouched::Keys(keys) => Step::Add(keys),
+            Vouched::Fingerprints(printed) => Step::Compare(printed),
+        },
     }
-    let other = known.iter().find(|(_, key)| !word.is_of(key) && word.has_kind_of(key));
-    let same = known.iter().find(|(_, key)| word.is_of(key));
-    match (other, same, known.first(), word) {
-        (Some((at, key)), _, _, _) | (None, None, Some((at, key)), _) => Step::End(another_key(at, &key.into())),
-        (None, Some((at, key)), _, _) => Step::End(Fate::Known { key: key.into(), at: at.clone() }),
-        (None, None, None, Word::Record(keys) | Word::Console(Printed::Keys(keys))) => Step::Add(keys),
-        (None, None, None, Word::Console(Printed::Fingerprints(printed))) => Step::Compare(printed),
-        (None, None, None, Word::None(problem)) => Step::End(Fate::NoWord(problem)),
+}
+
+fn without_word(problem: Unprinted, known: &[(Location, PublicKey)]) -> Fate {
+    match problem {
+        Unprinted::Contradiction => Fate::Refused {
+            reason: "the keys on its console are not those of the fingerprints there".to_owned(),
+            advice: "somebody may have written to its console: compare the key on the host itself".to_owned(),
+        },
+        _ => Fate::NoWord { problem, known: known.first().map(|(at, _)| at.clone()) },
     }
 }
 
@@ -171,7 +165,7 @@ mod tests {
             Step::End(Fate::Refused { reason, .. }) => {
                 reason.split(" has another").next().unwrap_or_default().to_owned()
             }
-            Step::End(Fate::NoWord(problem)) => format!("no word {problem:?}"),
+            Step::End(Fate::NoWord { problem, known }) => format!("no word {problem:?} {}", known.is_some()),
             Step::End(Fate::Unreached(error)) => error.to_string(),
             Step::End(Fate::Trusted(_)) => "trusted".to_owned(),
         }
@@ -179,11 +173,10 @@ mod tests {
 
     #[test]
     fn what_is_known_is_compared_with_what_the_provider_says() {
-        let record = |texts: &[&str]| Word::Record(keys(texts));
-        let console = || Word::Console(Printed::Fingerprints(printed()));
+        let record = |texts: &[&str]| Ok(Vouched::Keys(keys(texts)));
+        let console = || Ok(Vouched::Fingerprints(printed()));
         for (word, known, expected) in [
             (record(&[ED25519, ECDSA]), &[][..], "add 2"),
-            (Word::Console(Printed::Keys(keys(&[ED25519]))), &[], "add 1"),
             (console(), &[], "compare 1"),
             (record(&[ED25519, ECDSA]), &[ECDSA], "known 1"),
             (record(&[ED25519]), &[ECDSA, ED25519], "known 2"),
@@ -193,13 +186,9 @@ mod tests {
             (console(), &[ED25519], "known 1"),
             (console(), &[OTHER], "known_hosts:1"),
             (console(), &[ECDSA], "known_hosts:1"),
-            (Word::None(Unprinted::Empty), &[ED25519], "no word Empty"),
-            (Word::None(Unprinted::Cut), &[], "no word Cut"),
-            (
-                Word::None(Unprinted::Contradiction),
-                &[],
-                "the keys on its console are not those of the fingerprints there",
-            ),
+            (Err(Unprinted::Empty), &[ED25519], "no word Empty true"),
+            (Err(Unprinted::Cut), &[], "no word Cut false"),
+            (Err(Unprinted::Contradiction), &[], "the keys on its console are not those of the fingerprints there"),
         ] {
             let at = |line| Location { file: "known_hosts".into(), line };
             let known: Vec<_> = (1..).map(at).zip(keys(known)).collect();

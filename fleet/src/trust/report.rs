@@ -80,7 +80,7 @@ impl Line {
         match &self.fate {
             Some(Fate::Trusted(_)) => "trusted",
             Some(Fate::Known { .. }) => "known",
-            Some(Fate::NoWord(_)) => "no-word",
+            Some(Fate::NoWord { .. }) => "no-word",
             Some(Fate::Unreached(_)) => "unreached",
             Some(Fate::Refused { .. }) => "refused",
             None => "skipped",
@@ -94,7 +94,7 @@ impl Line {
             _ => Vec::new(),
         };
         let at = match &self.fate {
-            Some(Fate::Known { at, .. }) => Some(at.to_string()),
+            Some(Fate::Known { at, .. } | Fate::NoWord { known: Some(at), .. }) => Some(at.to_string()),
             _ => None,
         };
         let (reason, advice) = self.problem().unzip();
@@ -106,7 +106,11 @@ impl Line {
     fn problem(&self) -> Option<(String, String)> {
         match self.fate.as_ref()? {
             Fate::Trusted(_) | Fate::Known { .. } => None,
-            Fate::NoWord(problem) => Some((words(*problem).0.to_owned(), words(*problem).1.to_owned())),
+            Fate::NoWord { problem, known } => {
+                let (reason, advice) = words(*problem);
+                let known = known.as_ref().map(|at| format!("; the key of {at} stands")).unwrap_or_default();
+                Some((format!("{reason}{known}"), advice.to_owned()))
+            }
             Fate::Unreached(error) => {
                 let hint = error.hint.clone().unwrap_or_else(|| error.class.hint(error.stage).to_owned());
                 Some((error.to_string(), hint))

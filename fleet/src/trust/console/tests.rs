@@ -26,8 +26,8 @@ fn keys(lines: &[&str]) -> String {
 fn found(text: &str) -> String {
     let kind = |key: &PublicKey| key.algorithm().as_str().to_owned();
     match host_keys(text) {
-        Ok(Printed::Keys(keys)) => format!("keys {}", keys.iter().map(kind).collect::<Vec<_>>().join(" ")),
-        Ok(Printed::Fingerprints(printed)) => {
+        Ok(Vouched::Keys(keys)) => format!("keys {}", keys.iter().map(kind).collect::<Vec<_>>().join(" ")),
+        Ok(Vouched::Fingerprints(printed)) => {
             let kinds: Vec<_> = printed.into_iter().map(|printed| printed.kind).collect();
             format!("fingerprints {}", kinds.join(" "))
         }
