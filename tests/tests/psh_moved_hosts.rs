@@ -87,6 +87,20 @@ fn a_host_that_has_moved_is_followed_in_another_attempt() {
 }
 
 #[test]
+fn a_host_whose_turn_comes_later_goes_to_its_new_address_at_once() {
+    let lab = Lab::new();
+    let servers = ["i-1", "i-2"].map(|id| server(&lab, id));
+    let closed = lab.env.addresses(1)[0];
+    lab.tells(["i-1", "i-2"].map(|id| (id.to_owned(), closed, CLOSED_PORT)));
+    lab.keep();
+    let [one, two] = &servers;
+    lab.tells([("i-1".to_owned(), one.address(), one.port()), ("i-2".to_owned(), two.address(), two.port())]);
+    let run = lab.run(&["-p", "1", "--json"]).expect_code(0);
+    assert_eq!(run.stdout_text().matches(r#""event":"retry""#).count(), 1, "{run}");
+    assert_eq!((one.connections(), two.connections(), lab.calls()), (1, 1, 2));
+}
+
+#[test]
 fn another_machine_at_the_address_shows_by_its_key() {
     let lab = Lab::new();
     let (server, other) = (server(&lab, "i-1"), server(&lab, "i-2"));
