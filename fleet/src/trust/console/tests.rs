@@ -148,6 +148,7 @@ fn a_line_that_something_was_mixed_into_is_passed_over() {
         "256 SHA256:2wocfu[   12.3] eth0: up",
         short,
         "SHA256:2wocfuQfTg49nlH5AqjcE/mJXYJFtqRyKDU5XxUn6NU (ED25519)",
+        "key SHA256:2wocfuQfTg49nlH5AqjcE/mJXYJFtqRyKDU5XxUn6NU root@ip-10-0-0-1 (ED25519)",
         "256 SHA256:2wocfuQfTg49nlH5AqjcE/mJXYJFtqRyKDU5XxUn6NU root@ip-10-0-0-1",
         "256 SHA256:2wocfuQfTg49nlH5AqjcE/mJXYJFtqRyKDU5XxUn6NU\u{7} root (ED25519)",
     ] {
