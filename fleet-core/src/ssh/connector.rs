@@ -181,7 +181,8 @@ impl Connector {
             .route(host)
             .map_err(|error| HostError::new(Stage::Resolve, FailureClass::Local, in_one_line(&error)))?;
         match self.connect_often(&route, observer, self.pace.get()).await {
-            Err(error) => Err(self.or_elsewhere(host, &route, error).await),
+            // In a box: few hosts need it, and every one would pay for its room.
+            Err(error) => Err(Box::pin(self.or_elsewhere(host, &route, error)).await),
             connected => connected,
         }
     }

@@ -8,8 +8,7 @@
 //!
 //! Only the provider can be believed to hand over the console as it was; what is on it may be anybody's. So a mark counts only
 //! as a line of its own, and only the first frame of each kind: the first boot printed it. Who may write to the console
-//! later cannot add to it. A first frame that is not whole is no frame, and
-//! the next is not taken in its place.
+//! later cannot add to it. A first frame that is not whole is no frame, and the next is not taken in its place.
 //!
 //! Pure. Must not know hosts, nor which keys are known.
 
