@@ -9,6 +9,7 @@ pub mod file;
 mod groups;
 mod nearest;
 mod pattern;
+mod shell_words;
 mod term;
 mod wanted;
 
