@@ -6,7 +6,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::term::{Meaning, Meant, Reading, States, TermError};
 use super::wanted::states_of;
-use super::{Inventory, InventoryError, is_group_name};
+use super::{
+    FILES, GROUP_NAME, GROUP_NAME_ELSEWHERE, Inventory, InventoryError, SETTINGS, is_group_name,
+    is_group_name_elsewhere,
+};
 use crate::host::Host;
 use crate::hostset::{Expression, Term, Universe};
 
@@ -32,9 +35,13 @@ pub(super) struct Parsed {
 impl Parsed {
     fn read(source: &str, definition: &GroupDefinition) -> Result<Self, InventoryError> {
         let origin = || definition.origin.clone();
-        if !is_group_name(&definition.name) {
+        let (is_allowed, expected) = match source {
+            FILES | SETTINGS => (is_group_name(&definition.name), GROUP_NAME),
+            _ => (is_group_name_elsewhere(&definition.name), GROUP_NAME_ELSEWHERE),
+        };
+        if !is_allowed {
             let found = format!("the group is called \"{}\"", definition.name);
-            return Err(InventoryError::GroupName { origin: origin(), found });
+            return Err(InventoryError::GroupName { origin: origin(), found, expected });
         }
         let read = |text: &String| Expression::parse(text, &mut rand::random);
         let expressions: Result<_, _> = definition.expressions.iter().map(read).collect();

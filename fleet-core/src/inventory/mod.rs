@@ -4,12 +4,16 @@
 //! where the files were found.
 
 mod cloud;
+mod clustershell;
+mod discover;
 mod error;
 pub mod file;
+mod genders;
 mod groups;
 mod nearest;
 mod pattern;
 mod shell_words;
+mod ssh_hosts;
 mod term;
 mod wanted;
 
@@ -17,6 +21,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub use cloud::Reach;
+pub use discover::{Discovered, FileSource, Places, discover};
 pub use error::{Ambiguous, InventoryError};
 pub use file::{HostFile, HostLine};
 pub use groups::GroupDefinition;
@@ -82,6 +87,8 @@ pub struct NamedHost {
 pub const FILES: &str = "hosts";
 /// The name of the groups of `fleet.toml` as a source.
 pub const SETTINGS: &str = "fleet";
+/// The name of the genders file as a source.
+pub const GENDERS: &str = "genders";
 /// The name of the hosts of the OpenSSH configuration as a source: they are chosen only through it.
 pub const SSH_SOURCE: &str = "ssh";
 
@@ -124,6 +131,14 @@ pub(crate) const GROUP_NAME: &str =
 
 pub(crate) fn is_group_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('-') && name.chars().all(|c| c.is_alphanumeric() || "_.-".contains(c))
+}
+
+/// What a group of another tool may be called, in words.
+const GROUP_NAME_ELSEWHERE: &str = "a group name of letters, digits, \"_\", \".\", \"-\", \"=\", \"+\", \"/\" and \":\" that does not start with \"-\"";
+
+/// Whether it can be written behind `@source:`.
+fn is_group_name_elsewhere(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('-') && name.chars().all(|c| c.is_alphanumeric() || "_.-=+/:".contains(c))
 }
 
 impl Inventory {
@@ -273,7 +288,9 @@ impl Inventory {
     }
 
     fn add_named(&mut self, source: &Source, named: &NamedHost) {
-        let index = self.add_host(&named.host, &source.name, &named.origin);
+        // What host files say of its user and port counts here too.
+        let host = self.complete(named.host.clone()).unwrap_or_else(|_| named.host.clone());
+        let index = self.add_host(&host, &source.name, &named.origin);
         self.learn_endpoint(index, named.endpoint.as_ref());
     }
 
