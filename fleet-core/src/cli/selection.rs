@@ -10,11 +10,11 @@ use clap::Args;
 
 use super::{Failure, StdinUse, asking};
 use crate::endpoint::AddressChoice;
-use crate::inventory::{self, HostFile, Inventory};
+use crate::inventory::{self, FileSource, HostFile, Inventory, Places, Source};
 use crate::provider::CacheUse;
 use crate::provider::protocol::NativeFilter;
 use crate::select::{FormerHosts, OwnMachine, Selected, Selection};
-use crate::settings::{self, Asking, Layer, Settings};
+use crate::settings::{self, Asking, Layer, Settings, StaticSource};
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Selection")]
@@ -141,12 +141,29 @@ impl SelectionArgs {
                 sources.push(inventory::file::read(path)?);
             }
         }
-        let inventory = Inventory::merge(&sources, &[], &settings.groups)?;
+        for remark in sources.iter().flat_map(|file| &file.remarks) {
+            let _ = writeln!(io::stderr(), "{program}: {remark}");
+        }
+        let found = discover(settings)?;
+        let inventory = Inventory::merge(&sources, &found, &settings.groups)?;
         let mut inventory = inventory.with_group_tags(settings.group_tags.value.clone());
         asking::ask(program, settings, &selection.wanted(&inventory), &mut inventory)?;
         inventory.apply_user_rules(settings.user_rules.iter().map(|rule| &rule.value));
         Ok(selection.select(&inventory)?)
     }
+}
+
+/// The groups in files of other tools.
+fn discover(settings: &Settings) -> Result<Vec<Source>, Failure> {
+    let kind = |source: &StaticSource| match source {
+        StaticSource::Hosts => None,
+        StaticSource::ClusterShell => Some(FileSource::ClusterShell),
+        StaticSource::Genders => Some(FileSource::Genders),
+    };
+    let wanted: Vec<FileSource> = settings.sources.value.iter().filter_map(kind).collect();
+    let found = inventory::discover(&wanted, &Places::of(|name| std::env::var_os(name)))?;
+    found.remarks.iter().for_each(|remark| tracing::info!("{remark}"));
+    Ok(found.sources)
 }
 
 fn read_host_file(path: &Path, stdin: StdinUse) -> Result<HostFile, Failure> {

@@ -18,7 +18,36 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::super::{Inventory, file};
     use super::*;
+    use crate::select::{Selected, Selection};
+
+    #[test]
+    fn they_are_chosen_only_through_their_source() {
+        let named = |name: &str| (name.to_owned(), format!("config:{name}"));
+        let source = Source::of_ssh(["web1", "web2", "db1"].map(named));
+        let file = file::parse(b"me@web1:22\n", Path::new("hosts")).unwrap();
+        let inventory = Inventory::merge(&[file], &[source], &[]).unwrap();
+        for (group, hosts) in [
+            ("@ssh:*", Some("me@web1:22 web2 db1")),
+            ("@ssh:web*", Some("me@web1:22 web2")),
+            ("@ssh:db1", Some("db1")),
+            ("@ssh:db2", None),
+            ("*", Some("me@web1:22")),
+            ("@*", Some("me@web1:22")),
+            ("db*", None),
+            ("db1", None),
+        ] {
+            let selection = Selection { groups: vec![group.to_owned()], ..Selection::default() };
+            let selected = selection.parse().unwrap().select(&inventory).ok();
+            let names = |selected: Selected| {
+                selected.hosts.iter().map(|selected| selected.host.to_string()).collect::<Vec<_>>().join(" ")
+            };
+            assert_eq!(selected.map(names).as_deref(), hosts, "{group}");
+        }
+    }
 
     #[test]
     fn names_that_no_host_can_have_are_left_out() {

@@ -188,13 +188,16 @@ impl Inventory {
     }
 
     fn matching(&self, word: &Word, reading: Reading<'_>) -> Result<Vec<Meant>, TermError> {
-        let written = word.to_string();
-        let patterns = Patterns::parse([written.as_str()])?;
+        self.matching_name(&word.to_string(), reading)
+    }
+
+    fn matching_name(&self, written: &str, reading: Reading<'_>) -> Result<Vec<Meant>, TermError> {
+        let patterns = Patterns::parse([written])?;
         let candidates = self.all_of(reading.among, reading.states);
         let tried = candidates.len();
         let meant: Vec<Meant> = candidates.into_iter().filter(|meant| patterns.matches(&meant.host)).collect();
         match meant.is_empty() {
-            true => Err(TermError::NoMatch { pattern: written, tried }),
+            true => Err(TermError::NoMatch { pattern: written.to_owned(), tried }),
             false => Ok(meant),
         }
     }
@@ -231,6 +234,9 @@ impl Inventory {
                     },
                 ));
             }
+        }
+        if let (false, Some(super::SSH_SOURCE)) = (found, source) {
+            return self.matching_name(name, Reading { among: source, ..reading });
         }
         if found {
             return Ok(meant);

@@ -1,0 +1,164 @@
+//! Host files of Ansible's kind and group files of other tools, as `psh --list` understands them; against the tools.
+
+use fleet_tests::{TestEnv, program};
+
+/// The names that `psh --list` shows with these arguments.
+fn listed(env: &TestEnv, arguments: &[&str]) -> String {
+    let run = env.psh(["--list", "--json"]).args(arguments).env("CLUSTERSHELL_CFGDIR", env.path().join("cs"));
+    let run = run.env("PDSH_GENDERS_FILE", env.path().join("genders")).finish().expect_code(0);
+    let name = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["host"].clone();
+    let lines = run.stdout_text();
+    let names = lines.lines().map(|line| name(line).as_str().expect("a name").to_owned());
+    names.collect::<Vec<_>>().join(" ")
+}
+
+/// The words that a program of the machine prints, in the same world.
+fn printed(env: &TestEnv, tool: &str, arguments: &[&str]) -> Vec<String> {
+    let run = env.run(&program(tool), arguments).env("CLUSTERSHELL_CFGDIR", env.path().join("cs"));
+    let run = run.finish().expect_code(0);
+    let mut words: Vec<String> = run.stdout_text().split_whitespace().map(str::to_owned).collect();
+    words.sort_unstable();
+    words
+}
+
+/// A world with groups in every kind of file that ClusterShell reads by itself.
+fn clustershell() -> TestEnv {
+    let env = TestEnv::new();
+    env.write(
+        "cs/groups.conf",
+        "# ours\n[Main]\ndefault: flat\nautodir: $CFGDIR/groups.d\n[flat]\n\
+         map: sed -n 's/^$GROUP:\\(.*\\)/\\1/p' $CFGDIR/flat.cfg\n\
+         list: sed -n 's/^\\([0-9A-Za-z_-]*\\):.*/\\1/p' $CFGDIR/flat.cfg\n",
+    );
+    env.write("cs/flat.cfg", "# flat\nadm: fadm[1-2]\nio: fio4 fio5,fio[07-09]\nio: fio10\nboth: @adm,@io!fio5\n");
+    env.write(
+        "cs/groups.d/cluster.yaml",
+        "racks:\n  r1: 'n[0,2]'\n  r2: n[4-5]\n  r3:\n    - 'n[200-205/2]'  # a comment\n    - n300,n[401-406]\n  \
+         old: '@r[1,3]'\n  new: \"@r2,@old&n[0-4]\"\n\
+         roles:\n  adm: n0\n  compute: '@racks:r[2-3]!n205'\n  odd: '@compute^@racks:r1^n4'\n\
+         plain: {a: 'p[1-2],q', b: 'p3'}\n",
+    );
+    env
+}
+
+#[test]
+fn groups_of_clustershell_are_those_of_nodeset() {
+    let env = clustershell();
+    for group in [
+        "flat:adm",
+        "flat:io",
+        "flat:both",
+        "racks:r1",
+        "racks:r3",
+        "racks:old",
+        "racks:new",
+        "racks:r[1-2]",
+        "roles:adm",
+        "roles:compute",
+        "roles:odd",
+        "plain:*",
+    ] {
+        let group = format!("@{group}");
+        let listed = listed(&env, &["-g", &group]);
+        let mut listed: Vec<&str> = listed.split_whitespace().collect();
+        listed.sort_unstable();
+        assert_eq!(listed, printed(&env, "nodeset", &["-e", &group]), "{group}");
+    }
+    assert_eq!(listed(&env, &["-H", "@old&n2"]), "n2");
+    assert_eq!(listed(&env, &["-H", "@racks:r1"]), "n0 n2");
+}
+
+#[test]
+fn a_group_of_two_sources_has_to_be_qualified() {
+    let env = clustershell();
+    let run = env.psh(["--list", "-g", "@racks:r1,adm"]).env("CLUSTERSHELL_CFGDIR", env.path().join("cs")).finish();
+    run.expect_code(2).expect_stderr("flat").expect_stderr("@roles:adm");
+}
+
+#[test]
+fn sources_of_clustershell_that_run_commands_run_none() {
+    let env = TestEnv::new();
+    let ran = env.path().join("ran");
+    let commands = format!("[Main]\n[evil]\nmap: touch {0}\nlist: touch {0}\nall: touch {0}\n", ran.display());
+    env.write("cs/groups.conf", commands);
+    let cs = env.path().join("cs");
+    let run = env.psh(["--list", "-v", "-H", "web1"]).env("CLUSTERSHELL_CFGDIR", cs).finish().expect_code(0);
+    run.expect_stderr("groups.conf:2: the groups of \"evil\" come from commands");
+    assert!(!ran.exists());
+}
+
+#[test]
+fn a_broken_file_of_groups_is_named_with_its_line() {
+    let env = clustershell();
+    env.write("cs/groups.d/broken.yaml", "racks2:\n  r1: {n1: n2}\n");
+    let run = env.psh(["--list", "-H", "web1"]).env("CLUSTERSHELL_CFGDIR", env.path().join("cs")).finish();
+    run.expect_code(2).expect_stderr("cs/groups.d/broken.yaml:2: found a mapping; expected nodes as a text");
+}
+
+#[test]
+fn attributes_of_genders_are_the_groups_of_nodeattr() {
+    let env = TestEnv::new();
+    let genders = "# slc\nslci,slcj,slc[0-15]  eth2=e%n,cluster=slc,all\nslci\tpasswdhost # x\n\nslci,slcj management\n\
+                   slc[1-15]  compute,cpu=4\nslc20 cpu=8\nlone\n";
+    let path = env.write("genders", genders);
+    let file = path.to_str().expect("a path in UTF-8");
+    for query in
+        ["all", "passwdhost", "management", "compute", "cpu", "cpu=4", "cpu=8", "cluster=slc", "eth2=eslc7", "eth2"]
+    {
+        let listed = listed(&env, &["-g", &format!("@genders:{query}")]);
+        let mut listed: Vec<&str> = listed.split_whitespace().collect();
+        listed.sort_unstable();
+        assert_eq!(listed, printed(&env, "nodeattr", &["-f", file, "-n", query]), "{query}");
+    }
+    let all = printed(&env, "nodeattr", &["-f", file, "-n", "-A"]);
+    assert_eq!(listed(&env, &["-g", "@genders:*"]).split_whitespace().count(), all.len());
+    assert_eq!(listed(&env, &["-H", "@management&@cluster=slc!slcj"]), "slci");
+}
+
+#[test]
+fn only_the_wanted_sources_are_read() {
+    let env = clustershell();
+    env.write("genders", "a b c\n");
+    env.write("work/fleet.toml", "sources = ['clustershell']\n");
+    assert_eq!(listed(&env, &["-g", "r1"]), "n0 n2");
+    env.write("work/fleet.toml", "sources = ['hosts']\n[groups]\nr1 = 'x'\n");
+    assert_eq!(listed(&env, &["-g", "r1"]), "x");
+}
+
+#[test]
+fn an_inventory_of_ansible_names_hosts_groups_and_ways() {
+    let env = TestEnv::new();
+    env.write(
+        "work/hosts.ini",
+        "localhost ansible_connection=local\nbastion ansible_host=10.0.0.1 note='{\"a\": [1, 2]}' # first\n\n\
+         [web]\nweb[01:03] ansible_port=2222\n[db]\ndb-[a:b]\n[prod:children]\nweb\ndb\n\
+         [db:vars]\nansible_user=postgres\n[prod:vars]\nansible_user=deploy\n",
+    );
+    for (group, hosts) in [
+        ("web", "web01 web02 web03"),
+        ("prod", "web01 web02 web03 db-a db-b"),
+        ("ungrouped", "bastion"),
+        ("all", "bastion web01 web02 web03 db-a db-b"),
+        ("prod!db", "web01 web02 web03"),
+    ] {
+        assert_eq!(listed(&env, &["-h", "hosts.ini", "-g", group]), hosts, "{group}");
+    }
+    assert_eq!(listed(&env, &["-h", "hosts.ini"]), "bastion web01 web02 web03 db-a db-b");
+    let run = env.psh(["--list", "-h", "hosts.ini"]).finish().expect_code(0);
+    run.expect_stderr("hosts.ini: localhost left out: ansible_connection=local is not SSH");
+}
+
+/// What Ansible would connect to is what is connected to.
+#[test]
+fn a_host_is_reached_as_ansible_says() {
+    let env = TestEnv::new();
+    let server = fleet_tests::Sshd::new(&env).start();
+    let (address, port, user) = (server.address(), server.port(), fleet_tests::accounts::plain());
+    env.write(
+        "work/hosts.ini",
+        format!("[web]\nfar ansible_host={address}\n[web:vars]\nansible_port={port}\nansible_user={user}\n"),
+    );
+    let options = ["-F", "/dev/null", "-h", "hosts.ini", "--no-prefix", "id -un"];
+    let run = env.psh(options).finish().expect_code(0);
+    assert_eq!(run.stdout_text().trim_end(), user);
+}
