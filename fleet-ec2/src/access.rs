@@ -154,14 +154,21 @@ async fn credentials(
             Machine::Elsewhere => chain,
         }
     };
-    let profile = profiles.selected_profile();
     chain.provide_credentials().await.map_err(|error| {
-        let failure = failure::credentials(&error, profile);
+        let failure = failure::credentials(&error, profiles.selected_profile(), renewal(profiles));
         match missing_profile(profiles) {
             Some(hint) if failure.code == Code::NoCredentials => failure.with_hint(hint),
             _ => failure,
         }
     })
+}
+
+/// The command that renews the credentials of the chosen profile, or shows why they cannot be had.
+fn renewal(profiles: &ProfileSet) -> String {
+    let profile = profiles.selected_profile();
+    let by_sso = ["sso_session", "sso_start_url"].into_iter().any(|key| profiles.get(key).is_some());
+    let command = if by_sso { "aws sso login" } else { "aws sts get-caller-identity" };
+    format!("try `{command} --profile {profile}`")
 }
 
 /// What to say when the chosen profile is not there.

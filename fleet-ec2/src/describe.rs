@@ -19,6 +19,9 @@ const PAGE_SIZE: i32 = 1000;
 /// How many calls run at once: EC2 lets about a hundred go in one burst, for all programs of an account.
 const CALLS_MAX: usize = 20;
 
+/// What decides about account, region and endpoint; HOME is where profiles are.
+const ENVIRONMENT: [&str; 2] = ["AWS_*", "HOME"];
+
 /// Tells of the instances that any of the conjunctions asks for.
 pub(crate) async fn describe(access: &Access, conjunctions: &[Conjunction]) -> Result<Body, Failure> {
     let calls = access.regions.iter().flat_map(|area| conjunctions.iter().map(move |call| (area, call)));
@@ -36,7 +39,8 @@ pub(crate) async fn describe(access: &Access, conjunctions: &[Conjunction]) -> R
         host.is_self = true;
     }
     let warnings = refused.into_iter().map(|(region, why)| format!("the hosts of {region} are left out: {why}"));
-    Ok(Body::Hosts { warnings: warnings.collect(), hosts: hosts.into_values().collect() })
+    let hosts = hosts.into_values().collect();
+    Ok(Body::Hosts { warnings: warnings.collect(), hosts, environment: ENVIRONMENT })
 }
 
 /// The regions that the user may not see, as long as there are others; policies often allow only some. Any other failure

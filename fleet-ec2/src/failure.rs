@@ -67,7 +67,7 @@ impl Call<'_> {
                 let limit = humantime::format_duration(self.timeout);
                 self.unreachable(&format!("EC2 in {} did not answer within {limit}", self.region))
             }
-            SdkError::DispatchFailure(failure) if failure.is_io() || failure.is_timeout() => {
+            SdkError::DispatchFailure(_) => {
                 self.unreachable(&format!("EC2 in {} cannot be reached: {}", self.region, innermost(error)))
             }
             SdkError::ServiceError(context) => {
@@ -160,26 +160,22 @@ struct Refusal<'a> {
     skew: Option<String>,
 }
 
-/// Says why there are no credentials to sign with.
-pub(crate) fn credentials(error: &CredentialsError, profile: &str) -> Failure {
-    let reason = chain(error);
-    let sso = || format!("`aws sso login --profile {profile}` renews a login by SSO");
-    match error {
-        CredentialsError::CredentialsNotLoaded(_) => {
-            let message = format!("there are no AWS credentials in the environment and in the profile {profile}");
-            Failure::new(Code::NoCredentials, message)
-                .with_hint("run `aws configure` or `aws sso login`, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose a --profile")
-        }
-        _ if reason.to_lowercase().contains("expired") => {
-            Failure::new(Code::Expired, format!("the credentials of the profile {profile} have expired: {reason}"))
-                .with_hint(sso())
-        }
-        _ => Failure::new(
-            Code::NoCredentials,
-            format!("the credentials of the profile {profile} cannot be had: {reason}"),
-        )
-        .with_hint(sso()),
+/// Says why there are no credentials to sign with; `renewal` is what renews those of the profile.
+pub(crate) fn credentials(error: &CredentialsError, profile: &str, renewal: String) -> Failure {
+    if let CredentialsError::CredentialsNotLoaded(_) = error {
+        let message = format!("there are no AWS credentials in the environment and in the profile {profile}");
+        let hint = "run `aws configure` or `aws sso login`, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or choose \
+                    a --profile";
+        return Failure::new(Code::NoCredentials, message).with_hint(hint);
     }
+    // The outermost says no more than that there was an error.
+    let reason = error.source().map_or_else(|| error.to_string(), chain);
+    let (code, what) = if reason.to_lowercase().contains("expired") {
+        (Code::Expired, "have expired")
+    } else {
+        (Code::NoCredentials, "cannot be had")
+    };
+    Failure::new(code, format!("the credentials of the profile {profile} {what}: {reason}")).with_hint(renewal)
 }
 
 /// The clocks' difference in words, where signatures suffer from it.

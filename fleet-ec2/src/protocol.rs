@@ -78,10 +78,22 @@ impl From<Body> for Answer {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Body {
-    Hosts { hosts: Vec<Host>, warnings: Vec<String> },
-    Consoles { consoles: Vec<ConsoleText>, warnings: Vec<String> },
-    Checked { ok: String },
-    Error { error: Failure },
+    Hosts {
+        hosts: Vec<Host>,
+        warnings: Vec<String>,
+        /// The variables, with wildcards, without whose values the answer must not be used again.
+        environment: [&'static str; 2],
+    },
+    Consoles {
+        consoles: Vec<ConsoleText>,
+        warnings: Vec<String>,
+    },
+    Checked {
+        ok: String,
+    },
+    Error {
+        error: Failure,
+    },
 }
 
 /// One instance.

@@ -117,15 +117,45 @@ sso_start_url = https://corp.awsapps.com/start
     let ec2 = FakeEc2::start();
     // Named by the SHA-1 of the session's name.
     let cache = ".aws/sso/cache/ee0bfd2552fbd840c02cc48b6e823320543c450f.json";
-    for (with_token, code) in [(true, "expired"), (false, "no-credentials")] {
+    for (with_token, code, start, end) in [
+        (
+            true,
+            "expired",
+            "the credentials of the profile work have expired: ",
+            "the SSO token has expired and cannot be refreshed",
+        ),
+        (
+            false,
+            "no-credentials",
+            "the credentials of the profile work cannot be had: ",
+            "failed to load the cached SSO token",
+        ),
+    ] {
         let mut world = World::of(&ec2).file(".aws/config", config);
         if with_token {
             world = world.file(cache, &token.to_string());
         }
         let answer = world.describe_with(&json!({"profile": "work"}));
         let (actual, message, hint) = failure(&answer);
+        assert_eq!((actual, hint), (code, "try `aws sso login --profile work`"), "{message}");
+        assert!(message.starts_with(start) && message.ends_with(end), "{message}");
+    }
+    assert!(ec2.calls().is_empty());
+}
+
+#[test]
+fn a_program_that_gives_no_credentials_or_none_in_time_is_no_mystery() {
+    let ec2 = FakeEc2::start();
+    let profile = |command: &str| format!("[profile p]\nregion = eu-west-1\ncredential_process = {command}\n");
+    for (command, code, words) in [
+        ("/bin/false", "no-credentials", "the credentials of the profile p cannot be had: "),
+        ("/bin/sleep 100", "unreachable", "no credentials came within 1s"),
+    ] {
+        let world = World::of(&ec2).file(".aws/config", &profile(command));
+        let answer = world.describe_with(&json!({"profile": "p", "operation_timeout": "1s"}));
+        let (actual, message, _) = failure(&answer);
         assert_eq!(actual, code, "{message}");
-        assert!(hint.contains("aws sso login --profile work"), "{hint}");
+        assert!(message.starts_with(words), "{message}");
     }
     assert!(ec2.calls().is_empty());
 }

@@ -52,6 +52,7 @@ fn an_instance_is_told_with_all_that_is_known_of_it() {
             },
         }],
         "warnings": [],
+        "environment": ["AWS_*", "HOME"],
     });
     assert_eq!(answer, whole);
 }
@@ -80,7 +81,7 @@ fn tags_are_told_exactly_as_they_are() {
         ("with spaces", " a  b "),
         ("a,b=c", "x,y=z;\"'$(id)`\\"),
         ("ünïcode", "日本語 🚀"),
-        ("control", "a\tb\nc\u{7f}\u{9b}31m"),
+        ("control", "a\tb\nc\u{7f}\u{9b}31m\u{1b}[31m\u{7}"),
         ("markup", "<b>&amp;</b>"),
         ("empty", ""),
     ];

@@ -100,7 +100,7 @@ fn a_clock_that_is_wrong_is_named_as_the_cause() {
     for (fault, ahead_secs, words) in [
         (
             Fault::WrongKey,
-            3_660,
+            3_660_i64,
             "the clock of this machine is 1h 1m behind that of EC2 in eu-west-1, which says AuthFailure",
         ),
         (
@@ -130,17 +130,22 @@ fn an_ec2_that_never_answers_is_left_after_the_time_limit() {
 }
 
 #[test]
-fn an_endpoint_where_nobody_listens_is_named() {
+fn an_endpoint_that_leads_nowhere_is_named() {
     let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let endpoint = format!("http://{}", free.local_addr().expect("an address"));
+    let refusing = format!("http://{}", free.local_addr().expect("an address"));
     drop(free);
-    let ec2 = FakeEc2::start();
-    let world = World::of(&ec2).without("AWS_ENDPOINT").with("AWS_ENDPOINT_URL", &endpoint);
-    let answer = world.describe(&[]);
-    let (code, message, hint) = failure(&answer);
-    assert_eq!(code, "unreachable");
-    assert!(message.starts_with("EC2 in eu-west-1 cannot be reached: Connection refused"), "{message}");
-    assert_eq!(hint, format!("the endpoint comes from AWS_ENDPOINT_URL={endpoint}"));
+    for (endpoint, reason) in
+        [(refusing.as_str(), "Connection refused (os error 111)"), ("nonsense", "endpoint must contain scheme")]
+    {
+        let world = World::of(&FakeEc2::start()).without("AWS_ENDPOINT").with("AWS_ENDPOINT_URL", endpoint);
+        let answer = world.describe(&[]);
+        let (code, message, hint) = failure(&answer);
+        assert_eq!(
+            (code, hint),
+            ("unreachable", format!("the endpoint comes from AWS_ENDPOINT_URL={endpoint}").as_str())
+        );
+        assert!(message.starts_with(&format!("EC2 in eu-west-1 cannot be reached: {reason}")), "{message}");
+    }
 }
 
 #[test]

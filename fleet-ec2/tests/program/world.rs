@@ -17,7 +17,7 @@ enum Firmware {
     Vendor(&'static str),
 }
 
-pub struct World {
+pub(crate) struct World {
     home: TempDir,
     variables: Vec<(String, String)>,
     firmware: Firmware,
@@ -25,29 +25,29 @@ pub struct World {
 
 impl World {
     /// Nothing at all: no variables, no files.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         let home = tempfile::tempdir().expect("a folder for temporary files");
         Self { home, variables: Vec::new(), firmware: Firmware::Any }
     }
 
     /// Variables that lead to the fake.
-    pub fn of(ec2: &FakeEc2) -> Self {
+    pub(crate) fn of(ec2: &FakeEc2) -> Self {
         ec2.environment().into_iter().fold(Self::empty(), |world, (name, value)| world.with(name, &value))
     }
 
-    pub fn with(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// Without the variables whose names begin so.
-    pub fn without(mut self, name: &str) -> Self {
+    pub(crate) fn without(mut self, name: &str) -> Self {
         self.variables.retain(|(known, _)| !known.starts_with(name));
         self
     }
 
     /// A file in the home folder.
-    pub fn file(self, path: &str, text: &str) -> Self {
+    pub(crate) fn file(self, path: &str, text: &str) -> Self {
         let path = self.home.path().join(path);
         fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("the home can be written");
         fs::write(path, text).expect("the home can be written");
@@ -55,23 +55,23 @@ impl World {
     }
 
     /// The program believes that it runs on a machine of this vendor, and may ask for metadata.
-    pub fn on_machine_of(mut self, vendor: &'static str) -> Self {
+    pub(crate) fn on_machine_of(mut self, vendor: &'static str) -> Self {
         self.firmware = Firmware::Vendor(vendor);
         self
     }
 
     /// Asks for the hosts of some queries, each a conjunction of `filter=value|value`.
-    pub fn describe(&self, queries: &[&str]) -> Value {
+    pub(crate) fn describe(&self, queries: &[&str]) -> Value {
         self.ask(&json!({"protocol": 1, "action": "describe", "provider": "ec2", "queries": parsed(queries)}))
     }
 
     /// Asks for all hosts, with settings.
-    pub fn describe_with(&self, settings: &Value) -> Value {
+    pub(crate) fn describe_with(&self, settings: &Value) -> Value {
         self.ask(&json!({"protocol": 1, "action": "describe", "provider": "ec2", "settings": settings}))
     }
 
     /// The answer to a request.
-    pub fn ask(&self, request: &Value) -> Value {
+    pub(crate) fn ask(&self, request: &Value) -> Value {
         self.ask_text(&request.to_string())
     }
 
@@ -79,7 +79,7 @@ impl World {
     ///
     /// # Panics
     /// When the program exits with anything but 0, says something on stderr, or answers with anything but one line.
-    pub fn ask_text(&self, request: &str) -> Value {
+    pub(crate) fn ask_text(&self, request: &str) -> Value {
         let mut child = self
             .command()
             .current_dir(self.home.path())
@@ -102,14 +102,15 @@ impl World {
 
     fn command(&self) -> Command {
         let program = env!("CARGO_BIN_EXE_fleet-ec2");
-        let mut command = match self.firmware {
-            Firmware::Any => Command::new(program),
+        // A program that hangs is a failure, not a test that hangs.
+        let mut command = Command::new("/usr/bin/timeout");
+        command.arg("60");
+        match self.firmware {
+            Firmware::Any => command.arg(program),
             Firmware::Vendor(vendor) => {
                 let cover = "mount -t tmpfs none /sys/class && mkdir -p /sys/class/dmi/id && \
                              echo \"$0\" >/sys/class/dmi/id/sys_vendor && exec \"$1\"";
-                let mut command = Command::new("/usr/bin/unshare");
-                command.args(["--mount", "/bin/sh", "-c", cover, vendor, program]);
-                command
+                command.args(["/usr/bin/unshare", "--mount", "/bin/sh", "-c", cover, vendor, program])
             }
         };
         command.env_clear().env("HOME", self.home.path());
@@ -130,7 +131,7 @@ fn parsed(queries: &[&str]) -> Value {
 }
 
 /// The ids of the hosts of an answer.
-pub fn ids(answer: &Value) -> Vec<&str> {
+pub(crate) fn ids(answer: &Value) -> Vec<&str> {
     hosts(answer).iter().map(|host| host["id"].as_str().expect("an id")).collect()
 }
 
@@ -138,7 +139,7 @@ pub fn ids(answer: &Value) -> Vec<&str> {
 ///
 /// # Panics
 /// When it is an error.
-pub fn hosts(answer: &Value) -> &Vec<Value> {
+pub(crate) fn hosts(answer: &Value) -> &Vec<Value> {
     answer["hosts"].as_array().unwrap_or_else(|| panic!("expected hosts: {answer}"))
 }
 
@@ -146,7 +147,7 @@ pub fn hosts(answer: &Value) -> &Vec<Value> {
 ///
 /// # Panics
 /// When it is none, or not on one line each.
-pub fn failure(answer: &Value) -> (&str, &str, &str) {
+pub(crate) fn failure(answer: &Value) -> (&str, &str, &str) {
     let text = |key: &str| answer["error"][key].as_str().unwrap_or_default();
     let failure = (text("code"), text("message"), text("hint"));
     assert!(!failure.0.is_empty() && !failure.1.is_empty(), "expected an error: {answer}");
