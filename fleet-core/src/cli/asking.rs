@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use super::{Failure, Interruption};
-use crate::inventory::{Inventory, Reach, Wanted};
+use crate::inventory::{Inventory, Rank, Reach, Wanted};
 use crate::provider::protocol::{Query, Record};
 use crate::provider::{Described, Description, Provider, ProviderError, ProviderSettings, Surroundings, Watch};
 use crate::settings::Settings;
@@ -65,7 +65,8 @@ pub(super) fn ask(
                 let (hosts, cached) = (described.records.len(), described.from_cache);
                 tracing::info!(provider = name, hosts, cached, age_seconds = age.as_secs(), "told of hosts");
                 let records: Vec<Arc<Record>> = described.records.into_iter().map(with_self).collect();
-                for remark in inventory.add_records(name, &records, reach) {
+                let rank = if question.provider.settings().configured { Rank::Own } else { Rank::Found };
+                for remark in inventory.add_records((name, rank), &records, reach) {
                     say(&format!("{program}: {name}: {remark}"));
                 }
             }
@@ -100,7 +101,7 @@ fn questions(settings: &Settings, wanted: &Wanted) -> Result<Vec<Question>, Fail
         let mut queries: Vec<Query> =
             wanted.of_one.iter().filter(|(name, _)| *name == about.name).map(|(_, query)| query.clone()).collect();
         let is_named = !queries.is_empty();
-        if about.configured || !wanted.is_known {
+        if about.configured || wanted.known.is_none() {
             queries.extend(wanted.of_all.iter().cloned());
         }
         if queries.is_empty() {
@@ -117,7 +118,8 @@ fn questions(settings: &Settings, wanted: &Wanted) -> Result<Vec<Question>, Fail
             Err(error) => return Err(error.into()),
         };
         let description = Description { queries, native_filters: filters.clone() };
-        let is_optional = !is_named && !wanted.needs_provider && (wanted.is_known || !configured);
+        let is_known = wanted.known == Some(Rank::Own);
+        let is_optional = !is_named && !wanted.needs_provider && (is_known || !configured);
         questions.push(Question { provider, description, is_optional });
     }
     Ok(questions)

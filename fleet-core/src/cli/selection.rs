@@ -10,11 +10,12 @@ use clap::Args;
 
 use super::{Failure, StdinUse, asking};
 use crate::endpoint::AddressChoice;
-use crate::inventory::{self, FileSource, HostFile, Inventory, Places, Source};
+use crate::inventory::{self, Discovered, FileSource, HostFile, Inventory, Places, Source};
 use crate::provider::CacheUse;
 use crate::provider::protocol::NativeFilter;
-use crate::select::{FormerHosts, OwnMachine, Selected, Selection};
+use crate::select::{FormerHosts, OwnMachine, ParsedSelection, Selected, Selection};
 use crate::settings::{self, Asking, Layer, Settings, StaticSource};
+use crate::ssh::config::SshConfig;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Selection")]
@@ -115,7 +116,7 @@ impl SelectionArgs {
         settings: &Settings,
         stdin: StdinUse,
         former: Option<FormerHosts>,
-    ) -> Result<Selected, Failure> {
+    ) -> Result<Chosen, Failure> {
         let default = settings.default.value.as_ref().filter(|_| !self.names_hosts() && former.is_none());
         if let Some(expression) = default {
             let place = settings.default.origin.place();
@@ -135,35 +136,65 @@ impl SelectionArgs {
             former,
         };
         let selection = selection.parse()?;
-        let mut sources = typed;
+        let mut files = typed;
         if self.host_files.is_empty() {
             for path in &settings.hosts.value {
-                sources.push(inventory::file::read(path)?);
+                files.push(inventory::file::read(path)?);
             }
         }
-        for remark in sources.iter().flat_map(|file| &file.remarks) {
-            let _ = writeln!(io::stderr(), "{program}: {remark}");
-        }
+        say(program, files.iter().flat_map(|file| &file.remarks));
         let found = discover(settings)?;
-        let inventory = Inventory::merge(&sources, &found, &settings.groups)?;
-        let mut inventory = inventory.with_group_tags(settings.group_tags.value.clone());
-        asking::ask(program, settings, &selection.wanted(&inventory), &mut inventory)?;
-        inventory.apply_user_rules(settings.user_rules.iter().map(|rule| &rule.value));
-        Ok(selection.select(&inventory)?)
+        let chosen = choose(program, settings, &selection, &files, &found.sources);
+        match &chosen {
+            Ok(_) => found.remarks.iter().for_each(|remark| tracing::info!("{remark}")),
+            // What was not read may be what is missing.
+            Err(_) => say(program, &found.remarks),
+        }
+        chosen
     }
 }
 
+/// The chosen hosts, and what was read to choose them.
+pub(super) struct Chosen {
+    pub(super) selected: Selected,
+    pub(super) ssh_config: Option<SshConfig>,
+}
+
+fn choose(
+    program: &str,
+    settings: &Settings,
+    selection: &ParsedSelection,
+    files: &[HostFile],
+    others: &[Source],
+) -> Result<Chosen, Failure> {
+    let inventory = Inventory::merge(files, others, &settings.groups)?;
+    let mut inventory = inventory.with_group_tags(settings.group_tags.value.clone());
+    let wanted = selection.wanted(&inventory);
+    let ssh_config = if wanted.ssh { Some(super::load_config(settings)?) } else { None };
+    if let Some(config) = &ssh_config {
+        inventory.add_source(&Source::of_ssh(config.host_names()?));
+    }
+    asking::ask(program, settings, &wanted, &mut inventory)?;
+    inventory.apply_user_rules(settings.user_rules.iter().map(|rule| &rule.value));
+    Ok(Chosen { selected: selection.select(&inventory)?, ssh_config })
+}
+
 /// The groups in files of other tools.
-fn discover(settings: &Settings) -> Result<Vec<Source>, Failure> {
+fn discover(settings: &Settings) -> Result<Discovered, Failure> {
     let kind = |source: &StaticSource| match source {
         StaticSource::Hosts => None,
         StaticSource::ClusterShell => Some(FileSource::ClusterShell),
         StaticSource::Genders => Some(FileSource::Genders),
     };
     let wanted: Vec<FileSource> = settings.sources.value.iter().filter_map(kind).collect();
-    let found = inventory::discover(&wanted, &Places::of(|name| std::env::var_os(name)))?;
-    found.remarks.iter().for_each(|remark| tracing::info!("{remark}"));
-    Ok(found.sources)
+    let found = inventory::discover(&wanted, &Places::of(|name| std::env::var_os(name)));
+    found.map_err(|error| Failure::from(error).hint("FLEET_SOURCES=hosts leaves the groups of other tools unread"))
+}
+
+fn say<'a>(program: &str, remarks: impl IntoIterator<Item = &'a String>) {
+    for remark in remarks {
+        let _ = writeln!(io::stderr(), "{program}: {remark}");
+    }
 }
 
 fn read_host_file(path: &Path, stdin: StdinUse) -> Result<HostFile, Failure> {

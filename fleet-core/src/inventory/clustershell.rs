@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 
 use self::conf::{MAIN, Section};
 use super::discover::{Discovered, Places};
-use super::{InventoryError, Source, shell_words};
+use super::{InventoryError, OUR_SOURCES, Source, shell_words};
 
 /// Reads the sources. That of unqualified names in ClusterShell comes first.
 pub(super) fn read(places: &Places) -> Result<Discovered, InventoryError> {
-    let mut reader = Reader::default();
+    let mut reader = Reader { places, found: Discovered::default(), defined: HashMap::new() };
     let mut sections = Vec::new();
     let mut folder = None;
     for candidate in folders(places) {
@@ -100,19 +100,27 @@ struct Placed {
     remarks: Vec<String>,
 }
 
-#[derive(Default)]
-struct Reader {
+struct Reader<'a> {
+    places: &'a Places,
     found: Discovered,
-    places: HashMap<String, conf::Place>,
+    /// Where each source is defined.
+    defined: HashMap<String, conf::Place>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn add(&mut self, Placed { source, place, remarks }: Placed) -> Result<(), InventoryError> {
-        if let Some(other) = self.places.insert(source.name.clone(), place.clone()) {
+        if let Some(other) = self.defined.insert(source.name.clone(), place.clone()) {
             let found = format!("the source \"{}\" is defined in {other} too", source.name);
             return Err(place.error(found, "each source once"));
         }
-        self.found.sources.push(source);
+        if OUR_SOURCES.contains(&source.name.as_str()) {
+            let name = &source.name;
+            self.found
+                .remarks
+                .push(format!("{place}: the source \"{name}\" is left out: @{name}:GROUP has a meaning here"));
+            return Ok(());
+        }
+        self.found.sources.push(Source { rank: self.places.rank(&place.path), ..source });
         self.found.remarks.extend(remarks);
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{InventoryError, Source, clustershell, genders};
+use super::{InventoryError, Rank, Source, clustershell, genders};
 
 /// Whose groups are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +46,11 @@ impl Places {
             clustershell: path("CLUSTERSHELL_CFGDIR"),
             genders: path("PDSH_GENDERS_FILE"),
         }
+    }
+
+    /// Whose a file is: what lies in the folder of the system's configuration is everybody's.
+    pub(super) fn rank(&self, path: &Path) -> Rank {
+        if path.starts_with(&self.system) { Rank::System } else { Rank::Own }
     }
 }
 

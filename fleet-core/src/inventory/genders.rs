@@ -21,7 +21,7 @@ pub(super) fn read(places: &Places) -> Result<Discovered, InventoryError> {
     let path = places.genders.clone().unwrap_or_else(|| places.system.join("genders"));
     if let Some(text) = found.read(&path)? {
         let (source, remarks) = parse(&text, &path)?;
-        found.sources.push(source);
+        found.sources.push(Source { rank: places.rank(&path), ..source });
         found.remarks.extend(remarks);
     }
     Ok(found)
@@ -67,7 +67,7 @@ fn parse(text: &str, path: &Path) -> Result<(Source, Vec<String>), InventoryErro
         }
     }
     let (groups, remarks) = groups.finish(path);
-    Ok((Source { name: GENDERS.to_owned(), hosts, groups }, remarks))
+    Ok((Source { name: GENDERS.to_owned(), hosts, groups, ..Source::default() }, remarks))
 }
 
 /// `value` with `%n` as `node` and `%%` as a percent sign.

@@ -12,6 +12,7 @@ mod genders;
 mod groups;
 mod nearest;
 mod pattern;
+mod rank;
 mod shell_words;
 mod ssh_hosts;
 mod term;
@@ -29,6 +30,7 @@ use groups::Parsed;
 pub(crate) use nearest::did_you_mean;
 pub use nearest::nearest;
 pub use pattern::{PatternError, Patterns};
+pub use rank::Rank;
 pub use term::TermError;
 pub(crate) use term::{Meaning, Reading, States, known_groups};
 pub use wanted::Wanted;
@@ -49,6 +51,8 @@ pub struct KnownHost {
     pub origins: Vec<String>,
     /// The sources that these places belong to.
     pub sources: Vec<String>,
+    /// The first of the ranks of these sources.
+    pub rank: Rank,
     /// Where it is reached, if its name does not say it.
     pub endpoint: Option<Endpoint>,
     /// What its provider said of it.
@@ -56,8 +60,9 @@ pub struct KnownHost {
 }
 
 impl KnownHost {
-    fn new(host: Host) -> Self {
-        Self { host, groups: Vec::new(), origins: Vec::new(), sources: Vec::new(), endpoint: None, record: None }
+    fn new(host: Host, rank: Rank) -> Self {
+        let (groups, origins, sources) = (Vec::new(), Vec::new(), Vec::new());
+        Self { host, groups, origins, sources, rank, endpoint: None, record: None }
     }
 }
 
@@ -66,6 +71,8 @@ impl KnownHost {
 pub struct Source {
     /// What stands before the colon in `@source:group`.
     pub name: String,
+    /// Whether it answers where it is not named.
+    pub rank: Rank,
     /// Its hosts, besides those that only its groups name.
     pub hosts: Vec<NamedHost>,
     /// Its groups.
@@ -91,6 +98,8 @@ pub const SETTINGS: &str = "fleet";
 pub const GENDERS: &str = "genders";
 /// The name of the hosts of the OpenSSH configuration as a source: they are chosen only through it.
 pub const SSH_SOURCE: &str = "ssh";
+/// Names of sources that no other source can have.
+pub const OUR_SOURCES: [&str; 4] = [FILES, SETTINGS, GENDERS, SSH_SOURCE];
 
 /// A host's place in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +114,7 @@ pub struct Member {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct SourceGroup {
     source: String,
+    rank: Rank,
     members: Vec<Member>,
 }
 
@@ -120,7 +130,7 @@ pub struct Inventory {
     /// Groups that cannot be told before providers are asked.
     deferred: Vec<Parsed>,
     /// The sources that are read, whether or not they name a host.
-    sources: Vec<String>,
+    sources: BTreeMap<String, Rank>,
     /// Tags whose values are groups.
     group_tags: Vec<String>,
 }
@@ -150,14 +160,11 @@ impl Inventory {
     /// # Errors
     /// When a definition is malformed, names an unknown group or an ambiguous host, or leads back to itself.
     pub fn merge(files: &[HostFile], others: &[Source], settings: &[GroupDefinition]) -> Result<Self, InventoryError> {
-        let mut inventory = Self { sources: vec![FILES.to_owned(), SETTINGS.to_owned()], ..Self::default() };
-        inventory.sources.extend(others.iter().map(|source| source.name.clone()));
-        for file in files {
-            inventory.add_file(file);
-        }
-        for source in others {
-            source.hosts.iter().for_each(|named| inventory.add_named(source, named));
-        }
+        let sources = [FILES, SETTINGS].map(|source| (source.to_owned(), Rank::Own));
+        let mut inventory = Self { sources: sources.into(), ..Self::default() };
+        inventory.sources.extend(others.iter().map(|source| (source.name.clone(), source.rank)));
+        files.iter().for_each(|file| inventory.add_file(file));
+        others.iter().for_each(|source| inventory.add_hosts(source));
         let of = |source: &str, groups: &[GroupDefinition]| -> Vec<(String, GroupDefinition)> {
             groups.iter().map(|group| (source.to_owned(), group.clone())).collect()
         };
@@ -199,10 +206,16 @@ impl Inventory {
         self.by_host.get(host).map(|&index| &self.hosts[index])
     }
 
-    /// The members of the group `name` of a source, or of the only source that has one; `home` comes before others.
+    /// Adds a source of hosts without groups.
+    pub fn add_source(&mut self, source: &Source) {
+        self.sources.insert(source.name.clone(), source.rank);
+        self.add_hosts(source);
+    }
+
+    /// The members of the group `name` of a source, or of the source that answers for it; `home` comes before others.
     ///
     /// # Errors
-    /// When several sources have such a group.
+    /// When several sources of one rank have such a group.
     pub fn members(
         &self,
         source: Option<&str>,
@@ -210,19 +223,17 @@ impl Inventory {
         home: Option<&str>,
     ) -> Result<Option<&[Member]>, TermError> {
         let Some(groups) = self.groups.get(name) else { return Ok(None) };
-        let of = |source: &str| groups.iter().find(|group| group.source == source);
-        let found = match (source, groups.as_slice()) {
-            (Some(source), _) => of(source),
-            (None, [only]) => Some(only),
-            (None, several) => match home.and_then(of) {
-                Some(own) => Some(own),
-                None => {
-                    let sources = several.iter().map(|group| group.source.clone()).collect();
-                    return Err(TermError::AmbiguousGroup { name: name.to_owned(), sources });
-                }
-            },
+        let source = match source {
+            Some(source) => Some(source),
+            None => rank::answering(name, self.sources_of(name), home)?,
         };
+        let found = groups.iter().find(|group| Some(group.source.as_str()) == source);
         Ok(found.map(|group| group.members.as_slice()))
+    }
+
+    /// The sources that have a group called so.
+    fn sources_of(&self, name: &str) -> impl Iterator<Item = (&str, Rank)> {
+        self.groups.get(name).into_iter().flatten().map(|group| (group.source.as_str(), group.rank))
     }
 
     /// The names of all groups, sorted.
@@ -287,11 +298,17 @@ impl Inventory {
         }
     }
 
-    fn add_named(&mut self, source: &Source, named: &NamedHost) {
-        // What host files say of its user and port counts here too.
-        let host = self.complete(named.host.clone()).unwrap_or_else(|_| named.host.clone());
-        let index = self.add_host(&host, &source.name, &named.origin);
-        self.learn_endpoint(index, named.endpoint.as_ref());
+    fn add_hosts(&mut self, source: &Source) {
+        for named in &source.hosts {
+            // What host files say of its user and port counts here too.
+            let host = self.complete(named.host.clone()).unwrap_or_else(|_| named.host.clone());
+            let index = self.add_host(&host, &source.name, &named.origin);
+            self.learn_endpoint(index, named.endpoint.as_ref());
+        }
+    }
+
+    fn rank(&self, source: &str) -> Rank {
+        self.sources.get(source).copied().unwrap_or_default()
     }
 
     /// What is said first of a host counts.
@@ -304,12 +321,14 @@ impl Inventory {
 
     /// The index of `host`, which is added when it is new.
     fn add_host(&mut self, host: &Host, source: &str, origin: &str) -> usize {
+        let rank = self.rank(source);
         let index = *self.by_host.entry(host.clone()).or_insert_with(|| {
             self.by_name.entry(host.name().to_owned()).or_default().push(self.hosts.len());
-            self.hosts.push(KnownHost::new(host.clone()));
+            self.hosts.push(KnownHost::new(host.clone(), rank));
             self.hosts.len() - 1
         });
         let known = &mut self.hosts[index];
+        known.rank = known.rank.min(rank);
         for (known, new) in [(&mut known.origins, origin), (&mut known.sources, source)] {
             if !known.iter().any(|known| known == new) {
                 known.push(new.to_owned());
@@ -319,9 +338,10 @@ impl Inventory {
     }
 
     fn source_group(&mut self, source: &str, group: &str) -> &mut Vec<Member> {
+        let rank = self.rank(source);
         let groups = self.groups.entry(group.to_owned()).or_default();
         let place = groups.iter().position(|group| group.source == source).unwrap_or_else(|| {
-            groups.push(SourceGroup { source: source.to_owned(), members: Vec::new() });
+            groups.push(SourceGroup { source: source.to_owned(), rank, members: Vec::new() });
             groups.len() - 1
         });
         &mut groups[place].members

@@ -2,7 +2,7 @@
 //!
 //! Must not know how that is read: the names are given.
 
-use super::{NamedHost, SSH_SOURCE, Source};
+use super::{NamedHost, Rank, SSH_SOURCE, Source};
 use crate::host::Host;
 
 impl Source {
@@ -12,7 +12,8 @@ impl Source {
     pub fn of_ssh(names: impl IntoIterator<Item = (String, String)>) -> Self {
         let named =
             |(name, origin): (String, String)| Some(NamedHost { host: Host::new(&name).ok()?, endpoint: None, origin });
-        Self { name: SSH_SOURCE.to_owned(), hosts: names.into_iter().filter_map(named).collect(), groups: Vec::new() }
+        let hosts = names.into_iter().filter_map(named).collect();
+        Self { name: SSH_SOURCE.to_owned(), rank: Rank::Named, hosts, groups: Vec::new() }
     }
 }
 

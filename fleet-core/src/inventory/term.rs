@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use globset::Glob;
 
-use super::{Ambiguous, Inventory, PatternError, Patterns, did_you_mean, nearest};
+use super::{Ambiguous, FILES, Inventory, KnownHost, PatternError, Patterns, Rank, did_you_mean, nearest};
 use crate::host::{Host, HostSyntaxError};
 use crate::hostset::{Term, Word};
 use crate::provider::{self, protocol::Filter};
@@ -80,12 +80,14 @@ pub enum TermError {
         sources: Vec<String>,
     },
     /// A pattern matches no known host.
-    #[error("no known host matches \"{pattern}\"")]
+    #[error("no known host{} matches \"{pattern}\"", .among.as_ref().map_or(String::new(), |source| format!(" of {source}")))]
     NoMatch {
         /// The pattern.
         pattern: String,
         /// How many hosts it was tried on.
         tried: usize,
+        /// The source whose hosts these are, if it was named.
+        among: Option<String>,
     },
 }
 
@@ -115,10 +117,13 @@ impl TermError {
                 let qualified: Vec<String> = sources.iter().map(|source| format!("@{source}:{name}")).collect();
                 Some(format!("write {}", qualified.join(" or ")))
             }
-            Self::NoMatch { tried: 0, .. } => {
+            Self::NoMatch { tried: 0, among: None, .. } => {
                 Some("no hosts are known: name a host file by -h, or in fleet.toml".to_owned())
             }
-            Self::NoMatch { tried, .. } => Some(format!("{tried} hosts are known; -g '*' --list shows them")),
+            Self::NoMatch { tried, among, .. } => Some(match among {
+                None => format!("{tried} hosts are known; -g '*' --list shows them"),
+                Some(source) => format!("{tried} hosts are known to {source}; -g '@{source}:*' --list shows them"),
+            }),
             Self::Host(_) | Self::Pattern(_) => None,
         }
     }
@@ -144,6 +149,13 @@ pub(crate) struct Meant {
     pub(crate) times: usize,
 }
 
+impl Meant {
+    /// A host that is meant by its own name, or as one of all.
+    fn itself(known: &KnownHost) -> Self {
+        Self { host: known.host.clone(), group: None, times: 1 }
+    }
+}
+
 impl Inventory {
     /// The hosts that `term` means, each once, in order.
     pub(crate) fn meant(&self, term: &Term, reading: Reading<'_>) -> Result<Vec<Meant>, TermError> {
@@ -152,7 +164,9 @@ impl Inventory {
             Term::Names(word) => self.named_groups(word, reading),
             Term::Pattern(word) => self.matching(word, reading),
             Term::Group { source, name } if name == "*" => {
-                Ok(self.all_of(source.as_deref().or(reading.among), reading.states))
+                let among = source.as_deref().or(reading.among);
+                let all = self.known(Reading { among, ..reading }, |_| true);
+                Ok(all.into_iter().map(Meant::itself).collect())
             }
             Term::Group { source, name } => self.in_group(source.as_deref(), name, reading),
             Term::Tag { .. } | Term::Fact { .. } => Ok(self.answering(term, reading.states)),
@@ -193,24 +207,34 @@ impl Inventory {
 
     fn matching_name(&self, written: &str, reading: Reading<'_>) -> Result<Vec<Meant>, TermError> {
         let patterns = Patterns::parse([written])?;
-        let candidates = self.all_of(reading.among, reading.states);
-        let tried = candidates.len();
-        let meant: Vec<Meant> = candidates.into_iter().filter(|meant| patterns.matches(&meant.host)).collect();
+        let meant = self.known(reading, |host| patterns.matches(host));
         match meant.is_empty() {
-            true => Err(TermError::NoMatch { pattern: written.to_owned(), tried }),
-            false => Ok(meant),
+            true => {
+                let (pattern, among) =
+                    (written.to_owned(), reading.among.filter(|source| *source != FILES).map(str::to_owned));
+                Err(TermError::NoMatch { pattern, tried: self.known(reading, |_| true).len(), among })
+            }
+            false => Ok(meant.into_iter().map(Meant::itself).collect()),
         }
     }
 
-    /// All hosts of a source, or of all sources that count without being named.
-    fn all_of(&self, source: Option<&str>, states: States) -> Vec<Meant> {
-        let counts = |known: &super::KnownHost| match source {
+    /// The hosts for which `is_wanted` holds: of the source that is read among, or of all that count without being named,
+    /// and then those of the first rank that has any.
+    pub(super) fn known(&self, reading: Reading<'_>, is_wanted: impl Fn(&Host) -> bool) -> Vec<&KnownHost> {
+        let counts = |known: &KnownHost| match reading.among {
             Some(source) => known.sources.iter().any(|known| known == source),
-            None => known.sources.iter().any(|known| known != super::SSH_SOURCE),
+            None => known.rank != Rank::Named,
         };
-        let meant = |(_, known): (_, &super::KnownHost)| Meant { host: known.host.clone(), group: None, times: 1 };
-        let known = self.hosts.iter().enumerate();
-        known.filter(|(place, known)| counts(known) && self.is_meant(*place, states)).map(meant).collect()
+        let wanted = |(place, known): (usize, &'_ KnownHost)| {
+            counts(known) && self.is_meant(place, reading.states) && is_wanted(&known.host)
+        };
+        let known = self.hosts.iter().enumerate().filter(|(place, known)| wanted((*place, known)));
+        let mut known: Vec<&KnownHost> = known.map(|(_, known)| known).collect();
+        if reading.among.is_none() {
+            let first = known.iter().map(|known| known.rank).min();
+            known.retain(|known| Some(known.rank) == first);
+        }
+        known
     }
 
     /// Whether a host is in a state that is meant; those of files always are.
@@ -263,12 +287,12 @@ impl Inventory {
     fn answering(&self, term: &Term, states: States) -> Vec<Meant> {
         let queries: Vec<Vec<Filter>> = self.queries_of(term, states);
         let asked =
-            |known: &&super::KnownHost| known.record.as_ref().is_some_and(|record| provider::matches(record, &queries));
+            |known: &&KnownHost| known.record.as_ref().is_some_and(|record| provider::matches(record, &queries));
         let group = match term {
             Term::Fact { name: "role", value } if !value.contains(['*', '?']) => Some(value.clone()),
             _ => None,
         };
-        let meant = |known: &super::KnownHost| Meant { host: known.host.clone(), group: group.clone(), times: 1 };
+        let meant = |known: &KnownHost| Meant { host: known.host.clone(), group: group.clone(), times: 1 };
         self.hosts.iter().filter(asked).map(meant).collect()
     }
 }
