@@ -144,11 +144,13 @@ impl SelectionArgs {
         }
         say(program, files.iter().flat_map(|file| &file.remarks));
         let found = discover(settings)?;
-        let chosen = choose(program, settings, &selection, &files, &found.sources);
+        let inventory = Inventory::merge(&files, &found.sources, &settings.groups)?;
+        let remarks: Vec<String> = found.remarks.iter().chain(inventory.remarks()).cloned().collect();
+        let chosen = choose(program, settings, &selection, inventory);
         match &chosen {
-            Ok(_) => found.remarks.iter().for_each(|remark| tracing::info!("{remark}")),
-            // What was not read may be what is missing.
-            Err(_) => say(program, &found.remarks),
+            Ok(_) => remarks.iter().for_each(|remark| tracing::info!("{remark}")),
+            // What was left out may be what is missing.
+            Err(_) => say(program, &remarks),
         }
         chosen
     }
@@ -164,10 +166,8 @@ fn choose(
     program: &str,
     settings: &Settings,
     selection: &ParsedSelection,
-    files: &[HostFile],
-    others: &[Source],
+    inventory: Inventory,
 ) -> Result<Chosen, Failure> {
-    let inventory = Inventory::merge(files, others, &settings.groups)?;
     let mut inventory = inventory.with_group_tags(settings.group_tags.value.clone());
     let wanted = selection.wanted(&inventory);
     let ssh_config = if wanted.ssh { Some(super::load_config(settings)?) } else { None };

@@ -79,7 +79,8 @@ pub fn read(path: &Path) -> Result<HostFile, InventoryError> {
 ///
 /// It may also be an inventory of Ansible in its INI format: behind a host stand variables, hosts may have ranges such as
 /// `web[01:20]` and `db-[a:f]`, below `[group:children]` stand groups and below `[group:vars]` variables. Of these only
-/// `ansible_host`, `ansible_port` and `ansible_user` count; hosts that Ansible would not reach by SSH are left out. Then
+/// `ansible_host`, `ansible_port` and `ansible_user` count; hosts that Ansible would not reach by SSH, or by a template only,
+/// are left out. Then
 /// `all` and `ungrouped` are groups too, with their meaning there.
 ///
 /// # Errors
@@ -263,6 +264,20 @@ mod tests {
     }
 
     #[test]
+    fn a_template_leaves_out_the_hosts_for_which_it_counts() {
+        let text = "a\nb ansible_user=me\n[g]\nc\nd ansible_host='{{ ip }}'\n[all:vars]\nansible_user={{ me }}\nnote={{ x }}\n[g:vars]\nansible_user=g";
+        let file = parse(text.as_bytes(), Path::new("hosts")).unwrap();
+        assert_eq!(endpoints(&file), "b=me@* c=g@*");
+        assert_eq!(
+            file.remarks,
+            [
+                "hosts: d left out: ansible_host={{ ip }} is a template, which only Ansible evaluates",
+                "hosts: a left out: ansible_user={{ me }} is a template, which only Ansible evaluates"
+            ]
+        );
+    }
+
+    #[test]
     fn headings_are_kept_also_without_hosts() {
         let file = parse(b"[web]\n[db-1.x_y]\n[web]\n", Path::new("hosts")).unwrap();
         assert_eq!(file.groups, ["web", "db-1.x_y"]);
@@ -279,7 +294,7 @@ mod tests {
             ("web1 a='b", "hosts:1: the variables end too early: \"a='b\"; expected a closing quote"),
             ("web1 ansible_port=ssh", "ansible_port is \"ssh\"; expected a number from 1 to 65535"),
             ("web1 ansible_host=10.0.0.1:22", "ansible_host is \"10.0.0.1:22\"; expected a name or an address"),
-            ("[web]\n[web:vars]\nansible_user={{ me }}", "hosts:3: ansible_user is \"{{ me }}\"; expected the name of"),
+            ("[web]\n[web:vars]\nansible_user=a b", "hosts:3: ansible_user is \"a b\"; expected the name of"),
             ("[web:vars]\na b", "hosts:2: \"a b\" has no \"=\"; expected variable=value below"),
             (
                 "[db]\n[web:vars]\na=b",

@@ -83,9 +83,9 @@ pub(super) fn add(inventory: &mut Inventory, definitions: &[(String, GroupDefini
     let mut seen = HashSet::new();
     let mut fixed = Vec::new();
     for (source, definition) in definitions {
-        let parsed = Parsed::read(source, definition)?;
+        let parsed = inventory.tolerated(source, Parsed::read(source, definition))?;
         if seen.insert((source, &definition.name)) {
-            fixed.push(parsed);
+            fixed.extend(parsed);
         }
     }
     let mut deferred: Vec<Parsed> = fixed.extract_if(.., |parsed| parsed.asks(inventory)).collect();
@@ -104,8 +104,9 @@ pub(super) fn add(inventory: &mut Inventory, definitions: &[(String, GroupDefini
 /// Adds groups, in whatever order they name each other.
 pub(super) fn define(inventory: &mut Inventory, groups: &[Parsed]) -> Result<(), InventoryError> {
     // Looked up while the inventory has none of them, so that their order does not matter.
-    let members = members_of(inventory, groups)?;
+    let members = members_of(inventory, groups);
     for (Parsed { source, definition, .. }, hosts) in groups.iter().zip(members) {
+        let Some(hosts) = inventory.tolerated(source, hosts)? else { continue };
         let indexes: Vec<usize> =
             hosts.iter().map(|host| inventory.add_host(host, source, &definition.origin)).collect();
         inventory.add_members(source, &definition.name, &indexes);
@@ -113,15 +114,23 @@ pub(super) fn define(inventory: &mut Inventory, groups: &[Parsed]) -> Result<(),
     Ok(())
 }
 
-/// The hosts of each group.
-fn members_of(inventory: &Inventory, groups: &[Parsed]) -> Result<Vec<Vec<Host>>, InventoryError> {
+/// The hosts of each group, or why it has none.
+fn members_of(inventory: &Inventory, groups: &[Parsed]) -> Vec<Result<Vec<Host>, InventoryError>> {
     let mut by_name: HashMap<&str, Vec<&Parsed>> = HashMap::new();
     for parsed in groups {
         by_name.entry(&parsed.definition.name).or_default().push(parsed);
     }
     let mut resolver = Resolver { inventory, groups: by_name, resolved: HashMap::new(), chain: Vec::new() };
-    groups.iter().try_for_each(|parsed| resolver.resolve_group(parsed))?;
-    Ok(groups.iter().map(|parsed| resolver.resolved.remove(&parsed.name()).unwrap_or_default()).collect())
+    let resolve = |parsed| {
+        resolver.chain.clear();
+        resolver.resolve_group(parsed)
+    };
+    let resolved: Vec<Result<(), InventoryError>> = groups.iter().map(resolve).collect();
+    let mut members = Vec::new();
+    for (parsed, resolved) in groups.iter().zip(resolved) {
+        members.push(resolved.map(|()| resolver.resolved.remove(&parsed.name()).unwrap_or_default()));
+    }
+    members
 }
 
 /// The source and the name of a group.

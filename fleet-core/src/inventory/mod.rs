@@ -133,6 +133,8 @@ pub struct Inventory {
     sources: BTreeMap<String, Rank>,
     /// Tags whose values are groups.
     group_tags: Vec<String>,
+    /// What is wrong with groups that are not the user's own.
+    remarks: Vec<String>,
 }
 
 /// What a group may be called, in words.
@@ -304,6 +306,23 @@ impl Inventory {
             let host = self.complete(named.host.clone()).unwrap_or_else(|_| named.host.clone());
             let index = self.add_host(&host, &source.name, &named.origin);
             self.learn_endpoint(index, named.endpoint.as_ref());
+        }
+    }
+
+    /// What was left out of the files that are everybody's on this machine, and why.
+    #[must_use]
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// What is wrong with the user's own sources is an error; with those of the machine, a remark.
+    fn tolerated<T>(&mut self, source: &str, result: Result<T, InventoryError>) -> Result<Option<T>, InventoryError> {
+        match result {
+            Err(problem) if self.rank(source) == Rank::System => {
+                self.remarks.push(format!("{problem}; the group is left out"));
+                Ok(None)
+            }
+            result => result.map(Some),
         }
     }
 

@@ -52,7 +52,11 @@ pub(super) fn answering<'a>(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::super::{GroupDefinition, Inventory, Source, file};
     use super::*;
+    use crate::select::{SelectError, Selected, Selection};
 
     const SOURCES: [(&str, Rank); 7] = [
         ("hosts", Rank::Own),
@@ -91,5 +95,66 @@ mod tests {
             let expected = answer.map_err(|sources| format!("the group \"web\" is defined in {sources}"));
             assert_eq!(got, expected, "{knowing} at {home:?}");
         }
+    }
+
+    fn source(name: &str, rank: Rank, groups: &[(&str, &str)]) -> Source {
+        let define = |(group, nodes): &(&str, &str)| GroupDefinition {
+            name: (*group).to_owned(),
+            expressions: vec![(*nodes).to_owned()],
+            origin: format!("{name}.cfg"),
+        };
+        Source { name: name.to_owned(), rank, hosts: Vec::new(), groups: groups.iter().map(define).collect() }
+    }
+
+    fn chosen(inventory: &Inventory, group: &str) -> String {
+        let selection = Selection { groups: vec![group.to_owned()], ..Selection::default() };
+        let names = |selected: Selected| {
+            selected.hosts.iter().map(|selected| selected.host.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        let said = |error: SelectError| format!("{error}; {}", error.hint().unwrap_or_default());
+        selection.parse().unwrap().select(inventory).map_or_else(said, names)
+    }
+
+    #[test]
+    fn groups_patterns_and_all_hosts_are_those_of_the_first_rank_that_knows_them() {
+        let groups = [("all", "x1,x2"), ("web", "w8"), ("gpu", "g1,h1")];
+        let stock = source("local", Rank::System, &groups);
+        let site = source("site", Rank::System, &[("gpu", "g2")]);
+        let mine = source("racks", Rank::Own, &[("web", "w9"), ("rack", "@all,r1"), ("ours", "@db")]);
+        let hosts = file::parse(b"h1\n[web]\nw1\n[db]\nd1\n", Path::new("hosts")).unwrap();
+        let own = Inventory::merge(&[hosts], &[stock.clone(), site, mine], &[]).unwrap();
+        for (group, hosts) in [
+            ("all", "x1 x2"),
+            ("db", "d1"),
+            ("ours", "d1"),
+            ("@local:web", "w8"),
+            ("web", "-g: the group \"web\" is defined in hosts and in racks; write @hosts:web or @racks:web"),
+            ("gpu", "-g: the group \"gpu\" is defined in local and in site; write @local:gpu or @site:gpu"),
+            ("rack", "x1 x2 r1"),
+            ("*", "h1 w1 d1 x1 x2 w9 r1"),
+            ("w*", "w1 w9"),
+            ("g*", "g1 g2"),
+            ("@local:*", "h1 x1 x2 w8 g1"),
+        ] {
+            assert_eq!(chosen(&own, group), hosts, "{group}");
+        }
+        let alone = Inventory::merge(&[], &[stock], &[]).unwrap();
+        assert_eq!(chosen(&alone, "*"), "x1 x2 w8 g1 h1");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_group_of_the_machine_leaves_it_out_and_no_other() {
+        let groups =
+            [("bad", "a[3-1]"), ("gone", "@nobody"), ("loop", "@loop"), ("fine", "f1"), ("within", "@gone,f2")];
+        let merge = |rank| Inventory::merge(&[], &[source("local", rank, &groups)], &[]);
+        let inventory = merge(Rank::System).unwrap();
+        assert_eq!(inventory.group_names().collect::<Vec<_>>(), ["fine"]);
+        let left_out: Vec<_> = inventory.remarks().iter().map(|remark| &remark[..22]).collect();
+        assert_eq!(
+            left_out,
+            ["local.cfg: the range \"", "local.cfg: there is no", "local.cfg: the group i", "local.cfg: there is no"]
+        );
+        assert!(inventory.remarks()[1].ends_with("there is no group \"nobody\"; the group is left out"));
+        assert!(merge(Rank::Own).is_err());
     }
 }

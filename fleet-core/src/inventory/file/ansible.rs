@@ -103,7 +103,7 @@ impl Ansible {
         }
     }
 
-    /// Tells the way to each host, and leaves out those to which it is not SSH.
+    /// Tells the way to each host, and leaves out those that only Ansible can go to.
     fn apply_variables(&self, file: &mut HostFile) {
         let mut groups: HashMap<Host, Vec<String>> = HashMap::new();
         for line in &file.lines {
@@ -120,16 +120,16 @@ impl Ansible {
         let mut left_out: BTreeMap<String, Vec<String>> = BTreeMap::new();
         file.lines.retain_mut(|line| {
             let Some(way) = ways.get(&line.host) else { return true };
-            if let Some(connection) = way.other_connection() {
-                left_out.entry(connection.to_owned()).or_default().push(line.host.to_string());
+            if let Some(obstacle) = way.obstacle() {
+                left_out.entry(obstacle).or_default().push(line.host.to_string());
                 return false;
             }
             line.endpoint = way.clone().endpoint();
             true
         });
-        for (connection, hosts) in left_out {
+        for (obstacle, hosts) in left_out {
             let (path, hosts) = (file.path.display(), hostset::fold(&hosts));
-            file.remarks.push(format!("{path}: {hosts} left out: ansible_connection={connection} is not SSH"));
+            file.remarks.push(format!("{path}: {hosts} left out: {obstacle}"));
         }
     }
 

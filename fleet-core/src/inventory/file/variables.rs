@@ -28,12 +28,42 @@ pub(super) fn is_without_effect(name: &str) -> bool {
     WITHOUT_EFFECT.contains(&name)
 }
 
+/// What a variable says: a value, or a template, which only Ansible can evaluate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Told<T> {
+    Value(T),
+    Template(String),
+}
+
+impl<T> Told<T> {
+    fn read(text: &str, value: fn(&str) -> Result<T, &'static str>) -> Result<Option<Self>, &'static str> {
+        match text.contains("{{") || text.contains("{%") {
+            true => Ok(Some(Self::Template(text.to_owned()))),
+            false => value(text).map(|value| Some(Self::Value(value))),
+        }
+    }
+
+    fn template(&self) -> Option<&str> {
+        match self {
+            Self::Value(_) => None,
+            Self::Template(text) => Some(text),
+        }
+    }
+
+    fn value(self) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Template(_) => None,
+        }
+    }
+}
+
 /// The way to a host, as far as variables say it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Way {
-    address: Option<String>,
-    port: Option<u16>,
-    user: Option<String>,
+    address: Option<Told<String>>,
+    port: Option<Told<u16>>,
+    user: Option<Told<String>>,
     connection: Option<String>,
 }
 
@@ -44,9 +74,9 @@ impl Way {
     /// What was expected as its value.
     pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
         match name {
-            "ansible_host" | "ansible_ssh_host" => self.address = Some(address(value)?),
-            "ansible_port" | "ansible_ssh_port" => self.port = Some(port(value)?),
-            "ansible_user" | "ansible_ssh_user" => self.user = Some(user(value)?),
+            "ansible_host" | "ansible_ssh_host" => self.address = Told::read(value, address)?,
+            "ansible_port" | "ansible_ssh_port" => self.port = Told::read(value, port)?,
+            "ansible_user" | "ansible_ssh_user" => self.user = Told::read(value, user)?,
             "ansible_connection" => self.connection = Some(value.to_owned()),
             _ => {}
         }
@@ -64,16 +94,32 @@ impl Way {
         }
     }
 
-    /// The connection, where it is not SSH.
-    pub(super) fn other_connection(&self) -> Option<&str> {
+    /// Why nobody but Ansible can go it: `ansible_connection=docker is not SSH`.
+    pub(super) fn obstacle(&self) -> Option<String> {
+        let Self { address, port, user, connection } = self;
         // Also `ansible.builtin.ssh`.
-        let name = |connection: &str| connection.rsplit('.').next().is_some_and(|name| SSH.contains(&name));
-        self.connection.as_deref().filter(|connection| !name(connection))
+        let is_ssh = |connection: &str| connection.rsplit('.').next().is_some_and(|name| SSH.contains(&name));
+        if let Some(connection) = connection.as_deref().filter(|connection| !is_ssh(connection)) {
+            return Some(format!("ansible_connection={connection} is not SSH"));
+        }
+        let templates = [
+            ("ansible_host", address.as_ref().and_then(Told::template)),
+            ("ansible_port", port.as_ref().and_then(Told::template)),
+            ("ansible_user", user.as_ref().and_then(Told::template)),
+        ];
+        let template = templates.into_iter().find_map(|(name, template)| Some((name, template?)));
+        template.map(|(name, template)| format!("{name}={template} is a template, which only Ansible evaluates"))
     }
 
+    /// What it says, where there is no obstacle.
     pub(super) fn endpoint(self) -> Option<Endpoint> {
         let Self { address, port, user, connection: _ } = self;
-        let endpoint = Endpoint { address, port, user, host_key_alias: None };
+        let endpoint = Endpoint {
+            address: address.and_then(Told::value),
+            port: port.and_then(Told::value),
+            user: user.and_then(Told::value),
+            host_key_alias: None,
+        };
         (endpoint != Endpoint::default()).then_some(endpoint)
     }
 }
