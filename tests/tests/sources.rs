@@ -123,6 +123,12 @@ fn only_the_wanted_sources_are_read() {
     assert_eq!(listed(&env, &["-g", "r1"]), "n0 n2");
     env.write("work/fleet.toml", "sources = ['hosts']\n[groups]\nr1 = 'x'\n");
     assert_eq!(listed(&env, &["-g", "r1"]), "x");
+    env.write("work/hosts", "h1\n");
+    for (sources, hosts) in [("'hosts'", "h1 x"), ("", "x")] {
+        let settings = format!("sources = [{sources}]\nhosts = ['hosts']\n[groups]\nr1 = 'x'\n");
+        env.write("work/fleet.toml", settings);
+        assert_eq!(listed(&env, &["-g", "*"]), hosts, "{sources}");
+    }
 }
 
 #[test]
@@ -148,17 +154,118 @@ fn an_inventory_of_ansible_names_hosts_groups_and_ways() {
     run.expect_stderr("hosts.ini: localhost left out: ansible_connection=local is not SSH");
 }
 
-/// What Ansible would connect to is what is connected to.
+/// What Ansible would connect to is what is connected to; ssh_config says it otherwise, and does not count.
 #[test]
 fn a_host_is_reached_as_ansible_says() {
     let env = TestEnv::new();
     let server = fleet_tests::Sshd::new(&env).start();
     let (address, port, user) = (server.address(), server.port(), fleet_tests::accounts::plain());
+    env.configure("Host far1\n  HostName 127.255.255.254\n  Port 9\n  User nobody-here\n");
     env.write(
         "work/hosts.ini",
-        format!("[web]\nfar ansible_host={address}\n[web:vars]\nansible_port={port}\nansible_user={user}\n"),
+        format!(
+            "far1 ansible_host={address}\n[web]\nfar[1:2]\n[db]\nnear ansible_user='{{{{ me }}}}'\n[prod:children]\nweb\ndb\n\
+             [prod:vars]\nansible_port=9\nansible_user=nobody-here\n[web:vars]\nansible_port={port}\nansible_user={user}\n\
+             ansible_host=127.255.255.254\n"
+        ),
     );
-    let options = ["-F", "/dev/null", "-h", "hosts.ini", "--no-prefix", "id -un"];
-    let run = env.psh(options).finish().expect_code(0);
+    let reached = |arguments: &[&str]| {
+        let run = env.psh(["-h", "hosts.ini", "-g", "prod", "--no-prefix"]).args(arguments).arg("id -un").finish();
+        let said = run.expect_code(0).expect_stderr("hosts.ini: near left out: ansible_user={{ me }} is a template");
+        assert_eq!(said.stdout_text().trim_end(), user, "{arguments:?}");
+    };
+    reached(&["-x", "far2"]);
+    env.write("work/fleet.toml", format!("hosts = ['hosts.ini']\nuser = '{user}'\n"));
+    let typed = format!("{user}@far1:{port}");
+    let run = env.psh(["-H", &typed, "--no-prefix", "id -un"]).finish().expect_code(0);
     assert_eq!(run.stdout_text().trim_end(), user);
+    env.psh(["-h", "hosts.ini", "-g", "web", "-x", "far2", "-l", "nobody-here", "true"]).finish().expect_code(4);
+}
+
+#[test]
+fn hosts_of_ssh_config_are_chosen_through_their_source_only() {
+    let env = TestEnv::new();
+    let _server = fleet_tests::Sshd::new(&env).hosts("web", 2).start();
+    env.configure("Host db1 *.example\n  User nobody-here\n");
+    env.write("work/fleet.toml", "[groups]\nfront = '@ssh:web*!web02'\n");
+    for (arguments, hosts) in [
+        (["-g", "@ssh:web*"], "web01 web02"),
+        (["-g", "@ssh:db1,@ssh:web02"], "db1 web02"),
+        (["-H", "@ssh:web??&web02"], "web02"),
+        (["-g", "front"], "web01"),
+    ] {
+        assert_eq!(listed(&env, &arguments), hosts, "{arguments:?}");
+    }
+    let run = env.psh(["-g", "@ssh:web*", "--no-prefix", "echo here"]).finish().expect_code(0);
+    assert_eq!(run.stdout_text(), "here\nhere\n");
+    let run = env.psh(["--list", "-g", "web*"]).finish().expect_code(2);
+    run.expect_stderr("no known host matches \"web*\"").expect_nowhere("web01");
+    let run = env.psh(["--list", "-g", "@ssh:wbe*"]).finish().expect_code(2);
+    run.expect_stderr("no known host of ssh matches \"wbe*\"").expect_stderr("-g '@ssh:*' --list shows them");
+    env.configure("Host x\n  Port many\n");
+    env.psh(["--list", "-g", "@ssh:web*"]).finish().expect_code(2).expect_stderr("config:2: ");
+    env.psh(["--list", "-H", "web01"]).finish().expect_code(0);
+}
+
+/// Debian's package of ClusterShell brings groups called `all` and `compute`.
+#[test]
+fn groups_that_came_with_a_package_stand_behind_ones_own() {
+    assert!(
+        std::fs::read_to_string("/etc/clustershell/groups.d/local.cfg").is_ok_and(|text| text.contains("\ncompute:")),
+        "install the package clustershell with its examples"
+    );
+    let env = TestEnv::new();
+    env.write("work/hosts", "[compute]\nnode[1-2]\n");
+    env.write("work/fleet.toml", "hosts = ['hosts']\n[groups]\nall = '@compute,login'\n");
+    for (group, hosts) in [("compute", "node1 node2"), ("all", "node1 node2 login"), ("*", "node1 node2 login")] {
+        assert_eq!(listed_with_system(&env, &["-g", group]), hosts, "{group}");
+    }
+    assert!(listed_with_system(&env, &["-g", "@local:compute"]).starts_with("example"));
+    assert!(listed_with_system(&env, &["-g", "gpu"]).starts_with("example"));
+}
+
+/// As [`listed`], where ClusterShell's own folder is that of the system.
+fn listed_with_system(env: &TestEnv, arguments: &[&str]) -> String {
+    let run = env.psh(["--list"]).args(arguments).finish().expect_code(0);
+    let lines = run.stdout_text();
+    lines.lines().filter_map(|line| line.split('\t').next()).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_choice_that_fails_names_what_is_near_and_what_was_left_out() {
+    let env = clustershell();
+    env.write("cs/groups.d/more.conf", "[slurm]\nmap: sinfo -h -o %N -p $GROUP\n");
+    let conf = std::fs::read_to_string(env.path().join("cs/groups.conf")).expect("the file");
+    env.write("cs/groups.conf", conf.replace("[Main]\n", "[Main]\nconfdir: $CFGDIR/groups.d\n"));
+    env.write("work/hosts", "[webs]\nw1\n");
+    for (arguments, code, said) in [
+        (["-h", "hosts", "-g", "wbs"], 2, "did you mean webs?"),
+        (["-H", "w1", "-x", "@comptue"], 2, "did you mean compute?"),
+        (["-H", "@slurm:debug", "--limit", "1"], 2, "more.conf:1: the groups of \"slurm\" come from commands"),
+    ] {
+        let run = env.psh(["--list"]).args(arguments).env("CLUSTERSHELL_CFGDIR", env.path().join("cs")).finish();
+        run.expect_code(code).expect_stderr(said);
+    }
+}
+
+#[test]
+fn files_of_other_tools_that_are_broken_name_the_line_and_the_way_around() {
+    for (file, text, said) in [
+        ("genders", "n1 a\nn2 a b\n", "genders:2: \"b\" stands behind a blank; expected nodes, then attributes"),
+        ("cs/groups.conf", "[x]\nno map\n", "cs/groups.conf:2: found \"no map\"; expected [section], key: value"),
+    ] {
+        let env = TestEnv::new();
+        env.write(file, text);
+        let psh = || {
+            let psh = env.psh(["--list", "-H", "web1"]).env("CLUSTERSHELL_CFGDIR", env.path().join("cs"));
+            psh.env("PDSH_GENDERS_FILE", env.path().join("genders"))
+        };
+        let run = psh().finish().expect_code(2).expect_stderr(said);
+        run.expect_stderr("hint: FLEET_SOURCES=hosts leaves the groups of other tools unread");
+        psh().env("FLEET_SOURCES", "hosts").finish().expect_code(0);
+    }
+    let env = TestEnv::new();
+    env.write("work/hosts.ini", "[web]\nweb1 ansible_port=ssh\n");
+    let run = env.psh(["--list", "-h", "hosts.ini"]).finish().expect_code(2);
+    run.expect_stderr("hosts.ini:2: ansible_port is \"ssh\"; expected a number from 1 to 65535");
 }

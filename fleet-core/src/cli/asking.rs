@@ -1,4 +1,4 @@
-//! Asks providers for what a choice of hosts needs.
+//! Asks providers and the OpenSSH configuration for what a choice of hosts needs.
 //!
 //! Must not know what is chosen, nor what a provider is.
 
@@ -9,10 +9,11 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use super::{Failure, Interruption};
-use crate::inventory::{Inventory, Rank, Reach, Wanted};
+use crate::inventory::{Inventory, Rank, Reach, Source, Wanted};
 use crate::provider::protocol::{Query, Record};
 use crate::provider::{Described, Description, Provider, ProviderError, ProviderSettings, Surroundings, Watch};
 use crate::settings::Settings;
+use crate::ssh::config::SshConfig;
 
 /// The providers that are looked for although nothing is set about them.
 const LOOKED_FOR: [&str; 1] = ["ec2"];
@@ -25,8 +26,24 @@ struct Question {
     is_optional: bool,
 }
 
-/// Asks whoever may know what is wanted, all at once, and adds what they tell to `inventory`. Remarks go to standard error.
+/// Asks whoever may know what is wanted, and adds what they tell to `inventory`. Remarks go to standard error. Returns the
+/// OpenSSH configuration if it was asked.
 pub(super) fn ask(
+    program: &str,
+    settings: &Settings,
+    wanted: &Wanted,
+    inventory: &mut Inventory,
+) -> Result<Option<SshConfig>, Failure> {
+    let config = if wanted.ssh { Some(super::load_config(settings)?) } else { None };
+    if let Some(config) = &config {
+        inventory.add_source(&Source::of_ssh(config.host_names()?));
+    }
+    ask_providers(program, settings, wanted, inventory)?;
+    Ok(config)
+}
+
+/// Asks them all at once.
+fn ask_providers(
     program: &str,
     settings: &Settings,
     wanted: &Wanted,

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::{Failure, StdinUse, asking};
 use crate::endpoint::AddressChoice;
-use crate::inventory::{self, Discovered, FileSource, HostFile, Inventory, Places, Source};
+use crate::inventory::{self, Discovered, FileSource, HostFile, Inventory, Places};
 use crate::provider::CacheUse;
 use crate::provider::protocol::NativeFilter;
 use crate::select::{FormerHosts, OwnMachine, ParsedSelection, Selected, Selection};
@@ -122,13 +122,11 @@ impl SelectionArgs {
             let place = settings.default.origin.place();
             let _ = writeln!(io::stderr(), "{program}: no hosts named: taking default = {expression:?} ({place})");
         }
-        let mut typed = Vec::new();
-        for path in &self.host_files {
-            typed.push(read_host_file(path, stdin)?);
-        }
+        let files: Vec<HostFile> =
+            self.host_files.iter().map(|path| read_host_file(path, stdin)).collect::<Result<_, _>>()?;
         let selection = Selection {
             hosts: self.hosts.clone(),
-            files: typed.clone(),
+            files: files.clone(),
             groups: default.map_or_else(|| self.groups.clone(), |expression| vec![expression.clone()]),
             exclude: self.exclude.clone(),
             limit: self.limit,
@@ -136,21 +134,12 @@ impl SelectionArgs {
             former,
         };
         let selection = selection.parse()?;
-        let mut files = typed;
-        if self.host_files.is_empty() {
-            for path in &settings.hosts.value {
-                files.push(inventory::file::read(path)?);
-            }
-        }
-        say(program, files.iter().flat_map(|file| &file.remarks));
-        let found = discover(settings)?;
-        let inventory = Inventory::merge(&files, &found.sources, &settings.groups)?;
-        let remarks: Vec<String> = found.remarks.iter().chain(inventory.remarks()).cloned().collect();
-        let chosen = choose(program, settings, &selection, inventory);
+        let mut inventory = inventory(program, settings, files)?;
+        let chosen = choose(program, settings, &selection, &mut inventory);
         match &chosen {
-            Ok(_) => remarks.iter().for_each(|remark| tracing::info!("{remark}")),
+            Ok(_) => inventory.remarks().iter().for_each(|remark| tracing::info!("{remark}")),
             // What was left out may be what is missing.
-            Err(_) => say(program, &remarks),
+            Err(_) => say(program, inventory.remarks()),
         }
         chosen
     }
@@ -166,17 +155,26 @@ fn choose(
     program: &str,
     settings: &Settings,
     selection: &ParsedSelection,
-    inventory: Inventory,
+    inventory: &mut Inventory,
 ) -> Result<Chosen, Failure> {
-    let mut inventory = inventory.with_group_tags(settings.group_tags.value.clone());
-    let wanted = selection.wanted(&inventory);
-    let ssh_config = if wanted.ssh { Some(super::load_config(settings)?) } else { None };
-    if let Some(config) = &ssh_config {
-        inventory.add_source(&Source::of_ssh(config.host_names()?));
-    }
-    asking::ask(program, settings, &wanted, &mut inventory)?;
+    let ssh_config = asking::ask(program, settings, &selection.wanted(inventory), inventory)?;
     inventory.apply_user_rules(settings.user_rules.iter().map(|rule| &rule.value));
-    Ok(Chosen { selected: selection.select(&inventory)?, ssh_config })
+    Ok(Chosen { selected: selection.select(inventory)?, ssh_config })
+}
+
+/// What files tell: the host files that were typed, or those of the settings, and those of other tools. Says which hosts of
+/// host files are left out.
+fn inventory(program: &str, settings: &Settings, typed: Vec<HostFile>) -> Result<Inventory, Failure> {
+    let mut files = typed;
+    if files.is_empty() && settings.sources.value.contains(&StaticSource::Hosts) {
+        for path in &settings.hosts.value {
+            files.push(inventory::file::read(path)?);
+        }
+    }
+    say(program, files.iter().flat_map(|file| &file.remarks));
+    let found = discover(settings)?;
+    let inventory = Inventory::merge(&files, &found.sources, &settings.groups)?;
+    Ok(inventory.with_remarks(found.remarks).with_group_tags(settings.group_tags.value.clone()))
 }
 
 /// The groups in files of other tools.

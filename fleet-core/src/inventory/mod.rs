@@ -14,6 +14,7 @@ mod nearest;
 mod pattern;
 mod rank;
 mod shell_words;
+mod source;
 mod ssh_hosts;
 mod term;
 mod wanted;
@@ -31,6 +32,7 @@ pub(crate) use nearest::did_you_mean;
 pub use nearest::nearest;
 pub use pattern::{PatternError, Patterns};
 pub use rank::Rank;
+pub use source::{FILES, GENDERS, NamedHost, OUR_SOURCES, SETTINGS, SSH_SOURCE, Source};
 pub use term::TermError;
 pub(crate) use term::{Meaning, Reading, States, known_groups};
 pub use wanted::Wanted;
@@ -66,41 +68,6 @@ impl KnownHost {
     }
 }
 
-/// Hosts and groups that files of another kind name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Source {
-    /// What stands before the colon in `@source:group`.
-    pub name: String,
-    /// Whether it answers where it is not named.
-    pub rank: Rank,
-    /// Its hosts, besides those that only its groups name.
-    pub hosts: Vec<NamedHost>,
-    /// Its groups.
-    pub groups: Vec<GroupDefinition>,
-}
-
-/// A host and the place that names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedHost {
-    /// The host.
-    pub host: Host,
-    /// Where it is reached, if its name does not say it.
-    pub endpoint: Option<Endpoint>,
-    /// `ssh_config:12`.
-    pub origin: String,
-}
-
-/// The name of host files as a source.
-pub const FILES: &str = "hosts";
-/// The name of the groups of `fleet.toml` as a source.
-pub const SETTINGS: &str = "fleet";
-/// The name of the genders file as a source.
-pub const GENDERS: &str = "genders";
-/// The name of the hosts of the OpenSSH configuration as a source: they are chosen only through it.
-pub const SSH_SOURCE: &str = "ssh";
-/// Names of sources that no other source can have.
-pub const OUR_SOURCES: [&str; 4] = [FILES, SETTINGS, GENDERS, SSH_SOURCE];
-
 /// A host's place in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
@@ -133,7 +100,7 @@ pub struct Inventory {
     sources: BTreeMap<String, Rank>,
     /// Tags whose values are groups.
     group_tags: Vec<String>,
-    /// What is wrong with groups that are not the user's own.
+    /// What was left out of files of other tools, and why.
     remarks: Vec<String>,
 }
 
@@ -202,10 +169,16 @@ impl Inventory {
         &self.hosts
     }
 
-    /// The known host that is exactly `host`.
+    /// The known host that is exactly `host`, else the only one that is the same machine: of its name, and with no other port.
     #[must_use]
     pub fn get(&self, host: &Host) -> Option<&KnownHost> {
-        self.by_host.get(host).map(|&index| &self.hosts[index])
+        let exact = self.by_host.get(host).map(|&index| &self.hosts[index]);
+        exact.or_else(|| {
+            let named = self.by_name.get(host.name())?.iter().map(|&index| &self.hosts[index]);
+            let mut fitting = named.filter(|known| known.host.port().is_none_or(|port| Some(port) == host.port()));
+            let found = fitting.next();
+            found.filter(|_| fitting.next().is_none())
+        })
     }
 
     /// Adds a source of hosts without groups.
@@ -309,7 +282,14 @@ impl Inventory {
         }
     }
 
-    /// What was left out of the files that are everybody's on this machine, and why.
+    /// The same with remarks on what was left out before.
+    #[must_use]
+    pub fn with_remarks(mut self, mut remarks: Vec<String>) -> Self {
+        remarks.append(&mut self.remarks);
+        Self { remarks, ..self }
+    }
+
+    /// What was left out of files of other tools, and why.
     #[must_use]
     pub fn remarks(&self) -> &[String] {
         &self.remarks
@@ -435,6 +415,26 @@ mod tests {
         assert_eq!(known.members(None, "empty", None).unwrap().unwrap(), []);
         assert_eq!(known.members(None, "other", None).unwrap(), None);
         assert_eq!(known.group_names().collect::<Vec<_>>(), ["empty", "web"]);
+    }
+
+    #[test]
+    fn a_host_with_another_user_is_the_same_machine_and_one_with_another_port_is_not() {
+        let known = inventory("root@web1:22\nweb2\nl:1\nl:2\nm\nme@m\n");
+        for (typed, found) in [
+            ("web2", "web2"),
+            ("me@web2:22", "web2"),
+            ("me@web1:22", "root@web1:22"),
+            ("me@web1", ""),
+            ("web1:23", ""),
+            ("me@l:2", "l:2"),
+            ("l", ""),
+            ("me@m", "me@m"),
+            ("you@m", ""),
+            ("new", ""),
+        ] {
+            let host = known.get(&typed.parse().unwrap()).map_or(String::new(), |known| known.host.to_string());
+            assert_eq!(host, found, "{typed}");
+        }
     }
 
     #[test]
