@@ -242,10 +242,18 @@ fn a_choice_that_fails_names_what_is_near_and_what_was_left_out() {
         (["-h", "hosts", "-g", "wbs"], 2, "did you mean webs?"),
         (["-H", "w1", "-x", "@comptue"], 2, "did you mean compute?"),
         (["-H", "@slurm:debug", "--limit", "1"], 2, "more.conf:1: the groups of \"slurm\" come from commands"),
+        (
+            ["-H", "@rcks:r1", "--limit", "1"],
+            2,
+            "did you mean racks? known sources: flat, fleet, hosts, plain, racks, roles;",
+        ),
+        (["-h", "hosts", "-g", "webs:!flat"], 2, "\"!\" and \"&\" are Ansible's \":!\" and \":&\""),
     ] {
         let run = env.psh(["--list"]).args(arguments).env("CLUSTERSHELL_CFGDIR", env.path().join("cs")).finish();
         run.expect_code(code).expect_stderr(said);
     }
+    let run = env.psh(["--list", "-g", "adm"]).env("CLUSTERSHELL_CFGDIR", env.path().join("cs")).finish();
+    run.expect_code(2).expect_nowhere("slurm");
 }
 
 #[test]

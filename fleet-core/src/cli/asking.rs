@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use super::{Failure, Interruption};
-use crate::inventory::{Inventory, Rank, Reach, Source, Wanted};
+use crate::inventory::{Inventory, Rank, Reach, Source, Wanted, did_you_mean, nearest};
 use crate::provider::protocol::{Query, Record};
 use crate::provider::{Described, Description, Provider, ProviderError, ProviderSettings, Surroundings, Watch};
 use crate::settings::Settings;
@@ -49,7 +49,7 @@ fn ask_providers(
     wanted: &Wanted,
     inventory: &mut Inventory,
 ) -> Result<(), Failure> {
-    let questions = questions(settings, wanted)?;
+    let questions = questions(program, settings, wanted, inventory)?;
     if questions.is_empty() && wanted.needs_provider {
         return Err(Failure::usage_text("the choice of hosts asks for what only providers know, and there is none")
             .hint("set one up as [provider.NAME] in fleet.toml, or put fleet-ec2 beside this program or into PATH"));
@@ -97,7 +97,12 @@ fn ask_providers(
     Ok(())
 }
 
-fn questions(settings: &Settings, wanted: &Wanted) -> Result<Vec<Question>, Failure> {
+fn questions(
+    program: &str,
+    settings: &Settings,
+    wanted: &Wanted,
+    inventory: &Inventory,
+) -> Result<Vec<Question>, Failure> {
     let filters = &settings.asking.filters;
     if wanted.is_empty() {
         return Ok(Vec::new());
@@ -128,10 +133,11 @@ fn questions(settings: &Settings, wanted: &Wanted) -> Result<Vec<Question>, Fail
         if queries.iter().any(Vec::is_empty) {
             queries.clear();
         }
-        let configured = about.configured;
+        let (name, configured) = (about.name.clone(), about.configured);
         let provider = match Provider::find(about, &surroundings) {
             Ok(provider) => provider.keeping(settings.cache_ttl.value),
             Err(_) if !configured && !is_named => continue,
+            Err(_) if !configured => return Err(unknown_source(program, &name, inventory)),
             Err(error) => return Err(error.into()),
         };
         let description = Description { queries, native_filters: filters.clone() };
@@ -140,6 +146,21 @@ fn questions(settings: &Settings, wanted: &Wanted) -> Result<Vec<Question>, Fail
         questions.push(Question { provider, description, is_optional });
     }
     Ok(questions)
+}
+
+/// A source was named that nobody is.
+fn unknown_source(program: &str, name: &str, inventory: &Inventory) -> Failure {
+    // What was left out may be what is missing.
+    for remark in inventory.remarks() {
+        let _ = writeln!(io::stderr(), "{program}: {remark}");
+    }
+    let known: Vec<&str> = inventory.sources().collect();
+    let near = did_you_mean(&nearest(name, known.iter().copied())).map_or_else(String::new, |question| question + " ");
+    let known = known.join(", ");
+    Failure::usage_text(format!("there is no source \"{name}\" of hosts and groups")).hint(format!(
+        "{near}known sources: {known}; a provider is a program fleet-{name} beside this one or in PATH, or [provider.{name}] in \
+         fleet.toml"
+    ))
 }
 
 /// The same, known to be this machine where it has an address of it. Loopback addresses are everybody's.

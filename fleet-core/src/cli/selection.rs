@@ -135,13 +135,8 @@ impl SelectionArgs {
         };
         let selection = selection.parse()?;
         let mut inventory = inventory(program, settings, files)?;
-        let chosen = choose(program, settings, &selection, &mut inventory);
-        match &chosen {
-            Ok(_) => inventory.remarks().iter().for_each(|remark| tracing::info!("{remark}")),
-            // What was left out may be what is missing.
-            Err(_) => say(program, inventory.remarks()),
-        }
-        chosen
+        inventory.remarks().iter().for_each(|remark| tracing::info!("{remark}"));
+        choose(program, settings, &selection, &mut inventory)
     }
 }
 
@@ -159,7 +154,13 @@ fn choose(
 ) -> Result<Chosen, Failure> {
     let ssh_config = asking::ask(program, settings, &selection.wanted(inventory), inventory)?;
     inventory.apply_user_rules(settings.user_rules.iter().map(|rule| &rule.value));
-    Ok(Chosen { selected: selection.select(inventory)?, ssh_config })
+    let selected = selection.select(inventory).inspect_err(|error| {
+        if error.is_unknown_group() {
+            // What was left out may be what is missing.
+            say(program, inventory.remarks());
+        }
+    })?;
+    Ok(Chosen { selected, ssh_config })
 }
 
 /// What files tell: the host files that were typed, or those of the settings, and those of other tools. Says which hosts of

@@ -9,6 +9,7 @@ mod variables;
 
 use std::path::{Path, PathBuf};
 
+pub(super) use self::ansible::ALL;
 use self::ansible::Ansible;
 use self::line::{Heading, Hosts, Unexpected};
 use super::{GroupDefinition, InventoryError};
@@ -24,6 +25,8 @@ pub struct HostFile {
     pub lines: Vec<HostLine>,
     /// The headings, also those without hosts.
     pub groups: Vec<String>,
+    /// Whether it is an inventory of Ansible: then there is a group [`ALL`].
+    pub is_ansible: bool,
     /// Groups that consist of others.
     pub definitions: Vec<GroupDefinition>,
     /// What of the file has no effect, where that may surprise.
@@ -244,7 +247,7 @@ mod tests {
             |group: &GroupDefinition| format!("{} {} = {}", group.origin, group.name, group.expressions.join(" "));
         assert_eq!(
             file.definitions.iter().map(defined).collect::<Vec<_>>(),
-            ["hosts:4 web = \"b:22\" @hosts:x @hosts:y @hosts:z", "hosts [all] all = @hosts:*"]
+            ["hosts:4 web = \"b:22\" @hosts:x @hosts:y @hosts:z"]
         );
     }
 

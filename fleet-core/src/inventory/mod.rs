@@ -133,6 +133,10 @@ impl Inventory {
         let mut inventory = Self { sources: sources.into(), ..Self::default() };
         inventory.sources.extend(others.iter().map(|source| (source.name.clone(), source.rank)));
         files.iter().for_each(|file| inventory.add_file(file));
+        if files.iter().any(|file| file.is_ansible) {
+            let all: Vec<usize> = (0..inventory.hosts.len()).collect();
+            inventory.add_members(FILES, file::ALL, &all);
+        }
         others.iter().for_each(|source| inventory.add_hosts(source));
         let of = |source: &str, groups: &[GroupDefinition]| -> Vec<(String, GroupDefinition)> {
             groups.iter().map(|group| (source.to_owned(), group.clone())).collect()
@@ -161,6 +165,11 @@ impl Inventory {
         };
         let wanted: Vec<Parsed> = self.deferred.iter().filter(is_named).cloned().collect();
         groups::define(self, &wanted)
+    }
+
+    /// The sources that were read or asked, by name.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        self.sources.keys().map(String::as_str)
     }
 
     /// All known hosts.

@@ -109,6 +109,10 @@ impl TermError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::AmbiguousHost(_) => Some("write the host with its user or port".to_owned()),
+            Self::UnknownGroup { name, of: None, .. } if name.contains(':') => Some(
+                "\",\" unites groups, \"!\" and \"&\" are Ansible's \":!\" and \":&\", @SOURCE:GROUP names a source"
+                    .to_owned(),
+            ),
             Self::UnknownGroup { nearest, known, .. } => {
                 let known = known_groups(known);
                 Some(did_you_mean(nearest).map_or(known.clone(), |question| format!("{question} {known}")))
@@ -117,11 +121,14 @@ impl TermError {
                 let qualified: Vec<String> = sources.iter().map(|source| format!("@{source}:{name}")).collect();
                 Some(format!("write {}", qualified.join(" or ")))
             }
-            Self::NoMatch { tried: 0, among: None, .. } => {
-                Some("no hosts are known: name a host file by -h, or in fleet.toml".to_owned())
-            }
+            Self::NoMatch { tried: 0, among: None, .. } => Some(
+                "no hosts are known: name a host file by -h, or in fleet.toml; hosts of ssh_config are @ssh:PATTERN"
+                    .to_owned(),
+            ),
             Self::NoMatch { tried, among, .. } => Some(match among {
-                None => format!("{tried} hosts are known; -g '*' --list shows them"),
+                None => {
+                    format!("{tried} hosts are known; -g '*' --list shows them")
+                }
                 Some(source) => format!("{tried} hosts are known to {source}; -g '@{source}:*' --list shows them"),
             }),
             Self::Host(_) | Self::Pattern(_) => None,

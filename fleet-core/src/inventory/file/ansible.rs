@@ -12,7 +12,7 @@ use crate::hostset;
 use crate::inventory::{FILES, GroupDefinition};
 
 /// The group of every host.
-pub(super) const ALL: &str = "all";
+pub(in crate::inventory) const ALL: &str = "all";
 /// The group of the hosts that are in no other.
 pub(super) const UNGROUPED: &str = "ungrouped";
 
@@ -82,6 +82,7 @@ impl Ansible {
             return Ok(());
         }
         self.check_groups(file)?;
+        file.is_ansible = true;
         name_ungrouped(file);
         self.apply_variables(file);
         self.define_groups(file);
@@ -148,8 +149,6 @@ impl Ansible {
             let expressions = direct.remove(name.as_str()).into_iter().flatten().chain(children).collect();
             definitions.push(GroupDefinition { name: name.clone(), expressions, origin: file.place(*line) });
         }
-        let origin = format!("{} [{ALL}]", file.path.display());
-        definitions.push(GroupDefinition { name: ALL.to_owned(), expressions: vec![format!("@{FILES}:*")], origin });
         file.definitions = definitions;
     }
 }
