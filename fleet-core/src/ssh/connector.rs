@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -248,14 +249,15 @@ impl Connector {
         let ssh_config = Arc::new(client_config(config, &host_key));
         let handler = SessionHandler { host_key, notes: Arc::clone(&notes), forwarded_agent };
         let connecting = client::connect_stream(ssh_config, wire, handler);
-        let mut handle = match shake_hands(connecting, &wire_guard, limit, observer).await {
+        let shaken = shake_hands(pin!(connecting), &wire_guard, limit, observer).await;
+        let mut handle = match shaken {
             Ok(handle) => handle,
             Err(failure) => return Err(failure.explain(&notes, &wire_guard, dialled.proxy.as_deref()).await),
         };
         paced.met();
         tracing::info!(address = %config.host_name, port = config.port, "host key accepted");
         observer.stage(Stage::Authenticate).await;
-        self.log_in_within(limit, &notes, self.log_in(config, &mut handle, &notes)).await?;
+        self.log_in_within(limit, &notes, pin!(self.log_in(config, &mut handle, &notes))).await?;
         Ok(Session::new(SessionParts {
             handle,
             notes,
@@ -274,9 +276,8 @@ impl Connector {
         &self,
         limit: Option<Duration>,
         notes: &SessionNotes,
-        login: impl Future<Output = Result<(), HostError>>,
+        mut login: Pin<&mut impl Future<Output = Result<(), HostError>>>,
     ) -> Result<(), HostError> {
-        let mut login = std::pin::pin!(login);
         loop {
             let asking = self.keys.is_asking();
             let result = within(limit, Stage::Authenticate, &mut login).await;

@@ -3,6 +3,7 @@
 //! Must not open connections nor log in.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use russh::client::Handle;
@@ -37,12 +38,11 @@ pub(super) enum HandshakeFailure {
 /// Waits for the identification line and the key exchange, each under its own deadline. On a time-out the wire is
 /// closed by its guard: russh would wait on.
 pub(super) async fn shake_hands(
-    connecting: impl Future<Output = Result<Handle<SessionHandler>, russh::Error>>,
+    mut connecting: Pin<&mut impl Future<Output = Result<Handle<SessionHandler>, russh::Error>>>,
     wire: &WireGuard,
     limit: Option<Duration>,
     observer: &impl ConnectObserver,
 ) -> Result<Handle<SessionHandler>, HandshakeFailure> {
-    let mut connecting = std::pin::pin!(connecting);
     observer.stage(Stage::Banner).await;
     // A fast key exchange may be over before the identification is looked at.
     let done = tokio::select! {
