@@ -224,6 +224,22 @@ fn groups_that_came_with_a_package_stand_behind_ones_own() {
     assert!(listed_with_system(&env, &["-g", "gpu"]).starts_with("example"));
 }
 
+/// A provider that is set up is asked first; where it does not answer, an example must not stand in for it.
+#[test]
+fn groups_that_came_with_a_package_stand_behind_providers_that_are_set_up() {
+    let env = TestEnv::new();
+    env.write("work/fleet.toml", "[provider.lab]\ncommand = ['sh', '-c', 'cat answer']\n[groups]\nall = 'mine'\n");
+    let answer = |text: &str| env.write("work/answer", format!("{{\"protocol\":1,{text}}}"));
+    answer(r#""hosts":[{"id":"i-1","name":"lab1","groups":["compute"],"addresses":{"private":"10.0.0.1"}}]"#);
+    assert_eq!(listed_with_system(&env, &["--no-cache", "-g", "compute"]), "lab1");
+    assert!(listed_with_system(&env, &["--no-cache", "-g", "gpu"]).starts_with("example"));
+    answer(r#""error":{"code":"expired","message":"the token expired"}"#);
+    let run = env.psh(["--list", "--no-cache", "-g", "compute"]).finish().expect_code(2);
+    run.expect_stderr("the token expired");
+    let run = env.psh(["--list", "--no-cache", "-g", "all"]).finish().expect_code(0);
+    run.expect_stderr("going on without lab").expect_stdout("mine");
+}
+
 /// As [`listed`], where ClusterShell's own folder is that of the system.
 fn listed_with_system(env: &TestEnv, arguments: &[&str]) -> String {
     let run = env.psh(["--list"]).args(arguments).finish().expect_code(0);

@@ -208,3 +208,47 @@ fn with_states(mut query: Query, states: States) -> Query {
     }
     query
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{GroupDefinition, NamedHost, Source, file};
+    use super::*;
+
+    #[test]
+    fn what_is_asked_is_known_at_the_last_of_the_ranks_that_know_its_parts() {
+        let group = |name: &str, nodes: &str| GroupDefinition {
+            name: name.to_owned(),
+            expressions: vec![nodes.to_owned()],
+            origin: "local.cfg".to_owned(),
+        };
+        let named = NamedHost { host: "s1".parse().unwrap(), endpoint: None, origin: "genders:1".to_owned() };
+        let local = Source {
+            name: "local".to_owned(),
+            rank: Rank::System,
+            hosts: vec![named],
+            groups: vec![group("web", "w9"), group("gpu", "g1")],
+        };
+        let hosts = file::parse(b"h1\n[web]\nw1\n", Path::new("hosts")).unwrap();
+        let inventory = Inventory::merge(&[hosts], &[local], &[group("asked", "az:a")]).unwrap();
+        for (text, known) in [
+            ("web", Some(Rank::Own)),
+            ("gpu", Some(Rank::System)),
+            ("web,gpu", Some(Rank::System)),
+            ("gpu,web", Some(Rank::System)),
+            ("web,other", None),
+            ("other,gpu", None),
+            ("@local:gpu", Some(Rank::Own)),
+            ("h*", Some(Rank::Own)),
+            ("s*", Some(Rank::System)),
+            ("x*", None),
+            ("@*", Some(Rank::Own)),
+            ("@ssh:x", Some(Rank::Own)),
+        ] {
+            let expression = Expression::parse(text, &mut || 0).unwrap();
+            let wanted = inventory.wanted(&[], &[&expression]);
+            assert_eq!((wanted.known, wanted.ssh), (known, text.contains("ssh")), "{text}");
+        }
+    }
+}
