@@ -120,7 +120,7 @@ mod tests {
         let groups = [("all", "x1,x2"), ("web", "w8"), ("gpu", "g1,h1")];
         let stock = source("local", Rank::System, &groups);
         let site = source("site", Rank::System, &[("gpu", "g2")]);
-        let mine = source("racks", Rank::Own, &[("web", "w9"), ("rack", "@all,r1"), ("ours", "@db")]);
+        let mine = source("racks", Rank::Own, &[("web", "w9"), ("rack", "@all,r1"), ("ours", "@db"), ("gate", "t1")]);
         let hosts = file::parse(b"h1\n[web]\nw1\n[db]\nd1\n", Path::new("hosts")).unwrap();
         let own = Inventory::merge(&[hosts], &[stock.clone(), site, mine], &[]).unwrap();
         for (group, hosts) in [
@@ -131,7 +131,10 @@ mod tests {
             ("web", "-g: the group \"web\" is defined in hosts and in racks; write @hosts:web or @racks:web"),
             ("gpu", "-g: the group \"gpu\" is defined in local and in site; write @local:gpu or @site:gpu"),
             ("rack", "x1 x2 r1"),
-            ("*", "h1 w1 d1 x1 x2 w9 r1"),
+            ("@g*", "t1"),
+            ("@a*", "x1 x2"),
+            ("@local:g*", "g1 h1"),
+            ("*", "h1 w1 d1 x1 x2 w9 r1 t1"),
             ("w*", "w1 w9"),
             ("g*", "g1 g2"),
             ("@local:*", "h1 x1 x2 w8 g1"),

@@ -252,7 +252,7 @@ impl Inventory {
 
     fn in_group(&self, source: Option<&str>, name: &str, reading: Reading<'_>) -> Result<Vec<Meant>, TermError> {
         let is_pattern = name.contains(['*', '?', '[']);
-        let names: Vec<&str> = if is_pattern { self.groups_like(name)? } else { vec![name] };
+        let names: Vec<&str> = if is_pattern { self.groups_like(source, name)? } else { vec![name] };
         let mut meant = Vec::new();
         let mut found = false;
         for name in names {
@@ -282,12 +282,20 @@ impl Inventory {
         })
     }
 
-    fn groups_like(&self, pattern: &str) -> Result<Vec<&str>, TermError> {
+    /// The names of groups that match: those of a source, or of the first rank that has any.
+    fn groups_like<'a>(&'a self, source: Option<&'a str>, pattern: &str) -> Result<Vec<&'a str>, TermError> {
         let glob = Glob::new(pattern).map_err(|error| {
             TermError::Pattern(PatternError::Glob { pattern: pattern.to_owned(), problem: error.kind().to_string() })
         })?;
         let matcher = glob.compile_matcher();
-        Ok(self.groups.keys().map(String::as_str).filter(|name| matcher.is_match(name)).collect())
+        let names = self.group_names_of(source).filter(|name| matcher.is_match(name));
+        let mut ranked: Vec<(Option<Rank>, &str)> =
+            names.map(|name| (self.sources_of(name).map(|(_, rank)| rank).min(), name)).collect();
+        if source.is_none() {
+            let first = ranked.iter().map(|(rank, _)| *rank).min();
+            ranked.retain(|(rank, _)| Some(*rank) == first);
+        }
+        Ok(ranked.into_iter().map(|(_, name)| name).collect())
     }
 
     /// The hosts of providers that a query asks for.
