@@ -12,6 +12,7 @@ mod failure;
 mod interruption;
 mod keys;
 mod logging;
+mod openssh;
 mod output;
 mod record;
 mod refused;
@@ -32,13 +33,14 @@ pub use self::examine::Examined;
 pub use self::failure::Failure;
 pub use self::interruption::Interruption;
 pub use self::keys::{Keys, KeysGuard};
+pub use self::openssh::load_config;
 use self::output::OutputArgs;
 pub use self::record::typed;
 use self::record::{LastOf, RecordArgs};
 use self::refused::RefusedArgs;
 use self::rollout::RolloutArgs;
 use self::running::RunningArgs;
-use self::selection::SelectionArgs;
+use self::selection::{Chosen, SelectionArgs};
 pub use self::terminal::{TerminalPrompt, our_terminal};
 use crate::fanout::RolloutSettings;
 use crate::outcome::{ExitRule, ExitStatus};
@@ -47,6 +49,7 @@ use crate::render::RenderSettings;
 use crate::select::Selected;
 use crate::settings::{self, Environment, Layer, LayerSource, Settings};
 use crate::ssh::Secret;
+use crate::ssh::config::SshConfig;
 
 /// The exit codes, for the end of every `--help`.
 pub const EXIT_CODES_HELP: &str = "\
@@ -89,6 +92,8 @@ pub struct Prepared {
     pub selected: Selected,
     /// Those of them that providers told of.
     pub cloud_hosts: Arc<CloudHosts>,
+    /// The OpenSSH configuration, if hosts were chosen out of it: it is read once.
+    pub ssh_config: Option<SshConfig>,
     /// How the run is shown.
     pub render: RenderSettings,
     /// How carefully the run goes on.
@@ -228,7 +233,7 @@ impl FleetArgs {
         layers.extend(settings::discover(&environment, &here)?.layers);
         let settings = Settings::resolve(&layers)?;
         let hosts = former.as_ref().map(|run| self.record.hosts_of(run)).transpose()?;
-        let (selected, cloud_hosts) = self.selection.select(program, &settings, stdin, hosts)?;
+        let Chosen { selected, cloud_hosts, ssh_config } = self.selection.select(program, &settings, stdin, hosts)?;
         let purpose = if self.selection.list { Purpose::List } else { Purpose::Run };
         let rollout = match purpose {
             Purpose::Run => self.rollout.settings(selected.hosts.len(), settings.timeout.value.percent_of_median())?,
@@ -251,6 +256,7 @@ impl FleetArgs {
             settings,
             selected,
             cloud_hosts: Arc::new(cloud_hosts),
+            ssh_config,
         })
     }
 

@@ -16,7 +16,8 @@ pub use self::fan_out::FIRST_LOGINS;
 use self::fan_out::fan_out;
 use self::record::{Beginning, Record};
 use crate::cli::{
-    CanaryQuestion, Failure, Interruption, Keys, KeysGuard, Password, Prepared, Purpose, SudoPassword, TerminalPrompt,
+    self, CanaryQuestion, Failure, Interruption, Keys, KeysGuard, Password, Prepared, Purpose, SudoPassword,
+    TerminalPrompt,
 };
 use crate::descriptors;
 use crate::fanout::{Fanout, FanoutLimit, Finished, Floor, Requests, Signals, Task};
@@ -25,8 +26,8 @@ use crate::outcome::ExitStatus;
 use crate::record::{FormerRun, Work};
 use crate::render::{self, Completion, HostLabel, Layout, RenderError, RenderSettings};
 use crate::select::{IdleExclude, Selected, SelectedHost};
-use crate::settings::{LayerSource, Origin, Settings, SshConfigFile};
-use crate::ssh::config::{ConfigSource, ConfigSources, LocalContext, Origin as NoticeOrigin, SshConfig};
+use crate::settings::{LayerSource, Origin, Settings};
+use crate::ssh::config::{Origin as NoticeOrigin, SshConfig};
 use crate::ssh::{ConnectSettings, Connector, Prompt, Secret, StageTimeout};
 
 /// Threads that encrypt and copy; more do not help, as few hosts at once are busy.
@@ -78,7 +79,7 @@ async fn run_on_hosts<T: Task>(
             return Err(Failure::usage_text("interrupted at the question for the password"));
         }
     };
-    let connector = Arc::new(connector(&prepared, password, Arc::clone(&prompt))?);
+    let connector = Arc::new(connector(&mut prepared, password, Arc::clone(&prompt))?);
     let prices = tokio::select! {
         prices = check_configuration(&connector, &prepared) => prices?,
         _ = signals.next() => return Err(Failure::usage_text("interrupted while reading the OpenSSH configuration")),
@@ -214,23 +215,17 @@ async fn ask(question: &'static str, prompt: &Arc<TerminalPrompt>) -> Result<Sec
     asked.unwrap_or_else(|error| Err(error.to_string()))
 }
 
-fn connector(prepared: &Prepared, password: Option<Secret>, prompt: Arc<TerminalPrompt>) -> Result<Connector, Failure> {
-    let config = SshConfig::load(&config_sources(&prepared.settings), LocalContext::current()?)?;
+fn connector(
+    prepared: &mut Prepared,
+    password: Option<Secret>,
+    prompt: Arc<TerminalPrompt>,
+) -> Result<Connector, Failure> {
+    let config = match prepared.ssh_config.take() {
+        Some(config) => config,
+        None => cli::load_config(&prepared.settings)?,
+    };
     let settings = connect_settings(&prepared.settings, &prepared.selected.hosts, config, password);
     Ok(Connector::new(settings, prompt).asking(Arc::clone(&prepared.cloud_hosts) as _))
-}
-
-/// The OpenSSH configuration that the settings ask for.
-#[must_use]
-pub fn config_sources(settings: &Settings) -> ConfigSources {
-    ConfigSources {
-        options: settings.ssh_options.iter().map(|option| option.value.clone()).collect(),
-        file: match &settings.ssh_config.value {
-            None => ConfigSource::Default,
-            Some(SshConfigFile::None) => ConfigSource::None,
-            Some(SshConfigFile::Path(path)) => ConfigSource::Path(path.clone()),
-        },
-    }
 }
 
 /// What the settings say about connections to `hosts`, with the OpenSSH configuration as it was read.

@@ -178,7 +178,7 @@ impl ParsedSelection {
             self.typed.files.iter().for_each(|file| choosing.add_file(file));
         }
         let among = (!self.typed.files.is_empty()).then_some(FILES);
-        let reading = Reading { meaning: Meaning::Group, states: states_of(&self.groups), home: None, among };
+        let reading = Reading { meaning: Meaning::Group, states: states_of(&self.groups), home: among, among };
         for expression in &self.groups {
             choosing.add("-g", expression, reading)?;
         }

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fleet_core::cli::{Examined, Failure, FleetArgs, StdinUse, TerminalPrompt};
+use fleet_core::cli::{self, Examined, Failure, FleetArgs, StdinUse, TerminalPrompt};
 use fleet_core::fanout::Floor;
 use fleet_core::host::Host;
 use fleet_core::outcome::{ExitStatus, FailureClass, HostError, Outcome};
@@ -90,7 +90,10 @@ async fn examine(examined: Examined) -> Result<Report, Failure> {
     findings.extend(local::folders(&examined));
     let selected = examined.selected.as_ref().map_or(&[][..], |selected| &selected.hosts);
     let hosts: Vec<Host> = selected.iter().map(|selected| selected.host.clone()).collect();
-    let (config, basis) = load_config(&examined.settings, &mut findings);
+    let (config, basis) = match examined.ssh_config {
+        Some(config) => (Some(config), Basis::Configured),
+        None => load_config(&examined.settings, &mut findings),
+    };
     let floor = Floor::default();
     let prompt = Arc::new(TerminalPrompt::new(floor.clone()));
     let mut examination = match config {
@@ -125,13 +128,13 @@ enum Basis {
 }
 
 fn load_config(settings: &Settings, findings: &mut Vec<Finding>) -> (Option<SshConfig>, Basis) {
-    let load = |sources: &ConfigSources| SshConfig::load(sources, LocalContext::current()?);
-    match load(&run::config_sources(settings)) {
+    match cli::load_config(settings) {
         Ok(config) => (Some(config), Basis::Configured),
         Err(error) => {
             findings.push(local::broken_config(error));
             let none = ConfigSources { options: Vec::new(), file: ConfigSource::None };
-            (load(&none).ok(), Basis::Defaults)
+            let local = LocalContext::current();
+            (local.and_then(|local| SshConfig::load(&none, local)).ok(), Basis::Defaults)
         }
     }
 }

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use fleet_core::cli::{Failure, Interruption, Prepared, Purpose, StdinUse, TerminalPrompt};
+use fleet_core::cli::{self, Failure, Interruption, Prepared, Purpose, StdinUse, TerminalPrompt};
 use fleet_core::fanout::Floor;
 use fleet_core::host::Host;
 use fleet_core::hostset;
@@ -24,7 +24,7 @@ use fleet_core::provider::protocol::Record;
 use fleet_core::provider::{Provider, Watch};
 use fleet_core::render::Layout;
 use fleet_core::run;
-use fleet_core::ssh::config::{HostConfig, LocalContext, SshConfig};
+use fleet_core::ssh::config::HostConfig;
 use fleet_core::ssh::known_hosts::{PublicKey, Verdict, read_key};
 use fleet_core::ssh::{Connector, ConnectorError};
 use tokio::task::{JoinError, spawn_blocking};
@@ -158,7 +158,7 @@ async fn vouch(
     let floor = Floor::default();
     let prompt = Arc::new(TerminalPrompt::new(floor.clone()));
     let password = run::ask_password(prepared.password, &prompt).await?;
-    let config = SshConfig::load(&run::config_sources(&prepared.settings), LocalContext::current()?)?;
+    let config = cli::load_config(&prepared.settings)?;
     let settings = run::connect_settings(&prepared.settings, &prepared.selected.hosts, config, password);
     let connector = Arc::new(Connector::new(settings, Arc::clone(&prompt) as _));
     let looker = Arc::clone(&connector);

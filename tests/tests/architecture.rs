@@ -30,6 +30,11 @@ const SEAMS: &[Seam] = &[
         because: "outputs are compared in one place",
     },
     Seam {
+        names: &["saphyr_parser"],
+        allowed: &["fleet-core/src/inventory/clustershell/"],
+        because: "YAML is read in one place",
+    },
+    Seam {
         names: &["aws_config", "aws_credential_types", "aws_sdk_ec2"],
         allowed: &["fleet-ec2/src/"],
         because: "whoever else compiles the AWS SDK makes everybody wait for it",

@@ -1,4 +1,4 @@
-//! Asks providers for what a choice of hosts needs.
+//! Asks providers and the OpenSSH configuration for what a choice of hosts needs.
 //!
 //! Must not know what is chosen, nor what a provider is.
 
@@ -10,10 +10,11 @@ use std::thread;
 
 use super::cloud_hosts::Told;
 use super::{Failure, Interruption};
-use crate::inventory::{Inventory, Reach, Wanted};
+use crate::inventory::{Inventory, Rank, Reach, Source, Wanted, did_you_mean, nearest};
 use crate::provider::protocol::{Query, Record};
 use crate::provider::{Described, Description, Provider, ProviderError, ProviderSettings, Surroundings, Watch};
 use crate::settings::Settings;
+use crate::ssh::config::SshConfig;
 
 /// The providers that are looked for although nothing is set about them.
 const LOOKED_FOR: [&str; 1] = ["ec2"];
@@ -26,15 +27,36 @@ struct Question {
     is_optional: bool,
 }
 
-/// Asks whoever may know what is wanted, all at once, and adds what they tell to `inventory`. Remarks go to standard error.
-/// Returns what was told by whom.
+/// What was learned from those who were asked.
+pub(super) struct Asked {
+    /// What providers told.
+    pub(super) told: Vec<Told>,
+    /// The OpenSSH configuration, if that was asked.
+    pub(super) ssh_config: Option<SshConfig>,
+}
+
+/// Asks whoever may know what is wanted, and adds what they tell to `inventory`. Remarks go to standard error.
 pub(super) fn ask(
     program: &str,
     settings: &Settings,
     wanted: &Wanted,
     inventory: &mut Inventory,
+) -> Result<Asked, Failure> {
+    let ssh_config = if wanted.ssh { Some(super::load_config(settings)?) } else { None };
+    if let Some(config) = &ssh_config {
+        inventory.add_source(&Source::of_ssh(config.host_names()?));
+    }
+    Ok(Asked { told: ask_providers(program, settings, wanted, inventory)?, ssh_config })
+}
+
+/// Asks them all at once. Returns what was told by whom.
+fn ask_providers(
+    program: &str,
+    settings: &Settings,
+    wanted: &Wanted,
+    inventory: &mut Inventory,
 ) -> Result<Vec<Told>, Failure> {
-    let questions = questions(settings, wanted)?;
+    let questions = questions(program, settings, wanted, inventory)?;
     if questions.is_empty() && wanted.needs_provider {
         return Err(Failure::usage_text("the choice of hosts asks for what only providers know, and there is none")
             .hint("set one up as [provider.NAME] in fleet.toml, or put fleet-ec2 beside this program or into PATH"));
@@ -69,7 +91,8 @@ pub(super) fn ask(
                 let (hosts, cached) = (described.records.len(), described.from_cache);
                 tracing::info!(provider = name, hosts, cached, age_seconds = age.as_secs(), "told of hosts");
                 let records: Vec<Arc<Record>> = described.records.into_iter().map(with_self).collect();
-                for remark in inventory.add_records(name, &records, reach) {
+                let rank = if question.provider.settings().configured { Rank::Own } else { Rank::Found };
+                for remark in inventory.add_records((name, rank), &records, reach) {
                     say(&format!("{program}: {name}: {remark}"));
                 }
                 let Question { provider, description, .. } = question;
@@ -87,7 +110,12 @@ pub(super) fn ask(
     Ok(told)
 }
 
-fn questions(settings: &Settings, wanted: &Wanted) -> Result<Vec<Question>, Failure> {
+fn questions(
+    program: &str,
+    settings: &Settings,
+    wanted: &Wanted,
+    inventory: &Inventory,
+) -> Result<Vec<Question>, Failure> {
     let filters = &settings.asking.filters;
     if wanted.is_empty() {
         return Ok(Vec::new());
@@ -108,7 +136,7 @@ fn questions(settings: &Settings, wanted: &Wanted) -> Result<Vec<Question>, Fail
         let mut queries: Vec<Query> =
             wanted.of_one.iter().filter(|(name, _)| *name == about.name).map(|(_, query)| query.clone()).collect();
         let is_named = !queries.is_empty();
-        if about.configured || !wanted.is_known {
+        if about.configured || wanted.known.is_none() {
             queries.extend(wanted.of_all.iter().cloned());
         }
         if queries.is_empty() {
@@ -118,17 +146,34 @@ fn questions(settings: &Settings, wanted: &Wanted) -> Result<Vec<Question>, Fail
         if queries.iter().any(Vec::is_empty) {
             queries.clear();
         }
-        let configured = about.configured;
+        let (name, configured) = (about.name.clone(), about.configured);
         let provider = match Provider::find(about, &surroundings) {
             Ok(provider) => provider.keeping(settings.cache_ttl.value),
             Err(_) if !configured && !is_named => continue,
+            Err(_) if !configured => return Err(unknown_source(program, &name, inventory)),
             Err(error) => return Err(error.into()),
         };
         let description = Description { queries, native_filters: filters.clone() };
-        let is_optional = !is_named && !wanted.needs_provider && (wanted.is_known || !configured);
+        let is_known = wanted.known == Some(Rank::Own);
+        let is_optional = !is_named && !wanted.needs_provider && (is_known || !configured);
         questions.push(Question { provider, description, is_optional });
     }
     Ok(questions)
+}
+
+/// A source was named that nobody is.
+fn unknown_source(program: &str, name: &str, inventory: &Inventory) -> Failure {
+    // What was left out may be what is missing.
+    for remark in inventory.remarks() {
+        let _ = writeln!(io::stderr(), "{program}: {remark}");
+    }
+    let known: Vec<&str> = inventory.sources().collect();
+    let near = did_you_mean(&nearest(name, known.iter().copied())).map_or_else(String::new, |question| question + " ");
+    let known = known.join(", ");
+    Failure::usage_text(format!("there is no source \"{name}\" of hosts and groups")).hint(format!(
+        "{near}known sources: {known}; a provider is a program fleet-{name} beside this one or in PATH, or [provider.{name}] in \
+         fleet.toml"
+    ))
 }
 
 /// The same, known to be this machine where it has an address of it. Loopback addresses are everybody's.

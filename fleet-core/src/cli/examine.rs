@@ -5,11 +5,13 @@
 use std::path::PathBuf;
 
 use super::record::{self, LastOf};
+use super::selection::Chosen;
 use super::{Failure, FleetArgs, Password, StdinUse};
 use crate::record::{FormerRun, RecordError, Store};
 use crate::render::RenderSettings;
 use crate::select::Selected;
 use crate::settings::{self, Environment, Layer, LayerSource, Settings};
+use crate::ssh::config::SshConfig;
 
 /// What the flags resolve to, as far as that is possible.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub struct Examined {
     pub store: Result<Store, RecordError>,
     /// The chosen hosts: `None` when none was asked for, or the choice failed.
     pub selected: Option<Selected>,
+    /// The OpenSSH configuration, if hosts were chosen out of it.
+    pub ssh_config: Option<SshConfig>,
     /// What is wrong with flags, variables and settings files, and remarks on variables.
     pub settings_failures: Vec<Failure>,
     /// What is wrong with the choice of hosts.
@@ -54,14 +58,16 @@ impl FleetArgs {
             .and_then(|here| Ok(settings::discover(&environment, &here)?));
         layers.extend(kept(discovered, &mut failures).unwrap_or_default().layers);
         let settings = resolved(&layers, &mut failures)?;
-        let (selected, selection_failure) = match self.chosen(program, &settings, stdin, former) {
-            Ok(selected) => (selected, None),
+        let (chosen, selection_failure) = match self.chosen(program, &settings, stdin, former) {
+            Ok(chosen) => (chosen, None),
             Err(failure) => (None, Some(failure)),
         };
+        let (selected, ssh_config) = chosen.map(|chosen| (chosen.selected, chosen.ssh_config)).unzip();
         Ok(Examined {
             settings_files: layers.iter().filter_map(file_of).collect(),
             settings,
             selected,
+            ssh_config: ssh_config.flatten(),
             settings_failures: failures,
             selection_failure,
             remarks: settings::mistyped_variables(&environment),
@@ -77,10 +83,10 @@ impl FleetArgs {
         settings: &Settings,
         stdin: StdinUse,
         former: Result<Option<FormerRun>, Failure>,
-    ) -> Result<Option<Selected>, Failure> {
+    ) -> Result<Option<Chosen>, Failure> {
         let hosts = former?.map(|run| self.record.hosts_of(&run)).transpose()?;
         match hosts.is_some() || self.selection.chooses() {
-            true => self.selection.select(program, settings, stdin, hosts).map(|(selected, _)| Some(selected)),
+            true => self.selection.select(program, settings, stdin, hosts).map(Some),
             false => Ok(None),
         }
     }

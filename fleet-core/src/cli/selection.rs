@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{CloudHosts, Failure, StdinUse, asking};
+use super::asking::{self, Asked};
+use super::{CloudHosts, Failure, StdinUse};
 use crate::endpoint::AddressChoice;
-use crate::inventory::{self, HostFile, Inventory};
+use crate::inventory::{self, Discovered, FileSource, HostFile, Inventory, Places};
 use crate::provider::CacheUse;
 use crate::provider::protocol::NativeFilter;
-use crate::select::{FormerHosts, OwnMachine, Selected, Selection};
-use crate::settings::{self, Asking, Layer, Settings};
+use crate::select::{FormerHosts, OwnMachine, ParsedSelection, Selected, Selection};
+use crate::settings::{self, Asking, Layer, Settings, StaticSource};
+use crate::ssh::config::SshConfig;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Selection")]
@@ -115,19 +117,17 @@ impl SelectionArgs {
         settings: &Settings,
         stdin: StdinUse,
         former: Option<FormerHosts>,
-    ) -> Result<(Selected, CloudHosts), Failure> {
+    ) -> Result<Chosen, Failure> {
         let default = settings.default.value.as_ref().filter(|_| !self.names_hosts() && former.is_none());
         if let Some(expression) = default {
             let place = settings.default.origin.place();
             let _ = writeln!(io::stderr(), "{program}: no hosts named: taking default = {expression:?} ({place})");
         }
-        let mut typed = Vec::new();
-        for path in &self.host_files {
-            typed.push(read_host_file(path, stdin)?);
-        }
+        let files: Vec<HostFile> =
+            self.host_files.iter().map(|path| read_host_file(path, stdin)).collect::<Result<_, _>>()?;
         let selection = Selection {
             hosts: self.hosts.clone(),
-            files: typed.clone(),
+            files: files.clone(),
             groups: default.map_or_else(|| self.groups.clone(), |expression| vec![expression.clone()]),
             exclude: self.exclude.clone(),
             limit: self.limit,
@@ -135,19 +135,67 @@ impl SelectionArgs {
             former,
         };
         let selection = selection.parse()?;
-        let mut sources = typed;
-        if self.host_files.is_empty() {
-            for path in &settings.hosts.value {
-                sources.push(inventory::file::read(path)?);
-            }
+        let mut inventory = inventory(program, settings, files)?;
+        inventory.remarks().iter().for_each(|remark| tracing::info!("{remark}"));
+        choose(program, settings, &selection, &mut inventory)
+    }
+}
+
+/// The chosen hosts, and what was read to choose them.
+pub(super) struct Chosen {
+    pub(super) selected: Selected,
+    pub(super) cloud_hosts: CloudHosts,
+    pub(super) ssh_config: Option<SshConfig>,
+}
+
+fn choose(
+    program: &str,
+    settings: &Settings,
+    selection: &ParsedSelection,
+    inventory: &mut Inventory,
+) -> Result<Chosen, Failure> {
+    let Asked { told, ssh_config } = asking::ask(program, settings, &selection.wanted(inventory), inventory)?;
+    inventory.apply_user_rules(settings.user_rules.iter().map(|rule| &rule.value));
+    let selected = selection.select(inventory).inspect_err(|error| {
+        if error.is_unknown_group() {
+            // What was left out may be what is missing.
+            say(program, inventory.remarks());
         }
-        let inventory = Inventory::merge(&sources, &[], &settings.groups)?;
-        let mut inventory = inventory.with_group_tags(settings.group_tags.value.clone());
-        let told = asking::ask(program, settings, &selection.wanted(&inventory), &mut inventory)?;
-        inventory.apply_user_rules(settings.user_rules.iter().map(|rule| &rule.value));
-        let selected = selection.select(&inventory)?;
-        let cloud_hosts = CloudHosts::new(told, &selected.hosts, settings);
-        Ok((selected, cloud_hosts))
+    })?;
+    let cloud_hosts = CloudHosts::new(told, &selected.hosts, settings);
+    Ok(Chosen { selected, cloud_hosts, ssh_config })
+}
+
+/// What files tell: the host files that were typed, or those of the settings, and those of other tools. Says which hosts of
+/// host files are left out.
+fn inventory(program: &str, settings: &Settings, typed: Vec<HostFile>) -> Result<Inventory, Failure> {
+    let mut files = typed;
+    if files.is_empty() && settings.sources.value.contains(&StaticSource::Hosts) {
+        for path in &settings.hosts.value {
+            files.push(inventory::file::read(path)?);
+        }
+    }
+    say(program, files.iter().flat_map(|file| &file.remarks));
+    let found = discover(settings)?;
+    let inventory = Inventory::merge(&files, &found.sources, &settings.groups)?;
+    Ok(inventory.with_remarks(found.remarks).with_group_tags(settings.group_tags.value.clone()))
+}
+
+/// The groups in files of other tools.
+fn discover(settings: &Settings) -> Result<Discovered, Failure> {
+    let kind = |source: &StaticSource| match source {
+        StaticSource::Hosts => None,
+        StaticSource::ClusterShell => Some(FileSource::ClusterShell),
+        StaticSource::Genders => Some(FileSource::Genders),
+    };
+    let wanted: Vec<FileSource> = settings.sources.value.iter().filter_map(kind).collect();
+    let found = inventory::discover(&wanted, &Places::of(|name| std::env::var_os(name)));
+    found.map_err(|error| Failure::from(error).hint("FLEET_SOURCES=hosts leaves the groups of other tools unread"))
+}
+
+fn say<'a>(program: &str, remarks: impl IntoIterator<Item = &'a String>) {
+    for remark in remarks {
+        let _ = writeln!(io::stderr(), "{program}: {remark}");
     }
 }
 

@@ -52,7 +52,7 @@ pub fn items(text: &str) -> Result<Vec<&str>, HostSetError> {
 }
 
 /// Splits `text` at the blanks outside brackets.
-pub(crate) fn words(text: &str) -> Result<Vec<&str>, HostSetError> {
+fn words(text: &str) -> Result<Vec<&str>, HostSetError> {
     let words = split_outside_brackets(text, char::is_whitespace)?;
     Ok(words.into_iter().filter(|word| !word.is_empty()).collect())
 }

@@ -12,7 +12,6 @@ mod scan;
 mod slice;
 mod term;
 
-pub(crate) use expand::words;
 pub use expand::{EXPANSION_LIMIT, expand, items};
 pub use expression::{Expression, ExpressionError, Operator, Universe};
 pub use fold::{fold, fold_limited};

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Inventory;
 use super::term::{Meaning, Reading, States};
+use super::{Inventory, Rank};
 use crate::endpoint::{AddressChoice, Endpoint, UserRule};
 use crate::host::Host;
 use crate::hostset::Expression;
@@ -31,10 +31,13 @@ impl Inventory {
     /// Adds the hosts that `provider` tells of. Remarks on those without an address.
     ///
     /// A host is called by its name where no other of the answer has it, else by its id.
-    pub fn add_records(&mut self, provider: &str, records: &[Arc<Record>], reach: Reach<'_>) -> Vec<String> {
-        if !self.sources.iter().any(|source| source == provider) {
-            self.sources.push(provider.to_owned());
-        }
+    pub fn add_records(
+        &mut self,
+        (provider, rank): (&str, Rank),
+        records: &[Arc<Record>],
+        reach: Reach<'_>,
+    ) -> Vec<String> {
+        self.sources.entry(provider.to_owned()).or_insert(rank);
         let mut times: HashMap<&str, usize> = HashMap::new();
         for record in records {
             *times.entry(record.name.as_deref().unwrap_or_default()).or_default() += 1;
@@ -206,7 +209,7 @@ mod tests {
     fn chosen(mut inventory: Inventory, group: &str) -> Result<Selected, String> {
         let selection = Selection { groups: vec![group.to_owned()], ..Selection::default() }.parse().unwrap();
         let wanted = selection.wanted(&inventory);
-        inventory.add_records("ec2", &records(), REACH);
+        inventory.add_records(("ec2", Rank::Own), &records(), REACH);
         inventory.define(&wanted.groups).unwrap();
         selection.select(&inventory).map_err(|error| format!("{error} ({})", error.hint().unwrap_or_default()))
     }
@@ -261,7 +264,7 @@ mod tests {
     fn where_a_host_is_reached_follows_tags_then_choices() {
         let endpoints = |choices: &[AddressChoice]| {
             let mut inventory = inventory("", &[]);
-            let remarks = inventory.add_records("ec2", &records(), Reach { addresses: choices, ..REACH });
+            let remarks = inventory.add_records(("ec2", Rank::Own), &records(), Reach { addresses: choices, ..REACH });
             let rule = UserRule { pattern: "tag:os=ubuntu".to_owned(), user: "ubuntu".to_owned() };
             inventory.apply_user_rules([&rule]);
             let shown = inventory.hosts().iter().map(|known| {
@@ -311,7 +314,7 @@ mod tests {
                 })
                 .collect();
             assert_eq!(queries.join(" | "), asked, "{group}");
-            assert_eq!((wanted.is_known, wanted.needs_provider), (is_known, needed), "{group}");
+            assert_eq!((wanted.known.is_some(), wanted.needs_provider), (is_known, needed), "{group}");
         }
     }
 }

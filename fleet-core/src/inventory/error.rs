@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use super::{GROUP_NAME, TermError};
+use super::TermError;
 use crate::host::Host;
 use crate::hostset::ExpressionError;
 
@@ -19,7 +19,15 @@ pub enum InventoryError {
         /// Why.
         source: std::io::Error,
     },
-    /// A line of a host file is neither a host, nor a heading, nor a comment.
+    /// A file or folder of groups cannot be read.
+    #[error("cannot read {}", path.display())]
+    ReadSource {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A line of a file is none of those it may be.
     #[error("{}:{line}: {found}; expected {expected}", path.display())]
     Line {
         /// The file.
@@ -48,12 +56,14 @@ pub enum InventoryError {
         problem: TermError,
     },
     /// A group's name cannot be written in a selection.
-    #[error("{origin}: {found}; expected {GROUP_NAME}")]
+    #[error("{origin}: {found}; expected {expected}")]
     GroupName {
         /// Where the group is defined.
         origin: String,
         /// What is wrong.
         found: String,
+        /// What it may be.
+        expected: &'static str,
     },
     /// A group's definition leads back to itself.
     #[error("{origin}: the group is part of itself: {}", chain.join(" -> "))]

@@ -1,19 +1,23 @@
-//! Host files: one host, or range of hosts, to a line, in pssh's formats, under `[group]` headings.
+//! Host files: one host, or range of hosts, to a line, in pssh's formats or in Ansible's, under `[group]` headings.
 //!
 //! Must not know which other files there are.
 
+mod ansible;
+mod line;
+mod range;
+mod variables;
+
 use std::path::{Path, PathBuf};
 
-use super::{GROUP_NAME, GroupDefinition, InventoryError, is_group_name};
+pub(super) use self::ansible::ALL;
+use self::ansible::Ansible;
+use self::line::{Heading, Hosts, Unexpected};
+use super::{GroupDefinition, InventoryError};
 use crate::endpoint::Endpoint;
-use crate::host::{Host, HostSyntaxError};
-use crate::hostset;
-
-/// What a line may be, in words.
-const LINE: &str = "[user@]host[:port], host[:port] user, a [group] heading or a # comment";
+use crate::host::Host;
 
 /// A parsed host file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFile {
     /// As the user named it.
     pub path: PathBuf,
@@ -21,8 +25,12 @@ pub struct HostFile {
     pub lines: Vec<HostLine>,
     /// The headings, also those without hosts.
     pub groups: Vec<String>,
+    /// Whether it is an inventory of Ansible: then there is a group [`ALL`].
+    pub is_ansible: bool,
     /// Groups that consist of others.
     pub definitions: Vec<GroupDefinition>,
+    /// What of the file has no effect, where that may surprise.
+    pub remarks: Vec<String>,
 }
 
 /// A host and the line that names it.
@@ -34,7 +42,7 @@ pub struct HostLine {
     pub group: Option<String>,
     /// From 1.
     pub line: usize,
-    /// Where it is reached, if the line says it.
+    /// Where it is reached, if the file says it.
     pub endpoint: Option<Endpoint>,
 }
 
@@ -42,7 +50,18 @@ impl HostFile {
     /// `file:line` of one of its lines.
     #[must_use]
     pub fn origin(&self, line: &HostLine) -> String {
-        format!("{}:{}", self.path.display(), line.line)
+        self.place(line.line)
+    }
+
+    /// `file:line`.
+    fn place(&self, line: usize) -> String {
+        format!("{}:{line}", self.path.display())
+    }
+
+    fn add_group(&mut self, name: &str) {
+        if !self.groups.iter().any(|known| known == name) {
+            self.groups.push(name.to_owned());
+        }
     }
 }
 
@@ -61,92 +80,88 @@ pub fn read(path: &Path) -> Result<HostFile, InventoryError> {
 /// such as `web[01-20]`. A heading `[group]` puts the hosts below it into a group. A `#` starts a comment. Lines may end
 /// in CR LF, and the file may start with a byte order mark.
 ///
+/// It may also be an inventory of Ansible in its INI format: behind a host stand variables, hosts may have ranges such as
+/// `web[01:20]` and `db-[a:f]`, below `[group:children]` stand groups and below `[group:vars]` variables. Of these only
+/// `ansible_host`, `ansible_port` and `ansible_user` count; hosts that Ansible would not reach by SSH, or by a template only,
+/// are left out. Then
+/// `all` and `ungrouped` are groups too, with their meaning there.
+///
 /// # Errors
 /// [`InventoryError::Line`] for the first line that is none of these.
 pub fn parse(bytes: &[u8], path: &Path) -> Result<HostFile, InventoryError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut file = HostFile { path: path.to_owned(), lines: Vec::new(), groups: Vec::new(), definitions: Vec::new() };
-    let mut group = None;
+    let mut reader = Reader {
+        file: HostFile { path: path.to_owned(), ..HostFile::default() },
+        section: Section::Hosts(None),
+        ansible: Ansible::default(),
+    };
     for (index, bytes) in bytes.split(|&byte| byte == b'\n').enumerate() {
         let line = index + 1;
-        match parse_line(bytes) {
-            Ok(Line::Blank) => {}
-            Ok(Line::Heading(name)) => {
-                if !file.groups.contains(&name) {
-                    file.groups.push(name.clone());
+        reader.add(bytes, line).map_err(|unexpected| unexpected.at(path, line))?;
+    }
+    reader.ansible.apply(&mut reader.file).map_err(|(unexpected, line)| unexpected.at(path, line))?;
+    Ok(reader.file)
+}
+
+/// What the lines below a heading are.
+enum Section {
+    Hosts(Option<String>),
+    Children(String),
+    Variables(String),
+}
+
+/// A file that is being read.
+struct Reader {
+    file: HostFile,
+    section: Section,
+    ansible: Ansible,
+}
+
+impl Reader {
+    fn add(&mut self, bytes: &[u8], line: usize) -> Result<(), Unexpected> {
+        let text = line::text(bytes)?;
+        if let Some(heading) = line::heading(text)? {
+            self.begin(heading, line);
+            return Ok(());
+        }
+        match &self.section {
+            Section::Hosts(group) => {
+                let Hosts { hosts, variables } = line::hosts(text)?;
+                self.ansible.set_of_hosts(&hosts, &variables, line)?;
+                let named = hosts.into_iter().map(|host| HostLine { host, group: group.clone(), line, endpoint: None });
+                self.file.lines.extend(named);
+            }
+            Section::Children(parent) => {
+                if let Some(child) = line::child(text)? {
+                    self.ansible.add_child(parent, child);
                 }
-                group = Some(name);
             }
-            Ok(Line::Hosts(hosts)) => {
-                file.lines.extend(hosts.into_iter().map(|host| HostLine {
-                    host,
-                    group: group.clone(),
-                    line,
-                    endpoint: None,
-                }));
-            }
-            Err(Unexpected { found, expected }) => {
-                return Err(InventoryError::Line { path: path.to_owned(), line, found, expected });
+            Section::Variables(group) => {
+                if let Some((name, value)) = line::variable(text)? {
+                    self.ansible.set_of_group(group, name, value, line)?;
+                }
             }
         }
+        Ok(())
     }
-    Ok(file)
-}
 
-enum Line {
-    Blank,
-    Heading(String),
-    Hosts(Vec<Host>),
-}
-
-struct Unexpected {
-    found: String,
-    expected: &'static str,
-}
-
-fn parse_line(bytes: &[u8]) -> Result<Line, Unexpected> {
-    let unexpected = |found: String| Unexpected { found, expected: LINE };
-    let text = std::str::from_utf8(bytes).map_err(|_| Unexpected {
-        found: format!("\"{}\" is not UTF-8", String::from_utf8_lossy(bytes).trim().escape_debug()),
-        expected: "a text file in UTF-8",
-    })?;
-    let text = text.split('#').next().unwrap_or_default().trim();
-    if text.is_empty() {
-        return Ok(Line::Blank);
-    }
-    if let Some(name) = heading(text) {
-        return match is_group_name(name) {
-            true => Ok(Line::Heading(name.to_owned())),
-            false => Err(Unexpected { found: format!("the heading is \"[{name}]\""), expected: GROUP_NAME }),
+    fn begin(&mut self, heading: Heading, line: usize) {
+        self.section = match heading {
+            Heading::Hosts(name) => {
+                self.file.add_group(&name);
+                Section::Hosts(Some(name))
+            }
+            Heading::Children(name) => {
+                self.file.add_group(&name);
+                self.ansible.begin_children(&name, line);
+                Section::Children(name)
+            }
+            Heading::Variables(name) => {
+                self.ansible.begin_variables(&name, line);
+                Section::Variables(name)
+            }
         };
     }
-    let words = hostset::words(text).map_err(|error| unexpected(error.to_string()))?;
-    let (set, user) = match *words.as_slice() {
-        [set] => (set, None),
-        [set, user] => (set, Some(user)),
-        _ => return Err(unexpected(format!("\"{text}\" has {} words", words.len()))),
-    };
-    let names = hostset::expand(set).map_err(|error| unexpected(error.to_string()))?;
-    let hosts = names.iter().map(|name| parse_host(name, user));
-    Ok(Line::Hosts(hosts.collect::<Result<_, _>>().map_err(unexpected)?))
-}
-
-/// The inside of a line that is nothing but one pair of brackets, unless that is an IPv6 address.
-fn heading(text: &str) -> Option<&str> {
-    let name = text.strip_prefix('[')?.strip_suffix(']')?;
-    let is_address = name.split('%').next()?.parse::<std::net::Ipv6Addr>().is_ok();
-    (!is_address && !name.contains(['[', ']'])).then(|| name.trim())
-}
-
-/// Reads a host, and the user that stood in a word of its own.
-fn parse_host(name: &str, user: Option<&str>) -> Result<Host, String> {
-    match user {
-        None => name.parse(),
-        Some(_) if name.contains('@') => return Err(format!("\"{name}\" already has a user")),
-        Some(variable) if variable.contains('=') => return Err(format!("\"{variable}\" is no user")),
-        Some(user) => format!("{user}@{name}").parse(),
-    }
-    .map_err(|error: HostSyntaxError| error.to_string())
 }
 
 #[cfg(test)]
@@ -176,6 +191,7 @@ mod tests {
             ("web[01-02]\nweb[1, 2] me", "1=web01/ 1=web02/ 2=me@web1/ 2=me@web2/"),
             ("a,b me", "1=me@a/ 1=me@b/"),
             ("[::1]\n[::1]:22\n[fe80::1%eth0] me\n::1", "1=::1/ 2=[::1]:22/ 3=me@fe80::1%eth0/ 4=::1/"),
+            ("; all\nweb[1:2].x[a:b] me", "2=me@web1.xa/ 2=me@web1.xb/ 2=me@web2.xa/ 2=me@web2.xb/"),
             ("[1-2].example.com", "1=1.example.com/ 1=2.example.com/"),
         ] {
             assert_eq!(shown(text), hosts, "{text:?}");
@@ -183,9 +199,92 @@ mod tests {
     }
 
     #[test]
+    fn an_inventory_of_ansible_says_where_hosts_are() {
+        for (text, hosts) in [
+            ("web1 ansible_host=10.0.0.1 ansible_port=2222 ansible_user=me", "web1=me@10.0.0.1:2222"),
+            ("web1 ansible_ssh_host=::1 ansible_ssh_port=22 ansible_ssh_user='me'", "web1=me@[::1]:22"),
+            ("web1 note=\"it's # 1\" j='{\"a\": [1, 2]}' ansible_port=1 # ansible_port=2", "web1=*:1"),
+            ("web[1:2] ansible_user=me", "web1=me@* web2=me@*"),
+            ("web1 ansible_host=a\n[g]\nweb1 ansible_user=u", "web1=u@a web1=u@a"),
+            ("[g]\na\nb ansible_user=own\n[g:vars]\nansible_user=group\nx=[1, 2] # y", "a=group@* b=own@*"),
+            ("[g]\na\n[p:children]\ng\n[g:vars]\nansible_user=g\n[p:vars]\nansible_user=p\nansible_port=1", "a=g@*:1"),
+            ("[z]\na\n[p:children]\nz\n[q]\na\n[q:vars]\nansible_user=q\n[z:vars]\nansible_user=z", "a=z@* a=z@*"),
+            ("[a]\nh\n[b]\nh\n[b:vars]\nansible_user=b\n[a:vars]\nansible_user=a", "h=b@* h=b@*"),
+            ("a\n[g]\nb\n[all:vars]\nansible_user=all\n[g:vars]\nansible_user=g", "a=all@* b=g@*"),
+            ("a\n[g]\nb\n[ungrouped:vars]\nansible_user=u", "a=u@* b="),
+            ("[x:children]\ny\n[y:children]\nx\n[y]\na\n[x:vars]\nansible_user=x", "a=x@*"),
+        ] {
+            let file = parse(text.as_bytes(), Path::new("hosts")).unwrap();
+            assert_eq!(endpoints(&file), hosts, "{text:?}");
+            assert!(file.remarks.is_empty(), "{text:?}: {:?}", file.remarks);
+        }
+    }
+
+    /// `name=user@address:port` of each line, where the endpoint says them.
+    fn endpoints(file: &HostFile) -> String {
+        let line = |line: &HostLine| {
+            let Some(Endpoint { address, port, user, .. }) = line.endpoint.clone() else {
+                return format!("{}=", line.host);
+            };
+            let address: Host = address.as_deref().map_or_else(|| "placeholder".parse(), Host::new).unwrap();
+            let reached = address.with_user(user).with_port(port).to_string().replace("placeholder", "*");
+            format!("{}={reached}", line.host)
+        };
+        file.lines.iter().map(line).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn groups_of_ansible_may_consist_of_groups() {
+        let text = "a\n[web]\nb:22\n[web:children]\nx\n# y\ny # z\n[x]\n[y]\n[all]\nc\nb:22\n[web:children]\nz";
+        let file = parse(text.as_bytes(), Path::new("hosts")).unwrap();
+        let group = |line: &HostLine| format!("{}/{}", line.host, line.group.as_deref().unwrap_or_default());
+        assert_eq!(
+            file.lines.iter().map(group).collect::<Vec<_>>().join(" "),
+            "a/ungrouped b:22/web c/ungrouped b:22/"
+        );
+        assert_eq!(file.groups, ["web", "x", "y", "ungrouped"]);
+        let defined =
+            |group: &GroupDefinition| format!("{} {} = {}", group.origin, group.name, group.expressions.join(" "));
+        assert_eq!(
+            file.definitions.iter().map(defined).collect::<Vec<_>>(),
+            ["hosts:4 web = \"b:22\" @hosts:x @hosts:y @hosts:z"]
+        );
+    }
+
+    #[test]
+    fn hosts_that_are_not_reached_by_ssh_are_left_out() {
+        let text = "a ansible_connection=local\nb ansible_connection=ansible.builtin.ssh\n[box]\nbox[1:3]\nc ansible_connection=smart\n[box:vars]\nansible_connection=docker\nansible_password=x";
+        let file = parse(text.as_bytes(), Path::new("hosts")).unwrap();
+        assert_eq!(endpoints(&file), "b= c=");
+        assert_eq!(
+            file.remarks,
+            [
+                "hosts: box[1-3] left out: ansible_connection=docker is not SSH",
+                "hosts: a left out: ansible_connection=local is not SSH",
+                "hosts:8: ansible_password has no effect here: write it in ssh_config"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_template_leaves_out_the_hosts_for_which_it_counts() {
+        let text = "a\nb ansible_user=me\n[g]\nc\nd ansible_host='{{ ip }}'\n[all:vars]\nansible_user={{ me }}\nnote={{ x }}\n[g:vars]\nansible_user=g";
+        let file = parse(text.as_bytes(), Path::new("hosts")).unwrap();
+        assert_eq!(endpoints(&file), "b=me@* c=g@*");
+        assert_eq!(
+            file.remarks,
+            [
+                "hosts: d left out: ansible_host={{ ip }} is a template, which only Ansible evaluates",
+                "hosts: a left out: ansible_user={{ me }} is a template, which only Ansible evaluates"
+            ]
+        );
+    }
+
+    #[test]
     fn headings_are_kept_also_without_hosts() {
         let file = parse(b"[web]\n[db-1.x_y]\n[web]\n", Path::new("hosts")).unwrap();
         assert_eq!(file.groups, ["web", "db-1.x_y"]);
+        assert_eq!(file.definitions, []);
     }
 
     #[test]
@@ -193,7 +292,18 @@ mod tests {
         for (text, message) in [
             ("web1\nweb2 me you", "hosts:2: \"web2 me you\" has 3 words; expected [user@]host[:port], "),
             ("web1\n\nweb;1", "hosts:3: ';' cannot be part of a host name (in \"web;1\"); expected [user@]"),
-            ("web1 ansible_port=22", "hosts:1: \"ansible_port=22\" is no user; expected"),
+            ("web1 a=1 b", "hosts:1: \"b\" stands among variables; expected [user@]host[:port], "),
+            ("web1 =1", "\"=1\" stands among variables"),
+            ("web1 a='b", "hosts:1: the variables end too early: \"a='b\"; expected a closing quote"),
+            ("web1 ansible_port=ssh", "ansible_port is \"ssh\"; expected a number from 1 to 65535"),
+            ("web1 ansible_host=10.0.0.1:22", "ansible_host is \"10.0.0.1:22\"; expected a name or an address"),
+            ("[web]\n[web:vars]\nansible_user=a b", "hosts:3: ansible_user is \"a b\"; expected the name of"),
+            ("[web:vars]\na b", "hosts:2: \"a b\" has no \"=\"; expected variable=value below"),
+            (
+                "[db]\n[web:vars]\na=b",
+                "hosts:2: there are variables of \"web\", and no such group; expected [group] or",
+            ),
+            ("[web:children]\na b", "hosts:2: \"a b\" is no group; expected a group name"),
             ("me@web1 you", "\"me@web1\" already has a user"),
             ("web1:ssh", "the port \"ssh\""),
             ("web[1-", "brackets in \"web[1-\""),
@@ -202,7 +312,8 @@ mod tests {
             ("@web", "names a group"),
             ("-oProxyCommand=x", "cannot start with \"-\""),
             ("[]", "the heading is \"[]\"; expected a group name"),
-            ("[web:children]", "the heading is \"[web:children]\"; expected a group name"),
+            ("[web:hosts]", "the heading is \"[web:hosts]\"; expected [group], [group:children] or [group:vars]"),
+            ("[a b:vars]", "the heading is \"[a b:vars]\"; expected a group name"),
             ("[-x]", "the heading is"),
             ("[web] me", "hosts:1: "),
             ("[web", "brackets in \"[web\""),
@@ -232,7 +343,7 @@ mod tests {
         }
 
         #[test]
-        fn no_content_stops_the_reader(bytes: Vec<u8>, lines in "([]\\[@:,# a1-]{0,6}\n){0,5}") {
+        fn no_content_stops_the_reader(bytes: Vec<u8>, lines in "(\\[a:(vars|children)\\]|[]\\[@:,#= a1'\"-]{0,6}\n){0,5}") {
             let _ = parse(&bytes, Path::new("hosts"));
             let _ = parse(lines.as_bytes(), Path::new("hosts"));
         }

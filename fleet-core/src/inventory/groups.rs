@@ -6,7 +6,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::term::{Meaning, Meant, Reading, States, TermError};
 use super::wanted::states_of;
-use super::{Inventory, InventoryError, is_group_name};
+use super::{
+    FILES, GROUP_NAME, GROUP_NAME_ELSEWHERE, Inventory, InventoryError, SETTINGS, is_group_name,
+    is_group_name_elsewhere, rank,
+};
 use crate::host::Host;
 use crate::hostset::{Expression, Term, Universe};
 
@@ -32,9 +35,13 @@ pub(super) struct Parsed {
 impl Parsed {
     fn read(source: &str, definition: &GroupDefinition) -> Result<Self, InventoryError> {
         let origin = || definition.origin.clone();
-        if !is_group_name(&definition.name) {
+        let (is_allowed, expected) = match source {
+            FILES | SETTINGS => (is_group_name(&definition.name), GROUP_NAME),
+            _ => (is_group_name_elsewhere(&definition.name), GROUP_NAME_ELSEWHERE),
+        };
+        if !is_allowed {
             let found = format!("the group is called \"{}\"", definition.name);
-            return Err(InventoryError::GroupName { origin: origin(), found });
+            return Err(InventoryError::GroupName { origin: origin(), found, expected });
         }
         let read = |text: &String| Expression::parse(text, &mut rand::random);
         let expressions: Result<_, _> = definition.expressions.iter().map(read).collect();
@@ -54,7 +61,7 @@ impl Parsed {
     fn asks(&self, inventory: &Inventory) -> bool {
         self.terms().any(|term| match term {
             Term::Tag { .. } | Term::Fact { .. } => true,
-            Term::Group { source: Some(source), .. } => !inventory.sources.contains(source),
+            Term::Group { source: Some(source), .. } => !inventory.sources.contains_key(source),
             Term::Group { source: None, .. } | Term::Names(_) | Term::Pattern(_) => false,
         })
     }
@@ -76,9 +83,9 @@ pub(super) fn add(inventory: &mut Inventory, definitions: &[(String, GroupDefini
     let mut seen = HashSet::new();
     let mut fixed = Vec::new();
     for (source, definition) in definitions {
-        let parsed = Parsed::read(source, definition)?;
+        let parsed = inventory.tolerated(source, Parsed::read(source, definition))?;
         if seen.insert((source, &definition.name)) {
-            fixed.push(parsed);
+            fixed.extend(parsed);
         }
     }
     let mut deferred: Vec<Parsed> = fixed.extract_if(.., |parsed| parsed.asks(inventory)).collect();
@@ -97,8 +104,9 @@ pub(super) fn add(inventory: &mut Inventory, definitions: &[(String, GroupDefini
 /// Adds groups, in whatever order they name each other.
 pub(super) fn define(inventory: &mut Inventory, groups: &[Parsed]) -> Result<(), InventoryError> {
     // Looked up while the inventory has none of them, so that their order does not matter.
-    let members = members_of(inventory, groups)?;
+    let members = members_of(inventory, groups);
     for (Parsed { source, definition, .. }, hosts) in groups.iter().zip(members) {
+        let Some(hosts) = inventory.tolerated(source, hosts)? else { continue };
         let indexes: Vec<usize> =
             hosts.iter().map(|host| inventory.add_host(host, source, &definition.origin)).collect();
         inventory.add_members(source, &definition.name, &indexes);
@@ -106,12 +114,23 @@ pub(super) fn define(inventory: &mut Inventory, groups: &[Parsed]) -> Result<(),
     Ok(())
 }
 
-/// The hosts of each group.
-fn members_of(inventory: &Inventory, groups: &[Parsed]) -> Result<Vec<Vec<Host>>, InventoryError> {
-    let by_name = groups.iter().map(|parsed| (parsed.name(), parsed)).collect();
+/// The hosts of each group, or why it has none.
+fn members_of(inventory: &Inventory, groups: &[Parsed]) -> Vec<Result<Vec<Host>, InventoryError>> {
+    let mut by_name: HashMap<&str, Vec<&Parsed>> = HashMap::new();
+    for parsed in groups {
+        by_name.entry(&parsed.definition.name).or_default().push(parsed);
+    }
     let mut resolver = Resolver { inventory, groups: by_name, resolved: HashMap::new(), chain: Vec::new() };
-    groups.iter().try_for_each(|parsed| resolver.resolve_group(parsed))?;
-    Ok(groups.iter().map(|parsed| resolver.resolved.remove(&parsed.name()).unwrap_or_default()).collect())
+    let resolve = |parsed| {
+        resolver.chain.clear();
+        resolver.resolve_group(parsed)
+    };
+    let resolved: Vec<Result<(), InventoryError>> = groups.iter().map(resolve).collect();
+    let mut members = Vec::new();
+    for (parsed, resolved) in groups.iter().zip(resolved) {
+        members.push(resolved.map(|()| resolver.resolved.remove(&parsed.name()).unwrap_or_default()));
+    }
+    members
 }
 
 /// The source and the name of a group.
@@ -119,7 +138,8 @@ type Name<'a> = (&'a str, &'a str);
 
 struct Resolver<'a> {
     inventory: &'a Inventory,
-    groups: HashMap<Name<'a>, &'a Parsed>,
+    /// By their names, one of each source.
+    groups: HashMap<&'a str, Vec<&'a Parsed>>,
     resolved: HashMap<Name<'a>, Vec<Host>>,
     /// The groups that are being resolved, outermost first.
     chain: Vec<&'a Parsed>,
@@ -151,18 +171,19 @@ impl<'a> Resolver<'a> {
     }
 
     /// The definition that a group's name means within `within`: of its own source first.
-    fn defined(&self, within: &Parsed, source: Option<&str>, name: &str) -> Option<&'a Parsed> {
-        match source {
-            Some(source) => self.groups.get(&(source, name)).copied(),
+    ///
+    /// # Errors
+    /// When several sources have such a group.
+    fn defined(&self, within: &Parsed, source: Option<&str>, name: &str) -> Result<Option<&'a Parsed>, TermError> {
+        let defined = self.groups.get(name).map_or(&[][..], Vec::as_slice);
+        let source = match source {
+            Some(source) => Some(source),
             None => {
-                let own = self.groups.get(&(within.source.as_str(), name)).copied();
-                let elsewhere = || {
-                    let mut others = self.groups.values().filter(|parsed| parsed.definition.name == name);
-                    others.next().copied().filter(|_| !self.inventory.groups.contains_key(name))
-                };
-                own.or_else(elsewhere)
+                let here = defined.iter().map(|parsed| (parsed.source.as_str(), self.inventory.rank(&parsed.source)));
+                rank::answering(name, self.inventory.sources_of(name).chain(here), Some(&within.source))?
             }
-        }
+        };
+        Ok(defined.iter().find(|parsed| Some(parsed.source.as_str()) == source).copied())
     }
 }
 
@@ -179,20 +200,23 @@ impl Universe for Scope<'_, '_> {
 
     fn resolve(&mut self, term: &Term) -> Result<Vec<Host>, InventoryError> {
         if let Term::Group { source, name } = term
-            && let Some(group) = self.resolver.defined(self.within, source.as_deref(), name)
+            && let Some(group) =
+                self.resolver.defined(self.within, source.as_deref(), name).map_err(|problem| self.refused(problem))?
         {
             self.resolver.resolve_group(group)?;
             return Ok(self.resolver.resolved.get(&group.name()).cloned().unwrap_or_default());
         }
         let reading =
             Reading { meaning: Meaning::Host, states: self.states, home: Some(&self.within.source), among: None };
-        let refused = |problem: TermError| {
-            let known = self.resolver.groups.keys().map(|(_, name)| *name);
-            let problem = problem.with_groups(known);
-            InventoryError::Term { origin: self.within.definition.origin.clone(), problem }
-        };
-        let meant = self.resolver.inventory.meant(term, reading).map_err(refused)?;
+        let meant = self.resolver.inventory.meant(term, reading).map_err(|problem| self.refused(problem))?;
         Ok(meant.into_iter().map(|Meant { host, .. }| host).collect())
+    }
+}
+
+impl Scope<'_, '_> {
+    fn refused(&self, problem: TermError) -> InventoryError {
+        let problem = problem.with_groups(self.resolver.groups.keys().copied());
+        InventoryError::Term { origin: self.within.definition.origin.clone(), problem }
     }
 }
 

@@ -4,11 +4,18 @@
 //! where the files were found.
 
 mod cloud;
+mod clustershell;
+mod discover;
 mod error;
 pub mod file;
+mod genders;
 mod groups;
 mod nearest;
 mod pattern;
+mod rank;
+mod shell_words;
+mod source;
+mod ssh_hosts;
 mod term;
 mod wanted;
 
@@ -16,6 +23,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub use cloud::{Reach, endpoints};
+pub use discover::{Discovered, FileSource, Places, discover};
 pub use error::{Ambiguous, InventoryError};
 pub use file::{HostFile, HostLine};
 pub use groups::GroupDefinition;
@@ -23,6 +31,8 @@ use groups::Parsed;
 pub(crate) use nearest::did_you_mean;
 pub use nearest::nearest;
 pub use pattern::{PatternError, Patterns};
+pub use rank::Rank;
+pub use source::{FILES, GENDERS, NamedHost, OUR_SOURCES, SETTINGS, SSH_SOURCE, Source};
 pub use term::TermError;
 pub(crate) use term::{Meaning, Reading, States, known_groups};
 pub use wanted::Wanted;
@@ -43,6 +53,8 @@ pub struct KnownHost {
     pub origins: Vec<String>,
     /// The sources that these places belong to.
     pub sources: Vec<String>,
+    /// The first of the ranks of these sources.
+    pub rank: Rank,
     /// Where it is reached, if its name does not say it.
     pub endpoint: Option<Endpoint>,
     /// What its provider said of it.
@@ -50,39 +62,11 @@ pub struct KnownHost {
 }
 
 impl KnownHost {
-    fn new(host: Host) -> Self {
-        Self { host, groups: Vec::new(), origins: Vec::new(), sources: Vec::new(), endpoint: None, record: None }
+    fn new(host: Host, rank: Rank) -> Self {
+        let (groups, origins, sources) = (Vec::new(), Vec::new(), Vec::new());
+        Self { host, groups, origins, sources, rank, endpoint: None, record: None }
     }
 }
-
-/// Hosts and groups that files of another kind name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Source {
-    /// What stands before the colon in `@source:group`.
-    pub name: String,
-    /// Its hosts, besides those that only its groups name.
-    pub hosts: Vec<NamedHost>,
-    /// Its groups.
-    pub groups: Vec<GroupDefinition>,
-}
-
-/// A host and the place that names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedHost {
-    /// The host.
-    pub host: Host,
-    /// Where it is reached, if its name does not say it.
-    pub endpoint: Option<Endpoint>,
-    /// `ssh_config:12`.
-    pub origin: String,
-}
-
-/// The name of host files as a source.
-pub const FILES: &str = "hosts";
-/// The name of the groups of `fleet.toml` as a source.
-pub const SETTINGS: &str = "fleet";
-/// The name of the hosts of the OpenSSH configuration as a source: they are chosen only through it.
-pub const SSH_SOURCE: &str = "ssh";
 
 /// A host's place in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +81,7 @@ pub struct Member {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct SourceGroup {
     source: String,
+    rank: Rank,
     members: Vec<Member>,
 }
 
@@ -112,9 +97,11 @@ pub struct Inventory {
     /// Groups that cannot be told before providers are asked.
     deferred: Vec<Parsed>,
     /// The sources that are read, whether or not they name a host.
-    sources: Vec<String>,
+    sources: BTreeMap<String, Rank>,
     /// Tags whose values are groups.
     group_tags: Vec<String>,
+    /// What was left out of files of other tools, and why.
+    remarks: Vec<String>,
 }
 
 /// What a group may be called, in words.
@@ -123,6 +110,14 @@ pub(crate) const GROUP_NAME: &str =
 
 pub(crate) fn is_group_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('-') && name.chars().all(|c| c.is_alphanumeric() || "_.-".contains(c))
+}
+
+/// What a group of another tool may be called, in words.
+const GROUP_NAME_ELSEWHERE: &str = "a group name of letters, digits, \"_\", \".\", \"-\", \"=\", \"+\", \"/\" and \":\" that does not start with \"-\"";
+
+/// Whether it can be written behind `@source:`.
+fn is_group_name_elsewhere(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('-') && name.chars().all(|c| c.is_alphanumeric() || "_.-=+/:".contains(c))
 }
 
 impl Inventory {
@@ -134,14 +129,15 @@ impl Inventory {
     /// # Errors
     /// When a definition is malformed, names an unknown group or an ambiguous host, or leads back to itself.
     pub fn merge(files: &[HostFile], others: &[Source], settings: &[GroupDefinition]) -> Result<Self, InventoryError> {
-        let mut inventory = Self { sources: vec![FILES.to_owned(), SETTINGS.to_owned()], ..Self::default() };
-        inventory.sources.extend(others.iter().map(|source| source.name.clone()));
-        for file in files {
-            inventory.add_file(file);
+        let sources = [FILES, SETTINGS].map(|source| (source.to_owned(), Rank::Own));
+        let mut inventory = Self { sources: sources.into(), ..Self::default() };
+        inventory.sources.extend(others.iter().map(|source| (source.name.clone(), source.rank)));
+        files.iter().for_each(|file| inventory.add_file(file));
+        if files.iter().any(|file| file.is_ansible) {
+            let all: Vec<usize> = (0..inventory.hosts.len()).collect();
+            inventory.add_members(FILES, file::ALL, &all);
         }
-        for source in others {
-            source.hosts.iter().for_each(|named| inventory.add_named(source, named));
-        }
+        others.iter().for_each(|source| inventory.add_hosts(source));
         let of = |source: &str, groups: &[GroupDefinition]| -> Vec<(String, GroupDefinition)> {
             groups.iter().map(|group| (source.to_owned(), group.clone())).collect()
         };
@@ -171,22 +167,39 @@ impl Inventory {
         groups::define(self, &wanted)
     }
 
+    /// The sources that were read or asked, by name.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        self.sources.keys().map(String::as_str)
+    }
+
     /// All known hosts.
     #[must_use]
     pub fn hosts(&self) -> &[KnownHost] {
         &self.hosts
     }
 
-    /// The known host that is exactly `host`.
+    /// The known host that is exactly `host`, else the only one that is the same machine: of its name, and with no other port.
     #[must_use]
     pub fn get(&self, host: &Host) -> Option<&KnownHost> {
-        self.by_host.get(host).map(|&index| &self.hosts[index])
+        let exact = self.by_host.get(host).map(|&index| &self.hosts[index]);
+        exact.or_else(|| {
+            let named = self.by_name.get(host.name())?.iter().map(|&index| &self.hosts[index]);
+            let mut fitting = named.filter(|known| known.host.port().is_none_or(|port| Some(port) == host.port()));
+            let found = fitting.next();
+            found.filter(|_| fitting.next().is_none())
+        })
     }
 
-    /// The members of the group `name` of a source, or of the only source that has one; `home` comes before others.
+    /// Adds a source of hosts without groups.
+    pub fn add_source(&mut self, source: &Source) {
+        self.sources.insert(source.name.clone(), source.rank);
+        self.add_hosts(source);
+    }
+
+    /// The members of the group `name` of a source, or of the source that answers for it; `home` comes before others.
     ///
     /// # Errors
-    /// When several sources have such a group.
+    /// When several sources of one rank have such a group.
     pub fn members(
         &self,
         source: Option<&str>,
@@ -194,19 +207,17 @@ impl Inventory {
         home: Option<&str>,
     ) -> Result<Option<&[Member]>, TermError> {
         let Some(groups) = self.groups.get(name) else { return Ok(None) };
-        let of = |source: &str| groups.iter().find(|group| group.source == source);
-        let found = match (source, groups.as_slice()) {
-            (Some(source), _) => of(source),
-            (None, [only]) => Some(only),
-            (None, several) => match home.and_then(of) {
-                Some(own) => Some(own),
-                None => {
-                    let sources = several.iter().map(|group| group.source.clone()).collect();
-                    return Err(TermError::AmbiguousGroup { name: name.to_owned(), sources });
-                }
-            },
+        let source = match source {
+            Some(source) => Some(source),
+            None => rank::answering(name, self.sources_of(name), home)?,
         };
+        let found = groups.iter().find(|group| Some(group.source.as_str()) == source);
         Ok(found.map(|group| group.members.as_slice()))
+    }
+
+    /// The sources that have a group called so.
+    fn sources_of(&self, name: &str) -> impl Iterator<Item = (&str, Rank)> {
+        self.groups.get(name).into_iter().flatten().map(|group| (group.source.as_str(), group.rank))
     }
 
     /// The names of all groups, sorted.
@@ -271,9 +282,41 @@ impl Inventory {
         }
     }
 
-    fn add_named(&mut self, source: &Source, named: &NamedHost) {
-        let index = self.add_host(&named.host, &source.name, &named.origin);
-        self.learn_endpoint(index, named.endpoint.as_ref());
+    fn add_hosts(&mut self, source: &Source) {
+        for named in &source.hosts {
+            // What host files say of its user and port counts here too.
+            let host = self.complete(named.host.clone()).unwrap_or_else(|_| named.host.clone());
+            let index = self.add_host(&host, &source.name, &named.origin);
+            self.learn_endpoint(index, named.endpoint.as_ref());
+        }
+    }
+
+    /// The same with remarks on what was left out before.
+    #[must_use]
+    pub fn with_remarks(mut self, mut remarks: Vec<String>) -> Self {
+        remarks.append(&mut self.remarks);
+        Self { remarks, ..self }
+    }
+
+    /// What was left out of files of other tools, and why.
+    #[must_use]
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// What is wrong with the user's own sources is an error; with those of the machine, a remark.
+    fn tolerated<T>(&mut self, source: &str, result: Result<T, InventoryError>) -> Result<Option<T>, InventoryError> {
+        match result {
+            Err(problem) if self.rank(source) == Rank::System => {
+                self.remarks.push(format!("{problem}; the group is left out"));
+                Ok(None)
+            }
+            result => result.map(Some),
+        }
+    }
+
+    fn rank(&self, source: &str) -> Rank {
+        self.sources.get(source).copied().unwrap_or_default()
     }
 
     /// What is said first of a host counts.
@@ -286,12 +329,14 @@ impl Inventory {
 
     /// The index of `host`, which is added when it is new.
     fn add_host(&mut self, host: &Host, source: &str, origin: &str) -> usize {
+        let rank = self.rank(source);
         let index = *self.by_host.entry(host.clone()).or_insert_with(|| {
             self.by_name.entry(host.name().to_owned()).or_default().push(self.hosts.len());
-            self.hosts.push(KnownHost::new(host.clone()));
+            self.hosts.push(KnownHost::new(host.clone(), rank));
             self.hosts.len() - 1
         });
         let known = &mut self.hosts[index];
+        known.rank = known.rank.min(rank);
         for (known, new) in [(&mut known.origins, origin), (&mut known.sources, source)] {
             if !known.iter().any(|known| known == new) {
                 known.push(new.to_owned());
@@ -301,9 +346,10 @@ impl Inventory {
     }
 
     fn source_group(&mut self, source: &str, group: &str) -> &mut Vec<Member> {
+        let rank = self.rank(source);
         let groups = self.groups.entry(group.to_owned()).or_default();
         let place = groups.iter().position(|group| group.source == source).unwrap_or_else(|| {
-            groups.push(SourceGroup { source: source.to_owned(), members: Vec::new() });
+            groups.push(SourceGroup { source: source.to_owned(), rank, members: Vec::new() });
             groups.len() - 1
         });
         &mut groups[place].members
@@ -378,6 +424,26 @@ mod tests {
         assert_eq!(known.members(None, "empty", None).unwrap().unwrap(), []);
         assert_eq!(known.members(None, "other", None).unwrap(), None);
         assert_eq!(known.group_names().collect::<Vec<_>>(), ["empty", "web"]);
+    }
+
+    #[test]
+    fn a_host_with_another_user_is_the_same_machine_and_one_with_another_port_is_not() {
+        let known = inventory("root@web1:22\nweb2\nl:1\nl:2\nm\nme@m\n");
+        for (typed, found) in [
+            ("web2", "web2"),
+            ("me@web2:22", "web2"),
+            ("me@web1:22", "root@web1:22"),
+            ("me@web1", ""),
+            ("web1:23", ""),
+            ("me@l:2", "l:2"),
+            ("l", ""),
+            ("me@m", "me@m"),
+            ("you@m", ""),
+            ("new", ""),
+        ] {
+            let host = known.get(&typed.parse().unwrap()).map_or(String::new(), |known| known.host.to_string());
+            assert_eq!(host, found, "{typed}");
+        }
     }
 
     #[test]

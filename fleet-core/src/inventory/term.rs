@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use globset::Glob;
 
-use super::{Ambiguous, Inventory, PatternError, Patterns, did_you_mean, nearest};
+use super::{Ambiguous, FILES, Inventory, KnownHost, PatternError, Patterns, Rank, did_you_mean, nearest};
 use crate::host::{Host, HostSyntaxError};
 use crate::hostset::{Term, Word};
 use crate::provider::{self, protocol::Filter};
@@ -80,12 +80,14 @@ pub enum TermError {
         sources: Vec<String>,
     },
     /// A pattern matches no known host.
-    #[error("no known host matches \"{pattern}\"")]
+    #[error("no known host{} matches \"{pattern}\"", .among.as_ref().map_or(String::new(), |source| format!(" of {source}")))]
     NoMatch {
         /// The pattern.
         pattern: String,
         /// How many hosts it was tried on.
         tried: usize,
+        /// The source whose hosts these are, if it was named.
+        among: Option<String>,
     },
 }
 
@@ -107,6 +109,10 @@ impl TermError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::AmbiguousHost(_) => Some("write the host with its user or port".to_owned()),
+            Self::UnknownGroup { name, of: None, .. } if name.contains(':') => Some(
+                "\",\" unites groups, \"!\" and \"&\" are Ansible's \":!\" and \":&\", @SOURCE:GROUP names a source"
+                    .to_owned(),
+            ),
             Self::UnknownGroup { nearest, known, .. } => {
                 let known = known_groups(known);
                 Some(did_you_mean(nearest).map_or(known.clone(), |question| format!("{question} {known}")))
@@ -115,10 +121,16 @@ impl TermError {
                 let qualified: Vec<String> = sources.iter().map(|source| format!("@{source}:{name}")).collect();
                 Some(format!("write {}", qualified.join(" or ")))
             }
-            Self::NoMatch { tried: 0, .. } => {
-                Some("no hosts are known: name a host file by -h, or in fleet.toml".to_owned())
-            }
-            Self::NoMatch { tried, .. } => Some(format!("{tried} hosts are known; -g '*' --list shows them")),
+            Self::NoMatch { tried: 0, among: None, .. } => Some(
+                "no hosts are known: name a host file by -h, or in fleet.toml; hosts of ssh_config are @ssh:PATTERN"
+                    .to_owned(),
+            ),
+            Self::NoMatch { tried, among, .. } => Some(match among {
+                None => {
+                    format!("{tried} hosts are known; -g '*' --list shows them")
+                }
+                Some(source) => format!("{tried} hosts are known to {source}; -g '@{source}:*' --list shows them"),
+            }),
             Self::Host(_) | Self::Pattern(_) => None,
         }
     }
@@ -144,6 +156,13 @@ pub(crate) struct Meant {
     pub(crate) times: usize,
 }
 
+impl Meant {
+    /// A host that is meant by its own name, or as one of all.
+    fn itself(known: &KnownHost) -> Self {
+        Self { host: known.host.clone(), group: None, times: 1 }
+    }
+}
+
 impl Inventory {
     /// The hosts that `term` means, each once, in order.
     pub(crate) fn meant(&self, term: &Term, reading: Reading<'_>) -> Result<Vec<Meant>, TermError> {
@@ -152,7 +171,9 @@ impl Inventory {
             Term::Names(word) => self.named_groups(word, reading),
             Term::Pattern(word) => self.matching(word, reading),
             Term::Group { source, name } if name == "*" => {
-                Ok(self.all_of(source.as_deref().or(reading.among), reading.states))
+                let among = source.as_deref().or(reading.among);
+                let all = self.known(Reading { among, ..reading }, |_| true);
+                Ok(all.into_iter().map(Meant::itself).collect())
             }
             Term::Group { source, name } => self.in_group(source.as_deref(), name, reading),
             Term::Tag { .. } | Term::Fact { .. } => Ok(self.answering(term, reading.states)),
@@ -188,26 +209,39 @@ impl Inventory {
     }
 
     fn matching(&self, word: &Word, reading: Reading<'_>) -> Result<Vec<Meant>, TermError> {
-        let written = word.to_string();
-        let patterns = Patterns::parse([written.as_str()])?;
-        let candidates = self.all_of(reading.among, reading.states);
-        let tried = candidates.len();
-        let meant: Vec<Meant> = candidates.into_iter().filter(|meant| patterns.matches(&meant.host)).collect();
+        self.matching_name(&word.to_string(), reading)
+    }
+
+    fn matching_name(&self, written: &str, reading: Reading<'_>) -> Result<Vec<Meant>, TermError> {
+        let patterns = Patterns::parse([written])?;
+        let meant = self.known(reading, |host| patterns.matches(host));
         match meant.is_empty() {
-            true => Err(TermError::NoMatch { pattern: written, tried }),
-            false => Ok(meant),
+            true => {
+                let (pattern, among) =
+                    (written.to_owned(), reading.among.filter(|source| *source != FILES).map(str::to_owned));
+                Err(TermError::NoMatch { pattern, tried: self.known(reading, |_| true).len(), among })
+            }
+            false => Ok(meant.into_iter().map(Meant::itself).collect()),
         }
     }
 
-    /// All hosts of a source, or of all sources that count without being named.
-    fn all_of(&self, source: Option<&str>, states: States) -> Vec<Meant> {
-        let counts = |known: &super::KnownHost| match source {
+    /// The hosts for which `is_wanted` holds: of the source that is read among, or of all that count without being named,
+    /// and then those of the first rank that has any.
+    pub(super) fn known(&self, reading: Reading<'_>, is_wanted: impl Fn(&Host) -> bool) -> Vec<&KnownHost> {
+        let counts = |known: &KnownHost| match reading.among {
             Some(source) => known.sources.iter().any(|known| known == source),
-            None => known.sources.iter().any(|known| known != super::SSH_SOURCE),
+            None => known.rank != Rank::Named,
         };
-        let meant = |(_, known): (_, &super::KnownHost)| Meant { host: known.host.clone(), group: None, times: 1 };
-        let known = self.hosts.iter().enumerate();
-        known.filter(|(place, known)| counts(known) && self.is_meant(*place, states)).map(meant).collect()
+        let wanted = |(place, known): (usize, &'_ KnownHost)| {
+            counts(known) && self.is_meant(place, reading.states) && is_wanted(&known.host)
+        };
+        let known = self.hosts.iter().enumerate().filter(|(place, known)| wanted((*place, known)));
+        let mut known: Vec<&KnownHost> = known.map(|(_, known)| known).collect();
+        if reading.among.is_none() {
+            let first = known.iter().map(|known| known.rank).min();
+            known.retain(|known| Some(known.rank) == first);
+        }
+        known
     }
 
     /// Whether a host is in a state that is meant; those of files always are.
@@ -218,7 +252,7 @@ impl Inventory {
 
     fn in_group(&self, source: Option<&str>, name: &str, reading: Reading<'_>) -> Result<Vec<Meant>, TermError> {
         let is_pattern = name.contains(['*', '?', '[']);
-        let names: Vec<&str> = if is_pattern { self.groups_like(name)? } else { vec![name] };
+        let names: Vec<&str> = if is_pattern { self.groups_like(source, name)? } else { vec![name] };
         let mut meant = Vec::new();
         let mut found = false;
         for name in names {
@@ -231,6 +265,9 @@ impl Inventory {
                     },
                 ));
             }
+        }
+        if let (false, Some(super::SSH_SOURCE)) = (found, source) {
+            return self.matching_name(name, Reading { among: source, ..reading });
         }
         if found {
             return Ok(meant);
@@ -245,24 +282,32 @@ impl Inventory {
         })
     }
 
-    fn groups_like(&self, pattern: &str) -> Result<Vec<&str>, TermError> {
+    /// The names of groups that match: those of a source, or of the first rank that has any.
+    fn groups_like<'a>(&'a self, source: Option<&'a str>, pattern: &str) -> Result<Vec<&'a str>, TermError> {
         let glob = Glob::new(pattern).map_err(|error| {
             TermError::Pattern(PatternError::Glob { pattern: pattern.to_owned(), problem: error.kind().to_string() })
         })?;
         let matcher = glob.compile_matcher();
-        Ok(self.groups.keys().map(String::as_str).filter(|name| matcher.is_match(name)).collect())
+        let names = self.group_names_of(source).filter(|name| matcher.is_match(name));
+        let mut ranked: Vec<(Option<Rank>, &str)> =
+            names.map(|name| (self.sources_of(name).map(|(_, rank)| rank).min(), name)).collect();
+        if source.is_none() {
+            let first = ranked.iter().map(|(rank, _)| *rank).min();
+            ranked.retain(|(rank, _)| Some(*rank) == first);
+        }
+        Ok(ranked.into_iter().map(|(_, name)| name).collect())
     }
 
     /// The hosts of providers that a query asks for.
     fn answering(&self, term: &Term, states: States) -> Vec<Meant> {
         let queries: Vec<Vec<Filter>> = self.queries_of(term, states);
         let asked =
-            |known: &&super::KnownHost| known.record.as_ref().is_some_and(|record| provider::matches(record, &queries));
+            |known: &&KnownHost| known.record.as_ref().is_some_and(|record| provider::matches(record, &queries));
         let group = match term {
             Term::Fact { name: "role", value } if !value.contains(['*', '?']) => Some(value.clone()),
             _ => None,
         };
-        let meant = |known: &super::KnownHost| Meant { host: known.host.clone(), group: group.clone(), times: 1 };
+        let meant = |known: &KnownHost| Meant { host: known.host.clone(), group: group.clone(), times: 1 };
         self.hosts.iter().filter(asked).map(meant).collect()
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Must not know how they are asked.
 
-use super::Inventory;
 use super::groups::Parsed;
-use super::term::{STATES, States};
+use super::term::{Meaning, Reading, STATES, States};
+use super::{Inventory, Patterns, Rank, SSH_SOURCE};
+use crate::host::Host;
 use crate::hostset::{Expression, Term, Word};
 use crate::provider::protocol::{Filter, Query};
 
@@ -15,9 +16,12 @@ pub struct Wanted {
     pub of_all: Vec<Query>,
     /// Queries for one provider.
     pub of_one: Vec<(String, Query)>,
-    /// Whether somebody else knows all that is asked of all: then only providers that are set up are asked, in case that
-    /// a name means something else there, and their failures are no errors.
-    pub is_known: bool,
+    /// The last of the ranks at which all that is asked of all is known already; `None` where something is not. What is known
+    /// is asked only of providers that are set up, in case that a name means something else there; and where the user's own
+    /// sources know it, a provider's failure is no error.
+    pub known: Option<Rank>,
+    /// Whether the hosts of the OpenSSH configuration are asked for.
+    pub ssh: bool,
     /// Whether something is asked for that only a provider can know.
     pub needs_provider: bool,
     /// The groups, by source and name, that are defined by what is asked.
@@ -29,6 +33,11 @@ impl Wanted {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.of_all.is_empty() && self.of_one.is_empty()
+    }
+
+    /// Takes in at which rank something is known that is asked of all.
+    fn is_known_at(&mut self, rank: Option<Rank>) {
+        self.known = self.known.zip(rank).map(|(known, rank)| known.max(rank));
     }
 }
 
@@ -44,7 +53,7 @@ pub(crate) fn states_of<'a>(expressions: impl IntoIterator<Item = &'a Expression
 impl Inventory {
     /// What must be asked before these expressions can be evaluated; words without mark mean `meaning`.
     pub(crate) fn wanted(&self, hosts: &[&Expression], groups: &[&Expression]) -> Wanted {
-        let mut wanted = Wanted { is_known: true, ..Wanted::default() };
+        let mut wanted = Wanted { known: Some(Rank::Own), ..Wanted::default() };
         for expression in hosts {
             self.want(expression, Bare::Host, &mut wanted, 0);
         }
@@ -66,14 +75,14 @@ impl Inventory {
                     }
                 }
                 Term::Pattern(word) => {
-                    wanted.is_known &= self.meant_by_pattern(word);
+                    wanted.is_known_at(self.rank_of_pattern(word));
                     wanted.of_all.push(with_states(pattern_query(word), states));
                 }
                 Term::Group { source, name } => {
                     self.want_group(source.as_deref(), name, states, wanted, depth);
                 }
                 Term::Tag { .. } | Term::Fact { .. } => {
-                    wanted.is_known = false;
+                    wanted.is_known_at(None);
                     wanted.needs_provider = true;
                     wanted.of_all.extend(self.queries_of(term, states));
                 }
@@ -83,28 +92,51 @@ impl Inventory {
 
     /// The groups that a word names, but for a word with ranges that is a pattern over known hosts.
     fn unknown_or_all(&self, word: &Word) -> Vec<String> {
-        let is_pattern = word.to_string().contains('[') && self.meant_by_pattern(word);
+        let is_pattern = word.to_string().contains('[') && self.rank_of_pattern(word).is_some();
         if is_pattern { Vec::new() } else { word.expand() }
     }
 
-    fn meant_by_pattern(&self, word: &Word) -> bool {
-        self.meant(
-            &Term::Pattern(word.clone()),
-            super::term::Reading { meaning: super::term::Meaning::Host, states: States::Any, home: None, among: None },
-        )
-        .is_ok()
+    /// The rank of the hosts that a pattern means.
+    fn rank_of_pattern(&self, word: &Word) -> Option<Rank> {
+        let patterns = Patterns::parse([word.to_string().as_str()]).ok()?;
+        self.rank_of_hosts(|host| patterns.matches(host))
+    }
+
+    /// The rank of the known hosts for which `is_wanted` holds.
+    fn rank_of_hosts(&self, is_wanted: impl Fn(&Host) -> bool) -> Option<Rank> {
+        let reading = Reading { meaning: Meaning::Host, states: States::Any, home: None, among: None };
+        self.known(reading, is_wanted).first().map(|known| known.rank)
     }
 
     fn want_group(&self, source: Option<&str>, name: &str, states: States, wanted: &mut Wanted, depth: usize) {
+        let defined = self.want_definitions(source, name, wanted, depth);
+        match source {
+            Some(SSH_SOURCE) => wanted.ssh = true,
+            Some(source) if defined.is_some() || self.sources.contains_key(source) => {}
+            Some(provider) => {
+                let queries = self.queries_of_group(name, states);
+                wanted.of_one.extend(queries.into_iter().map(|query| (provider.to_owned(), query)));
+            }
+            None => {
+                let known = match name {
+                    "*" => self.rank_of_hosts(|_| true),
+                    name => self.sources_of(name).map(|(_, rank)| rank).chain(defined).min(),
+                };
+                wanted.is_known_at(known);
+                wanted.of_all.extend(self.queries_of_group(name, states));
+            }
+        }
+    }
+
+    /// Wants what the groups of this name are defined by that waited for providers. Returns the first of the ranks of their
+    /// sources.
+    fn want_definitions(&self, source: Option<&str>, name: &str, wanted: &mut Wanted, depth: usize) -> Option<Rank> {
         const DEEPEST: usize = 64;
-        let is_static = source.is_some_and(|source| self.sources.iter().any(|known| known == source));
-        let deferred = self
-            .deferred
-            .iter()
-            .filter(|parsed| parsed.definition.name == name && source.is_none_or(|source| source == parsed.source));
-        let mut is_deferred = false;
-        for parsed in deferred {
-            is_deferred = true;
+        let is_meant =
+            |parsed: &&Parsed| parsed.definition.name == name && source.is_none_or(|source| source == parsed.source);
+        let mut rank = None;
+        for parsed in self.deferred.iter().filter(is_meant) {
+            rank = rank.into_iter().chain([self.rank(&parsed.source)]).min();
             let group = (parsed.source.clone(), parsed.definition.name.clone());
             if wanted.groups.contains(&group) {
                 continue;
@@ -114,28 +146,18 @@ impl Inventory {
                 self.want_definition(parsed, wanted, depth + 1);
             }
         }
-        if is_static || is_deferred && source.is_some() {
-            return;
-        }
-        let queries =
-            if name == "*" { vec![with_states(Vec::new(), states)] } else { self.group_queries(name, states) };
-        match source {
-            Some(provider) => wanted.of_one.extend(queries.into_iter().map(|query| (provider.to_owned(), query))),
-            None => {
-                let known = match name {
-                    "*" => !self.hosts.is_empty(),
-                    name => is_deferred || self.groups.contains_key(name),
-                };
-                wanted.is_known &= known;
-                wanted.of_all.extend(queries);
-            }
-        }
+        rank
     }
 
     fn want_definition(&self, parsed: &Parsed, wanted: &mut Wanted, depth: usize) {
         for expression in &parsed.expressions {
             self.want(expression, Bare::Host, wanted, depth);
         }
+    }
+
+    /// The queries for the hosts of a group, or of all.
+    fn queries_of_group(&self, name: &str, states: States) -> Vec<Query> {
+        if name == "*" { vec![with_states(Vec::new(), states)] } else { self.group_queries(name, states) }
     }
 
     /// The queries of which any may match for `term` to mean a host.
@@ -185,4 +207,48 @@ fn with_states(mut query: Query, states: States) -> Query {
         query.push(Filter { filter: "state".to_owned(), values: STATES.map(str::to_owned).to_vec() });
     }
     query
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{GroupDefinition, NamedHost, Source, file};
+    use super::*;
+
+    #[test]
+    fn what_is_asked_is_known_at_the_last_of_the_ranks_that_know_its_parts() {
+        let group = |name: &str, nodes: &str| GroupDefinition {
+            name: name.to_owned(),
+            expressions: vec![nodes.to_owned()],
+            origin: "local.cfg".to_owned(),
+        };
+        let named = NamedHost { host: "s1".parse().unwrap(), endpoint: None, origin: "genders:1".to_owned() };
+        let local = Source {
+            name: "local".to_owned(),
+            rank: Rank::System,
+            hosts: vec![named],
+            groups: vec![group("web", "w9"), group("gpu", "g1")],
+        };
+        let hosts = file::parse(b"h1\n[web]\nw1\n", Path::new("hosts")).unwrap();
+        let inventory = Inventory::merge(&[hosts], &[local], &[group("asked", "az:a")]).unwrap();
+        for (text, known) in [
+            ("web", Some(Rank::Own)),
+            ("gpu", Some(Rank::System)),
+            ("web,gpu", Some(Rank::System)),
+            ("gpu,web", Some(Rank::System)),
+            ("web,other", None),
+            ("other,gpu", None),
+            ("@local:gpu", Some(Rank::Own)),
+            ("h*", Some(Rank::Own)),
+            ("s*", Some(Rank::System)),
+            ("x*", None),
+            ("@*", Some(Rank::Own)),
+            ("@ssh:x", Some(Rank::Own)),
+        ] {
+            let expression = Expression::parse(text, &mut || 0).unwrap();
+            let wanted = inventory.wanted(&[], &[&expression]);
+            assert_eq!((wanted.known, wanted.ssh), (known, text.contains("ssh")), "{text}");
+        }
+    }
 }

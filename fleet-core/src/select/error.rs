@@ -72,6 +72,12 @@ impl Empty {
 }
 
 impl SelectError {
+    /// Whether something is asked for that no source has.
+    #[must_use]
+    pub fn is_unknown_group(&self) -> bool {
+        matches!(self, Self::Term { problem: TermError::UnknownGroup { .. }, .. })
+    }
+
     /// What to do next, where the error does not say it all.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

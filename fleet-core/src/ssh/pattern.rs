@@ -59,6 +59,12 @@ impl PatternList {
         Self::from_words(text.split(',').filter(|word| !word.is_empty()))
     }
 
+    /// The texts in the list that stand for themselves: no stars, question marks or negations.
+    pub(super) fn plain_texts(&self) -> impl Iterator<Item = &str> {
+        let is_plain = |(sign, pattern): &&(Sign, String)| *sign == Sign::Plain && !pattern.contains(['*', '?']);
+        self.patterns.iter().filter(is_plain).map(|(_, pattern)| pattern.as_str())
+    }
+
     /// The only texts that match, where the list names them: no stars, question marks or negations.
     pub(super) fn exact_texts(&self) -> Option<Vec<&str>> {
         let is_exact = |sign: Sign, pattern: &str| sign == Sign::Plain && !pattern.contains(['*', '?']);

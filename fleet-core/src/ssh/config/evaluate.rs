@@ -186,8 +186,8 @@ impl<'c> Evaluation<'c> {
 
     fn applies(&mut self, condition: &Condition) -> Result<bool, ConfigError> {
         match condition {
-            Condition::Always | Condition::Named => Ok(true),
-            Condition::Host(patterns) => Ok(patterns.matches(self.compared())),
+            Condition::Always | Condition::Named(_) => Ok(true),
+            Condition::Host(patterns, _) => Ok(patterns.matches(self.compared())),
             Condition::Match { criteria, place } => {
                 // In order, and no further than the first that fails: a command after it is not run.
                 for criterion in criteria {

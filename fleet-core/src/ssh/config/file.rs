@@ -39,8 +39,8 @@ pub(super) enum Condition {
     /// All: the lines before the first `Host` or `Match`.
     Always,
     /// A host of a name that led to the block, see [`ConfigFile::blocks_for`].
-    Named,
-    Host(PatternList),
+    Named(Place),
+    Host(PatternList, Place),
     Match {
         criteria: Vec<Criterion>,
         place: Place,
@@ -83,6 +83,13 @@ impl Block {
     fn new(condition: Condition) -> Self {
         Self { condition, directives: Vec::new() }
     }
+
+    fn includes(&self) -> impl Iterator<Item = &Include> {
+        self.directives.iter().filter_map(|directive| match directive {
+            Directive::Include(include) => Some(include),
+            _ => None,
+        })
+    }
 }
 
 impl ConfigFile {
@@ -99,12 +106,12 @@ impl ConfigFile {
     }
 
     /// Begins a block that stands behind a `Host` line.
-    fn add_host_block(&mut self, patterns: PatternList) {
-        let Some(names) = patterns.exact_texts() else { return self.add_block(Condition::Host(patterns)) };
+    fn add_host_block(&mut self, patterns: PatternList, place: Place) {
+        let Some(names) = patterns.exact_texts() else { return self.add_block(Condition::Host(patterns, place)) };
         for name in names {
             self.named.entry(name.to_owned()).or_default().push(self.blocks.len());
         }
-        self.blocks.push(Block::new(Condition::Named));
+        self.blocks.push(Block::new(Condition::Named(place)));
     }
 
     /// The blocks that may apply to a host of this name, in order; those that are left out do not.
@@ -161,7 +168,7 @@ impl ConfigFile {
             Some(Role::Host) => {
                 let words = words(line, "patterns of host names").map_err(described)?;
                 let patterns = PatternList::from_words(words.iter().map(String::as_str));
-                self.add_host_block(patterns);
+                self.add_host_block(patterns, place);
                 return Ok(());
             }
             Some(Role::Match) => {
@@ -192,12 +199,29 @@ impl ConfigFile {
         Ok(())
     }
 
+    /// The names that `Host` lines have in full, and the `Include` lines, as they stand in the file.
+    pub(super) fn names_and_includes(
+        &self,
+    ) -> impl Iterator<Item = (Vec<(&str, &Place)>, impl Iterator<Item = &Include>)> {
+        let mut exact: Vec<Vec<&str>> = vec![Vec::new(); self.blocks.len()];
+        for (name, blocks) in &self.named {
+            blocks.iter().for_each(|&at| exact[at].push(name));
+        }
+        self.blocks.iter().zip(exact).map(|(block, mut exact)| {
+            exact.sort_unstable();
+            exact.dedup();
+            let names = match &block.condition {
+                Condition::Named(place) => exact.into_iter().map(|name| (name, place)).collect(),
+                Condition::Host(patterns, place) => patterns.plain_texts().map(|name| (name, place)).collect(),
+                Condition::Always | Condition::Match { .. } => Vec::new(),
+            };
+            (names, block.includes())
+        })
+    }
+
     /// All `Include` lines.
     pub(super) fn includes(&self) -> impl Iterator<Item = &Include> {
-        self.blocks.iter().flat_map(|block| &block.directives).filter_map(|directive| match directive {
-            Directive::Include(include) => Some(include),
-            _ => None,
-        })
+        self.blocks.iter().flat_map(Block::includes)
     }
 
     /// Whether some block asks for the second pass.

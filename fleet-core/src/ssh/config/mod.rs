@@ -7,6 +7,7 @@
 //!
 //! Must not know how connections are made.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -165,6 +166,30 @@ impl SshConfig {
         lock(&self.notices).take()
     }
 
+    /// The hosts that `Host` lines name in full, each once, with the first place that does: not those that only a pattern
+    /// with wildcards means, nor those of files whose names depend on the host.
+    ///
+    /// # Errors
+    /// When an included file cannot be read.
+    pub fn host_names(&self) -> Result<Vec<(String, String)>, ConfigError> {
+        let mut names = HostNames::default();
+        self.files.iter().try_for_each(|file| self.collect_names(file, &mut names))?;
+        Ok(names.named)
+    }
+
+    fn collect_names(&self, file: &ConfigFile, names: &mut HostNames) -> Result<(), ConfigError> {
+        for (here, includes) in file.names_and_includes() {
+            here.into_iter().for_each(|(name, place)| names.add(name, place));
+            for include in includes {
+                for pattern in include.patterns.iter().filter(|pattern| library::is_fixed(pattern)) {
+                    let files = self.included(pattern, include)?;
+                    files.iter().try_for_each(|file| self.collect_names(file, names))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The user and machine that the configuration was read for.
     #[must_use]
     pub fn local(&self) -> &LocalContext {
@@ -194,6 +219,21 @@ impl SshConfig {
 
     fn note(&self, notice: &Notice) {
         lock(&self.notices).add(notice);
+    }
+}
+
+/// Names that were met, and where.
+#[derive(Default)]
+struct HostNames {
+    seen: HashSet<String>,
+    named: Vec<(String, String)>,
+}
+
+impl HostNames {
+    fn add(&mut self, name: &str, place: &Place) {
+        if self.seen.insert(name.to_owned()) {
+            self.named.push((name.to_owned(), place.to_string()));
+        }
     }
 }
 

@@ -413,3 +413,25 @@ fn what_cannot_be_expanded_fails_for_the_host_and_names_the_line() {
     let error = config.resolve(&host("web"), None).unwrap_err().to_string();
     assert!(error.contains("config:2: expected the environment variable UNSET to be set"), "{error}");
 }
+
+#[test]
+fn the_hosts_are_those_that_host_lines_name_in_full() {
+    let machine = Machine::new(&[
+        (
+            "home/.ssh/config",
+            "Include more/*\nHost b a 10.0.0.1\nHost web* c !d\n  Include inner\nMatch host e\nHost a f\n",
+        ),
+        ("home/.ssh/more/1", "Host g\n"),
+        ("home/.ssh/inner", "Host h ?\n"),
+        ("etc/ssh_config", "Host i\nInclude %h\n"),
+    ]);
+    let names = machine.load(ConfigSource::Default, &["Port=1"]).unwrap().host_names().unwrap();
+    let shown = |(name, place): &(String, String)| {
+        let place = place.rsplit('/').next().unwrap_or_default();
+        format!("{name}={place}")
+    };
+    assert_eq!(
+        names.iter().map(shown).collect::<Vec<_>>().join(" "),
+        "g=1:1 10.0.0.1=config:2 a=config:2 b=config:2 c=config:3 h=inner:1 f=config:6 i=ssh_config:1"
+    );
+}
