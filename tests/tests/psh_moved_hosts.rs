@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use fleet_tests::{Finished, Server, Sshd, TestEnv, accounts};
+use fleet_tests::{Finished, Server, Signal, Sshd, TestEnv, accounts, processes};
 
 /// A port on which nothing listens.
 const CLOSED_PORT: u16 = 1;
@@ -152,6 +152,20 @@ fn a_failure_that_another_address_would_not_help_asks_nobody() {
     fs::write(lab.env.authorized_keys(), "").expect("a file of the test");
     lab.run(&[]).expect_code(4).expect_stderr("authentication");
     assert_eq!(lab.calls(), 1);
+}
+
+#[test]
+fn ctrl_c_ends_a_provider_that_is_asked_during_the_run() {
+    let lab = Lab::new();
+    lab.tells([("i-1".to_owned(), lab.env.addresses(1)[0], CLOSED_PORT)]);
+    lab.keep();
+    let sleep = processes::unique_sleep();
+    lab.does(&format!("env -i sleep {sleep} & wait\n"));
+    let run = lab.env.psh(["-g", "web", "echo ran"]).start();
+    processes::wait_for(&sleep, 1);
+    run.signal(Signal::INT);
+    let _ = run.finish().expect_code(3).expect_nowhere("asked again");
+    processes::assert_gone(&sleep);
 }
 
 #[test]
