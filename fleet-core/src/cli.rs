@@ -5,6 +5,7 @@
 
 mod asking;
 mod canary;
+mod cloud_hosts;
 mod connection;
 mod examine;
 mod failure;
@@ -20,10 +21,12 @@ mod selection;
 mod terminal;
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use clap::Args;
 
 pub use self::canary::CanaryQuestion;
+pub use self::cloud_hosts::CloudHosts;
 use self::connection::ConnectionArgs;
 pub use self::examine::Examined;
 pub use self::failure::Failure;
@@ -84,6 +87,8 @@ pub struct Prepared {
     pub settings: Settings,
     /// The chosen hosts.
     pub selected: Selected,
+    /// Those of them that providers told of.
+    pub cloud_hosts: Arc<CloudHosts>,
     /// How the run is shown.
     pub render: RenderSettings,
     /// How carefully the run goes on.
@@ -223,7 +228,7 @@ impl FleetArgs {
         layers.extend(settings::discover(&environment, &here)?.layers);
         let settings = Settings::resolve(&layers)?;
         let hosts = former.as_ref().map(|run| self.record.hosts_of(run)).transpose()?;
-        let selected = self.selection.select(program, &settings, stdin, hosts)?;
+        let (selected, cloud_hosts) = self.selection.select(program, &settings, stdin, hosts)?;
         let purpose = if self.selection.list { Purpose::List } else { Purpose::Run };
         let rollout = match purpose {
             Purpose::Run => self.rollout.settings(selected.hosts.len(), settings.timeout.value.percent_of_median())?,
@@ -245,6 +250,7 @@ impl FleetArgs {
             stdin,
             settings,
             selected,
+            cloud_hosts: Arc::new(cloud_hosts),
         })
     }
 

@@ -3,10 +3,12 @@
 //! Must not know who knew it, nor how a connection is made.
 
 mod address;
+mod whereabouts;
 
 use std::collections::HashMap;
 
 pub use self::address::{AddressChoice, AddressChoiceError};
+pub use self::whereabouts::{Finding, Whereabouts};
 use crate::host::Host;
 
 /// What stands behind a host's name.

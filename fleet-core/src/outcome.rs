@@ -75,6 +75,10 @@ pub enum FailureClass {
     Unreachable,
     /// A stage before the command took longer than allowed.
     Timeout,
+    /// Its provider has it no longer.
+    Gone,
+    /// Its provider has it at another address than the one that was tried.
+    Moved,
     /// What answered does not speak SSH, or closed at once.
     Banner,
     /// The key exchange failed (no common algorithm, protocol error).
@@ -102,6 +106,8 @@ impl FailureClass {
             Self::Refused => "refused",
             Self::Unreachable => "unreachable",
             Self::Timeout => "timeout",
+            Self::Gone => "gone",
+            Self::Moved => "moved",
             Self::Banner => "banner",
             Self::KeyExchange => "key-exchange",
             Self::HostKey => "host-key",
@@ -434,6 +440,8 @@ mod tests {
             Class::Refused,
             Class::Unreachable,
             Class::Timeout,
+            Class::Gone,
+            Class::Moved,
             Class::Banner,
             Class::KeyExchange,
             Class::HostKey,

@@ -120,7 +120,7 @@ async fn run_on_hosts<T: Task>(
         connector.disconnect().await;
     }
     prompt.close();
-    let mut last_words = Vec::new();
+    let mut last_words = remarks_on_providers(&prepared).await;
     let status = conclude(prepared.program, &finished, record, &mut last_words);
     say_at_last(last_words).await;
     Ok(status)
@@ -216,7 +216,8 @@ async fn ask(question: &'static str, prompt: &Arc<TerminalPrompt>) -> Result<Sec
 
 fn connector(prepared: &Prepared, password: Option<Secret>, prompt: Arc<TerminalPrompt>) -> Result<Connector, Failure> {
     let config = SshConfig::load(&config_sources(&prepared.settings), LocalContext::current()?)?;
-    Ok(Connector::new(connect_settings(&prepared.settings, &prepared.selected.hosts, config, password), prompt))
+    let settings = connect_settings(&prepared.settings, &prepared.selected.hosts, config, password);
+    Ok(Connector::new(settings, prompt).asking(Arc::clone(&prepared.cloud_hosts) as _))
 }
 
 /// The OpenSSH configuration that the settings ask for.
@@ -269,6 +270,12 @@ fn say_notices(prepared: &Prepared, connector: &Connector) {
             say(prepared.program, &text);
         }
     }
+}
+
+/// No provider is asked beyond the run; what went wrong with those that were is said below the summary.
+async fn remarks_on_providers(prepared: &Prepared) -> Vec<u8> {
+    let remarks = prepared.cloud_hosts.end().await;
+    remarks.iter().flat_map(|remark| format!("{}: {remark}\n", prepared.program).into_bytes()).collect()
 }
 
 /// The status of it all. What remains to be said goes to `last_words`.

@@ -60,6 +60,13 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// Accepts no more connections from now on. Closing alone would not do: a process that is just being started holds a copy
+/// of every descriptor until it becomes its program.
+pub(crate) fn stop_listening(listener: TcpListener) {
+    // Where a listener cannot be shut down, closing it is all there is.
+    let _ = rustix::net::shutdown(&listener, rustix::net::Shutdown::Both);
+}
+
 /// The first host chooses the port.
 fn listen_from(second: u8, first_network: usize, hosts: usize) -> io::Result<Vec<TcpListener>> {
     let mut port = 0;
@@ -87,6 +94,17 @@ mod tests {
         assert_eq!(all.len(), 600);
         assert!(all.iter().all(|address| (1..=254).contains(&address.octets()[3])));
         assert_eq!(address(70, 3, 254), Ipv4Addr::new(127, 70, 4, 1));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_copy_of_the_descriptor_keeps_nobody_listening() {
+        let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let (address, _copy) = (listener.local_addr().unwrap(), rustix::io::dup(&listener).unwrap());
+        stop_listening(listener);
+        let error = tokio::net::TcpStream::connect(address).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(listen(address).is_ok());
     }
 
     #[tokio::test]

@@ -110,7 +110,7 @@ impl Host {
                 (orders.version, orders.faults.has(Fault::Refuse))
             };
             if refuses {
-                listener = None;
+                listener.take().into_iter().for_each(address::stop_listening);
             } else if listener.is_none() {
                 listener = address::listen(self.address).ok();
             }

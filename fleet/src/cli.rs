@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use fleet_sandbox::{Fault, Roles, SIMULATED_COMMANDS};
 
-use crate::{config, demo, doctor, history, init, provider, sandbox};
+use crate::{config, demo, doctor, history, init, provider, sandbox, trust};
 
 /// Control a fleet of hosts
 #[derive(Debug, Parser)]
@@ -40,6 +40,13 @@ enum Command {
     /// Nothing is changed anywhere. Without hosts only this machine is looked at. With --quiet, what is fine is left out;
     /// flags about commands and their output do nothing here.
     Doctor(Box<DoctorArgs>),
+    /// Make the host keys of chosen hosts known that their provider vouches for
+    ///
+    /// A provider may know them; else they are read from what the host printed on its console at its first boot. Where only
+    /// fingerprints are there, the host is asked for its key, and nobody logs in. Keys are added to known_hosts under the
+    /// id of the host, never under an address; what is known already is never replaced. Flags about commands and
+    /// their output do nothing here.
+    Trust(Box<TrustArgs>),
     /// Try out a program that tells the tools of hosts
     #[command(subcommand)]
     Provider(ProviderCommand),
@@ -112,6 +119,29 @@ Of several, 3 comes before 4 before 5.";
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     fleet: fleet_core::cli::FleetArgs,
+}
+
+/// Exit codes as the report needs them.
+const TRUST_EXIT_CODES: &str = "\
+Exit codes:
+  0  all hosts are trusted, or would be with --dry-run
+  1  some host was refused: what is known or offered is not what its provider says; or our own failure
+  2  usage, settings or inventory, or a provider that fails: nothing was written
+  3  interrupted: the report has what was done until then
+  4  the keys of some host could not be told: no console output yet, or the host does not answer
+Of several, 1 comes before 3 before 4.";
+
+#[derive(Clone, Debug, Args)]
+#[command(disable_help_flag = true, after_help = TRUST_EXIT_CODES)]
+pub(crate) struct TrustArgs {
+    #[command(flatten)]
+    pub(crate) fleet: fleet_core::cli::FleetArgs,
+    /// Add the keys to FILE [default: the first UserKnownHostsFile of ssh_config]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) known_hosts: Option<PathBuf>,
+    /// Say what would be done, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -239,6 +269,7 @@ pub(crate) fn run(
         Command::Sandbox(command) => sandbox::run(command, stdout, stderr),
         Command::History(args) => history::run(&args, stdout, stderr),
         Command::Doctor(arguments) => doctor::run(arguments.fleet, stdout, stderr),
+        Command::Trust(arguments) => trust::run(*arguments, stdout, stderr),
         Command::Provider(ProviderCommand::Check(arguments)) => provider::run(&arguments, stdout, stderr),
         Command::Config(args) => config::run(&args, stdout, stderr),
         Command::Init(args) => init::run(&args, stdout, stderr),

@@ -10,6 +10,7 @@ mod history;
 mod init;
 mod provider;
 mod sandbox;
+mod trust;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -7,17 +7,17 @@ use std::collections::HashMap;
 use fleet_tests::{Fleet, MEASURED, peak_kib};
 
 /// What psh may hold, in KiB: its code and the runtime's threads; for each host its name, configuration, key and outcome;
-/// and for each session that may be open at once. Far below a gigabyte for every fleet of these tests.
+/// and for each session that is open at once. Far below a gigabyte for every fleet of these tests.
 const BASE_KIB: usize = 40 << 10;
 const HOST_KIB: usize = 4;
-const SESSION_KIB: usize = 128;
+const SESSION_KIB: usize = 100;
 
 /// Asserts that all that `hosts` simulated hosts said, each after `pause` seconds, has come, each line under its host's
-/// name and in order, and that the peak of `psh` is no more than it may be with `parallel` sessions at once. How many
-/// really were open at once is not known: a machine that needs longer than the pause to log in everywhere has fewer.
-fn expect_every_byte(hosts: usize, parallel: usize, pause: usize) {
+/// name and in order, and that the peak of `psh` is no more than it may be with `parallel` sessions at once; returns that
+/// peak, in KiB. How many really were open at once is not known: a machine that needs longer than the pause to log in
+/// everywhere has fewer.
+fn expect_every_byte(fleet: &Fleet, hosts: usize, parallel: usize, pause: usize) -> usize {
     const LINES: usize = 20;
-    let fleet = Fleet::start(&["--simulate", "-n", &hosts.to_string()]);
     let command = format!("sleep {pause}; echo $FLEET_HOST; seq 2 {LINES}");
     let run = fleet.psh_under(&MEASURED, &["-g", "*", "-p", &parallel.to_string(), &command]).finish().expect_code(0);
     let run = run.expect_stderr(&format!("{hosts} ok")).expect_nowhere("instead of");
@@ -37,21 +37,31 @@ fn expect_every_byte(hosts: usize, parallel: usize, pause: usize) {
     let peak = peak_kib(&run);
     let most = BASE_KIB + HOST_KIB * hosts + SESSION_KIB * parallel;
     assert!(peak < most, "{peak} KiB for {hosts} hosts, {parallel} at once: at most {most}");
+    peak
+}
+
+fn simulated(hosts: usize) -> Fleet {
+    Fleet::start(&["--simulate", "-n", &hosts.to_string()])
 }
 
 #[test]
 fn a_thousand_hosts_at_once_lose_no_byte_and_need_little_memory() {
-    expect_every_byte(1000, 1000, 15);
+    const FEW: usize = 10;
+    let fleet = simulated(1000);
+    let few_kib = expect_every_byte(&fleet, 1000, FEW, 0);
+    let all_kib = expect_every_byte(&fleet, 1000, 1000, 15);
+    let most = SESSION_KIB * (1000 - FEW);
+    assert!(all_kib - few_kib <= most, "{all_kib} KiB with 1000 sessions, {few_kib} with {FEW}: {most} more at most");
 }
 
 #[test]
 fn ten_thousand_hosts_500_at_once_lose_no_byte_and_need_little_memory() {
-    expect_every_byte(10_000, 500, 0);
+    expect_every_byte(&simulated(10_000), 10_000, 500, 0);
 }
 
 #[test]
 fn two_thousand_hosts_all_succeed_within_256_open_files_and_the_lower_fan_out_is_said() {
-    let fleet = Fleet::start(&["--simulate", "-n", "2000"]);
+    let fleet = simulated(2000);
     let arguments = ["-g", "*", "-p", "500", "echo $FLEET_INDEX"];
     let run = fleet.psh_under(&["prlimit", "--nofile=256:256"], &arguments).finish().expect_code(0);
     run.expect_stderr("instead of 500").expect_stderr("2000 ok");

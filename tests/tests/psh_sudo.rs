@@ -138,13 +138,15 @@ fn a_wrong_password_is_tried_once_and_leaves_no_sudo_behind() {
     let world = World::new(WITH_PASSWORD);
     let log = world.env.path().join("log");
     world.account.sudoers(&format!("Defaults:USER logfile={}, passwd_tries=3\n{WITH_PASSWORD}", log.display()));
-    let marker = processes::unique_sleep();
-    let run = world.answered("wrong-one", &["-H", "web01", &format!("sleep {marker}")]).finish().expect_code(5);
+    // No other test runs anything as this user.
+    let other = Throwaway::with_shell("/bin/sh");
+    let sudo = format!("--sudo={}", other.name());
+    let run = world.answered("wrong-one", &[&sudo, "-H", "web01", "echo ran"]).finish().expect_code(5);
     run.expect_stdout("command: sudo refused the password")
         .expect_stdout("tried once")
         .expect_nowhere("wrong-one")
         .expect_nowhere("Sorry, try again");
-    processes::assert_gone("sudo -S -p [fleet");
+    processes::assert_gone(&format!("-H -u {}", other.name()));
     let log = fs::read_to_string(log).unwrap();
     assert!(log.contains("1 incorrect password attempt") && !log.contains("COMMAND=list"), "{log}");
 }
@@ -369,17 +371,21 @@ fn a_job_of_another_user_without_a_shell_is_started_listed_collected_and_stopped
                 world.env.psh(arguments).on_terminal().finish()
             }
         };
-        let start = |command: &str| {
-            let run = psh(&["--background", command]).expect_code(0);
+        let start = |arguments: &[&str]| {
+            let run = psh(&[&["--background"], arguments].concat()).expect_code(0);
             let text = run.stdout_text();
             let at = text.find("job 2").expect("the name of a job") + 4;
             text[at..at + 18].to_owned()
         };
-        let ended = start("id -un; exit 7");
+        let script = world.env.write("work/job", "#!/bin/sh\nid -un\necho \"<$1>\"\nexit 8\n").display().to_string();
+        let scripted = start(&["--script", &script, "it's"]);
+        let wanted = format!("{}\r\n<it's>\r\n", other.name());
+        psh(&["--collect", &scripted, "--wait"]).expect_code(5).expect_stdout(&wanted).expect_stdout("exit code 8");
+        let ended = start(&["id -un; exit 7"]);
         let wanted = format!("{}\r\n", other.name());
         psh(&["--collect", &ended, "--wait"]).expect_code(5).expect_stdout(&wanted).expect_stdout("exit code 7");
         let marker = processes::unique_sleep();
-        let running = start(&format!("trap '' TERM; sleep {marker}; sleep {marker}"));
+        let running = start(&[&format!("trap '' TERM; sleep {marker}; sleep {marker}")]);
         processes::wait_for_command(&format!("sleep {marker}"));
         psh(&["--jobs"]).expect_code(0).expect_stdout(&format!("{running}  running"));
         psh(&["--collect", &running]).expect_code(3).expect_stdout("still running");
@@ -415,9 +421,12 @@ fn a_refusal_of_sudo_is_not_tried_again() {
     let world = World::new(WITH_PASSWORD);
     let log = world.env.path().join("log");
     world.account.sudoers(&format!("Defaults:USER logfile={}\n{WITH_PASSWORD}", log.display()));
-    let retry = ["--retry", "2", "--retry-command", "2", "-H", "web01", "true"];
+    // No other test runs anything as this user.
+    let other = Throwaway::with_shell("/bin/sh");
+    let sudo = format!("--sudo={}", other.name());
+    let retry = [&sudo, "--retry", "2", "--retry-command", "2", "-H", "web01", "true"];
     world.answered("wrong-one", &retry).finish().expect_code(5).expect_stdout("sudo refused the password");
-    processes::assert_gone("sudo -S -p [fleet");
+    processes::assert_gone(&format!("-H -u {}", other.name()));
     assert_eq!(fs::read_to_string(log).unwrap().matches("incorrect password").count(), 1);
 }
 

@@ -129,6 +129,11 @@ fn token() -> Token {
     Token::new(std::hash::RandomState::new().build_hasher().finish())
 }
 
+/// What a keeper on a second channel says when it starts.
+fn watches(token: &Token) -> Vec<u8> {
+    format!("\x1efleet {} watches\n", token.as_str()).into_bytes()
+}
+
 fn remote(command: &[u8], stdin: StdinMode) -> RemoteCommand {
     RemoteCommand { command: command.to_vec(), env: Vec::new(), stdin, grace: GRACE }
 }
@@ -414,7 +419,7 @@ fn what_was_put_in_the_background_lives_on_after_the_command() {
 
         drop(control);
         wait_until("the keeper has ended", || !is_alive(keeper), String::new);
-        assert_eq!(second.wait_with_output().unwrap().stdout, b"", "{name}");
+        assert_eq!(second.wait_with_output().unwrap().stdout, watches(&token), "{name}");
         assert_eq!(place.processes().len(), 1, "{name}: {:?}", place.processes());
 
         // Asked to, the stopper ends also this.
@@ -478,7 +483,7 @@ fn a_process_that_has_only_the_number_of_ours_is_never_touched() {
     let stopper = login(&sh, &stop_command(&earlier, &other, GRACE)).output().unwrap();
     assert_eq!(StopVerdict::find(&stopper.stdout, &other), Some(StopVerdict::Gone));
     let keeper = login(&sh, &keeper_command(&earlier, &other, GRACE)).stdin(Stdio::null()).output().unwrap();
-    assert_eq!(keeper.stdout, b"");
+    assert_eq!(keeper.stdout, watches(&other));
     assert!(place.processes().len() >= 3, "{:?}", place.processes());
 }
 

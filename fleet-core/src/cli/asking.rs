@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
+use super::cloud_hosts::Told;
 use super::{Failure, Interruption};
 use crate::inventory::{Inventory, Reach, Wanted};
 use crate::provider::protocol::{Query, Record};
@@ -26,19 +27,21 @@ struct Question {
 }
 
 /// Asks whoever may know what is wanted, all at once, and adds what they tell to `inventory`. Remarks go to standard error.
+/// Returns what was told by whom.
 pub(super) fn ask(
     program: &str,
     settings: &Settings,
     wanted: &Wanted,
     inventory: &mut Inventory,
-) -> Result<(), Failure> {
+) -> Result<Vec<Told>, Failure> {
     let questions = questions(settings, wanted)?;
     if questions.is_empty() && wanted.needs_provider {
         return Err(Failure::usage_text("the choice of hosts asks for what only providers know, and there is none")
             .hint("set one up as [provider.NAME] in fleet.toml, or put fleet-ec2 beside this program or into PATH"));
     }
     if questions.is_empty() {
-        return Ok(inventory.define(&wanted.groups)?);
+        inventory.define(&wanted.groups)?;
+        return Ok(Vec::new());
     }
     let say = |line: &str| {
         let _ = writeln!(io::stderr(), "{line}");
@@ -56,7 +59,8 @@ pub(super) fn ask(
         address_tag: &settings.address_tag.value,
         port_tag: &settings.port_tag.value,
     };
-    for (question, answer) in questions.iter().zip(answers) {
+    let mut told = Vec::new();
+    for (question, answer) in questions.into_iter().zip(answers) {
         let name = &question.provider.settings().name;
         match answer {
             Ok(described) => {
@@ -68,6 +72,8 @@ pub(super) fn ask(
                 for remark in inventory.add_records(name, &records, reach) {
                     say(&format!("{program}: {name}: {remark}"));
                 }
+                let Question { provider, description, .. } = question;
+                told.push(Told { provider, description, records, from_cache: cached });
             }
             Err(error) if question.is_optional && !interruption.flag().load(Ordering::SeqCst) => {
                 let failure = Failure::from(error);
@@ -78,7 +84,7 @@ pub(super) fn ask(
         }
     }
     inventory.define(&wanted.groups)?;
-    Ok(())
+    Ok(told)
 }
 
 fn questions(settings: &Settings, wanted: &Wanted) -> Result<Vec<Question>, Failure> {
@@ -126,7 +132,7 @@ fn questions(settings: &Settings, wanted: &Wanted) -> Result<Vec<Question>, Fail
 }
 
 /// The same, known to be this machine where it has an address of it. Loopback addresses are everybody's.
-fn with_self(record: Arc<Record>) -> Arc<Record> {
+pub(super) fn with_self(record: Arc<Record>) -> Arc<Record> {
     let addresses = [&record.addresses.private, &record.addresses.public, &record.addresses.ipv6];
     let is_own = |text: &String| {
         text.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback() && UdpSocket::bind((address, 0)).is_ok())

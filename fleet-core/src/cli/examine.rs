@@ -80,7 +80,7 @@ impl FleetArgs {
     ) -> Result<Option<Selected>, Failure> {
         let hosts = former?.map(|run| self.record.hosts_of(&run)).transpose()?;
         match hosts.is_some() || self.selection.chooses() {
-            true => self.selection.select(program, settings, stdin, hosts).map(Some),
+            true => self.selection.select(program, settings, stdin, hosts).map(|(selected, _)| Some(selected)),
             false => Ok(None),
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Failure, StdinUse, asking};
+use super::{CloudHosts, Failure, StdinUse, asking};
 use crate::endpoint::AddressChoice;
 use crate::inventory::{self, HostFile, Inventory};
 use crate::provider::CacheUse;
@@ -108,14 +108,14 @@ impl SelectionArgs {
     }
 
     /// The hosts that the flags choose out of the known ones, or out of those of a former run. Without either, the
-    /// default ones, which is said.
+    /// default ones, which is said. With those of them that providers told of.
     pub(super) fn select(
         &self,
         program: &str,
         settings: &Settings,
         stdin: StdinUse,
         former: Option<FormerHosts>,
-    ) -> Result<Selected, Failure> {
+    ) -> Result<(Selected, CloudHosts), Failure> {
         let default = settings.default.value.as_ref().filter(|_| !self.names_hosts() && former.is_none());
         if let Some(expression) = default {
             let place = settings.default.origin.place();
@@ -143,9 +143,11 @@ impl SelectionArgs {
         }
         let inventory = Inventory::merge(&sources, &[], &settings.groups)?;
         let mut inventory = inventory.with_group_tags(settings.group_tags.value.clone());
-        asking::ask(program, settings, &selection.wanted(&inventory), &mut inventory)?;
+        let told = asking::ask(program, settings, &selection.wanted(&inventory), &mut inventory)?;
         inventory.apply_user_rules(settings.user_rules.iter().map(|rule| &rule.value));
-        Ok(selection.select(&inventory)?)
+        let selected = selection.select(&inventory)?;
+        let cloud_hosts = CloudHosts::new(told, &selected.hosts, settings);
+        Ok((selected, cloud_hosts))
     }
 }
 

@@ -12,6 +12,8 @@ use crate::outcome::{FailureClass, HostError, Outcome, Stage};
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How often a host is followed to another address: its provider is asked once in a run.
+const MOVES: u32 = 1;
 
 /// How often a host is tried again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,11 +29,14 @@ pub struct RetrySettings {
 pub(super) struct Retries {
     connections: u32,
     commands: u32,
+    moves: u32,
 }
 
 /// What has to be done again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Repeatable {
+    /// At another address, which nobody has to ask for.
+    Move,
     Connection,
     Command,
 }
@@ -39,20 +44,21 @@ enum Repeatable {
 impl Retries {
     /// The number of the attempt that they lead to, from 1.
     pub(super) fn attempt(self) -> u32 {
-        1 + self.connections + self.commands
+        1 + self.connections + self.commands + self.moves
     }
 
     /// How long the attempt after `outcome` is put off; `None` if there is to be none. Pauses are varied by half, so that
     /// hosts that failed together do not come back together.
     pub(super) fn next(&mut self, settings: RetrySettings, outcome: &Outcome, rng: &mut impl Rng) -> Option<Duration> {
-        let (used, allowed) = match repeatable(outcome)? {
-            Repeatable::Connection => (&mut self.connections, settings.connections),
-            Repeatable::Command => (&mut self.commands, settings.commands),
+        let (used, allowed, first_pause) = match repeatable(outcome)? {
+            Repeatable::Move => (&mut self.moves, MOVES, Duration::ZERO),
+            Repeatable::Connection => (&mut self.connections, settings.connections, FIRST_PAUSE),
+            Repeatable::Command => (&mut self.commands, settings.commands, FIRST_PAUSE),
         };
         if *used >= allowed {
             return None;
         }
-        let pause = FIRST_PAUSE.saturating_mul(1 << (*used).min(16)).min(LONGEST_PAUSE);
+        let pause = first_pause.saturating_mul(1 << (*used).min(16)).min(LONGEST_PAUSE);
         *used += 1;
         Some(pause.mul_f64(rng.random_range(0.5..1.5)))
     }
@@ -61,6 +67,7 @@ impl Retries {
 /// From [`Stage::Channel`] on the host may have got the command, which then must not be sent twice unasked.
 fn repeatable(outcome: &Outcome) -> Option<Repeatable> {
     match outcome {
+        Outcome::Failed(error) if error.class == FailureClass::Moved => Some(Repeatable::Move),
         Outcome::Failed(error) if error.stage < Stage::Channel => passes(error).then_some(Repeatable::Connection),
         Outcome::Failed(error) if error.class == FailureClass::Lost => Some(Repeatable::Command),
         Outcome::Exited(0) => None,
@@ -80,7 +87,9 @@ fn passes(error: &HostError) -> bool {
         | Class::Banner
         | Class::KeyExchange
         | Class::Lost => true,
-        Class::HostKey | Class::Auth | Class::Channel | Class::Sudo | Class::Local => false,
+        Class::Gone | Class::Moved | Class::HostKey | Class::Auth | Class::Channel | Class::Sudo | Class::Local => {
+            false
+        }
     }
 }
 
@@ -101,7 +110,7 @@ mod tests {
     #[test]
     fn only_what_may_pass_is_tried_again_and_commands_only_when_asked() {
         use FailureClass as Class;
-        use Repeatable::{Command, Connection};
+        use Repeatable::{Command, Connection, Move};
         let stopped = Outcome::Stopped {
             cause: StopCause::Timeout(Duration::from_secs(1)),
             stop: Stop::Confirmed,
@@ -112,6 +121,9 @@ mod tests {
             (failed(Stage::Connect, Class::Refused), Some(Connection)),
             (failed(Stage::Connect, Class::Unreachable), Some(Connection)),
             (failed(Stage::Banner, Class::Timeout), Some(Connection)),
+            (failed(Stage::Connect, Class::Moved), Some(Move)),
+            (failed(Stage::KeyExchange, Class::Moved), Some(Move)),
+            (failed(Stage::Connect, Class::Gone), None),
             (failed(Stage::Banner, Class::Banner), Some(Connection)),
             (failed(Stage::KeyExchange, Class::KeyExchange), Some(Connection)),
             (failed(Stage::Authenticate, Class::Lost), Some(Connection)),
@@ -133,7 +145,8 @@ mod tests {
             assert_eq!(repeatable(&outcome), expected, "{outcome:?}");
             let none = RetrySettings::default();
             let mut rng = StdRng::seed_from_u64(1);
-            assert_eq!(Retries::default().next(none, &outcome, &mut rng), None, "{outcome:?}");
+            let unasked = Retries::default().next(none, &outcome, &mut rng);
+            assert_eq!(unasked, (expected == Some(Move)).then_some(Duration::ZERO), "{outcome:?}");
         }
     }
 
@@ -146,6 +159,16 @@ mod tests {
             .map(|outcome| retries.next(BOTH, outcome, &mut rng).is_some());
         assert_eq!(again, [true, true, true, false, false]);
         assert_eq!(retries.attempt(), 4);
+    }
+
+    #[test]
+    fn a_host_that_has_moved_is_followed_once_unasked_and_at_once() {
+        let moved = failed(Stage::Connect, FailureClass::Moved);
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut retries = Retries::default();
+        let pauses = [(); 2].map(|()| retries.next(RetrySettings::default(), &moved, &mut rng));
+        assert_eq!(pauses, [Some(Duration::ZERO), None]);
+        assert_eq!(retries.attempt(), 2);
     }
 
     #[test]

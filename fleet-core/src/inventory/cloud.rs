@@ -13,6 +13,9 @@ use crate::hostset::Expression;
 use crate::provider::protocol::{Fact, Record};
 use crate::sanitize::sanitized_line;
 
+/// States from which no host comes back.
+const ENDED: [&str; 2] = ["shutting-down", "terminated"];
+
 /// How the hosts of providers are reached.
 #[derive(Clone, Copy, Debug)]
 pub struct Reach<'a> {
@@ -36,7 +39,7 @@ impl Inventory {
         for record in records {
             *times.entry(record.name.as_deref().unwrap_or_default()).or_default() += 1;
         }
-        let own_network = records.iter().find(|record| record.is_self).and_then(|own| one(own, "vpc"));
+        let own_network = own_network(records);
         let mut members: Vec<(String, Vec<usize>)> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut remarks = Vec::new();
@@ -92,6 +95,23 @@ impl Inventory {
         groups.extend(tagged.filter(|group| !record.groups.contains(group)).cloned());
         groups
     }
+}
+
+/// Where each of the hosts is reached that a provider tells of, by id. Those that have ended are none; those without an address
+/// are reached nowhere.
+#[must_use]
+pub fn endpoints(records: &[Arc<Record>], reach: Reach<'_>) -> HashMap<String, Option<Endpoint>> {
+    let own_network = own_network(records);
+    let has_ended = |record: &Record| record.state.as_deref().is_some_and(|state| ENDED.contains(&state));
+    let of = |record: &Arc<Record>| {
+        let endpoint = endpoint(record, reach, own_network);
+        (record.id.clone(), Some(endpoint).filter(|endpoint| endpoint.address.as_deref() != Some(&record.id)))
+    };
+    records.iter().filter(|record| !has_ended(record)).map(of).collect()
+}
+
+fn own_network(records: &[Arc<Record>]) -> Option<&str> {
+    records.iter().find(|record| record.is_self).and_then(|own| one(own, "vpc"))
 }
 
 /// `ec2 i-0abc (eu-west-1a)`, harmless as facts are not.

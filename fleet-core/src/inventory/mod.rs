@@ -15,7 +15,7 @@ mod wanted;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-pub use cloud::Reach;
+pub use cloud::{Reach, endpoints};
 pub use error::{Ambiguous, InventoryError};
 pub use file::{HostFile, HostLine};
 pub use groups::GroupDefinition;

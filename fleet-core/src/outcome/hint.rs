@@ -35,6 +35,10 @@ impl FailureClass {
             Self::Refused => "check that sshd runs there and listens on this port",
             Self::Unreachable => "check the address, and the network or VPN between here and there",
             Self::Timeout => stage.timeout_hint(),
+            Self::Gone => {
+                "it was in an answer of the provider that was kept: the next run takes the hosts of the new one"
+            }
+            Self::Moved => "its new address is known now: run it again for these hosts",
             Self::Banner => {
                 "check that the port is that of sshd; if only some hosts fail, sshd may drop logins (MaxStartups): lower --parallel"
             }

@@ -150,11 +150,15 @@ impl Login<'_> {
         let hash = self.hash_for(&identity.public).await;
         let Credentials { keys, questions, .. } = *self.credentials;
         let mut signer = Signer { holder: &identity.holder, keys, questions, notes: self.notes };
+        // Boxed, as a host's task has room for its largest step for as long as it lives.
         let result = match &identity.certificate {
             Some(certificate) => {
-                self.handle.authenticate_certificate_with(user, certificate.clone(), hash, &mut signer).await
+                Box::pin(self.handle.authenticate_certificate_with(user, certificate.clone(), hash, &mut signer)).await
             }
-            None => self.handle.authenticate_publickey_with(user, identity.public.clone(), hash, &mut signer).await,
+            None => {
+                let public = identity.public.clone();
+                Box::pin(self.handle.authenticate_publickey_with(user, public, hash, &mut signer)).await
+            }
         };
         match result {
             Ok(result) => self.settle(result, identity.label()),

@@ -4,6 +4,7 @@
 //! Must not know where the output goes.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -113,15 +114,34 @@ pub struct CommandRun<'a, F> {
 /// Runs a command on `session` until it ends, is cancelled or runs into a limit. Dropping the future closes the
 /// channel, upon which the wrapper ends the remote processes by itself.
 pub async fn run_command<F: StdinFeed>(session: &Session, run: CommandRun<'_, F>, sink: &impl OutputSink) -> Outcome {
+    // Steps of their own share the room in the future, which is there for as long as the command runs.
+    match start_unless_cancelled(session, &run, sink).await {
+        Ok((output, process)) => watch_over(session, &run, sink, output, &process).await,
+        Err(outcome) => outcome,
+    }
+}
+
+async fn start_unless_cancelled<'a, F>(
+    session: &'a Session,
+    run: &CommandRun<'a, F>,
+    sink: &impl OutputSink,
+) -> Result<(Output, Process<'a>), Outcome> {
+    tokio::select! {
+        started = start(session, run, sink) => started.map_err(Outcome::Failed),
+        () = run.cancel.cancelled() => Err(Outcome::Skipped(SkipCause::Interrupted)),
+        error = session.until_silent() => Err(Outcome::Failed(error)),
+    }
+}
+
+/// Moves the output of a running command, feeds and keeps it until it ends, and stops it when it is time.
+async fn watch_over<F: StdinFeed>(
+    session: &Session,
+    run: &CommandRun<'_, F>,
+    sink: &impl OutputSink,
+    mut output: Output,
+    process: &Process<'_>,
+) -> Outcome {
     let (limits, cancel) = (run.limits, run.cancel);
-    let (mut output, process) = tokio::select! {
-        started = start(session, &run, sink) => match started {
-            Ok(started) => started,
-            Err(error) => return Outcome::Failed(error),
-        },
-        () = cancel.cancelled() => return Outcome::Skipped(SkipCause::Interrupted),
-        error = session.until_silent() => return Outcome::Failed(error),
-    };
     let activity = Activity::new();
     let stopping = AtomicBool::new(false);
     let control = async {
@@ -133,21 +153,21 @@ pub async fn run_command<F: StdinFeed>(session: &Session, run: CommandRun<'_, F>
                 return outcome_of_end(end, session);
             }
             error = session.until_silent() => return Outcome::Failed(error),
-            error = process.feed(&run) => Interruption::Input(error),
+            error = process.feed(run) => Interruption::Input(error),
             cause = activity.stop_cause(limits, cancel) => Interruption::Stop(cause),
         };
         stopping.store(true, Ordering::SeqCst);
         let stop = process.stop(limits.grace).await;
         interruption.outcome(stop)
     };
-    let keep = process.keep(&run, sink);
+    let keep = process.keep(run, sink);
     let pump = output.pump(session, limits.channel, sink, &activity);
     tokio::pin!(control, keep, pump);
     let mut keeping = true;
     loop {
         tokio::select! {
             pumped = &mut pump => return match pumped {
-                _ if stopping.load(Ordering::SeqCst) => with_last_output(control.await, &activity, &process),
+                _ if stopping.load(Ordering::SeqCst) => with_last_output(control.await, &activity, process),
                 Ok(outcome) => {
                     if keeping && run.terminal.is_some() {
                         let _ = tokio::time::timeout(RELEASE_LIMIT, keep).await;
@@ -158,7 +178,7 @@ pub async fn run_command<F: StdinFeed>(session: &Session, run: CommandRun<'_, F>
             },
             outcome = &mut control => {
                 let _ = tokio::time::timeout(LAST_OUTPUT, pump).await;
-                return with_last_output(outcome, &activity, &process);
+                return with_last_output(outcome, &activity, process);
             }
             () = &mut keep, if keeping => keeping = false,
         }
@@ -231,10 +251,11 @@ async fn start<'a, F>(
     let limit = run.limits.channel.or(session.stage_limit());
     let marks = if run.terminal.is_some() { Stream::Stdout } else { Stream::Stderr };
     let exec = match run.sudo {
-        None => within(limit, Stage::Channel, open(session, run, &token)).await?,
+        None => within(limit, Stage::Channel, pin!(open(session, run, &token))).await?,
         Some(sudo) => {
             let program = remote::wrap_for_sudo(run.command, &token).map_err(|error| not_wrapped(&error))?;
-            let mut exec = within(limit, Stage::Channel, sudo.start(session, run.terminal, &token)).await?;
+            let starting = sudo.start(session, run.terminal, &token);
+            let mut exec = within(limit, Stage::Channel, pin!(starting)).await?;
             for (stream, bytes) in sudo.pass(&mut exec, session, &token, program.into(), marks).await? {
                 sink.output(stream, bytes).await;
             }

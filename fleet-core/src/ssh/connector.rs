@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ use super::route::Jump;
 use super::session::{Session, SessionParts, WireGuard};
 use super::spool::SpoolBudget;
 use super::wire::Wire;
-use crate::endpoint::Endpoints;
+use crate::endpoint::{Endpoints, Whereabouts};
 use crate::host::Host;
 use crate::outcome::{FailureClass, HostError, Stage, in_one_line};
 use crate::pace::Gate;
@@ -102,6 +103,7 @@ pub struct Connector {
     pub(super) spool_budget: Arc<SpoolBudget>,
     pace: OnceLock<Arc<Gate>>,
     pub(super) new_host_keys: NewHostKeys,
+    pub(super) whereabouts: Option<Arc<dyn Whereabouts>>,
 }
 
 /// What becomes of host keys that the policy `accept-new` accepts.
@@ -126,6 +128,7 @@ impl Connector {
             spool_budget: Arc::default(),
             pace: OnceLock::new(),
             new_host_keys: NewHostKeys::Kept,
+            whereabouts: None,
         }
     }
 
@@ -171,12 +174,17 @@ impl Connector {
     /// Opens a session to `host`.
     ///
     /// # Errors
-    /// With the stage that failed. Connections dropped before login were tried again.
+    /// With the stage that failed. Connections dropped before login were tried again; of a host that does not answer it
+    /// was asked whether it is somewhere else ([`FailureClass::Moved`]: another attempt goes there) or gone.
     pub async fn connect(&self, host: &Host, observer: &impl ConnectObserver) -> Result<Session, HostError> {
         let route = self
             .route(host)
             .map_err(|error| HostError::new(Stage::Resolve, FailureClass::Local, in_one_line(&error)))?;
-        self.connect_often(&route, observer, self.pace.get()).await
+        match self.connect_often(&route, observer, self.pace.get()).await {
+            // In a box: few hosts need it, and every one would pay for its room.
+            Err(error) => Err(Box::pin(self.or_elsewhere(host, &route, error)).await),
+            connected => connected,
+        }
     }
 
     /// Says good-bye to the jump hosts, at the end of a run: sessions that go through them must have ended.
@@ -248,14 +256,15 @@ impl Connector {
         let ssh_config = Arc::new(client_config(config, &host_key));
         let handler = SessionHandler { host_key, notes: Arc::clone(&notes), forwarded_agent };
         let connecting = client::connect_stream(ssh_config, wire, handler);
-        let mut handle = match shake_hands(connecting, &wire_guard, limit, observer).await {
+        let shaken = shake_hands(pin!(connecting), &wire_guard, limit, observer).await;
+        let mut handle = match shaken {
             Ok(handle) => handle,
             Err(failure) => return Err(failure.explain(&notes, &wire_guard, dialled.proxy.as_deref()).await),
         };
         paced.met();
         tracing::info!(address = %config.host_name, port = config.port, "host key accepted");
         observer.stage(Stage::Authenticate).await;
-        self.log_in_within(limit, &notes, self.log_in(config, &mut handle, &notes)).await?;
+        self.log_in_within(limit, &notes, pin!(self.log_in(config, &mut handle, &notes))).await?;
         Ok(Session::new(SessionParts {
             handle,
             notes,
@@ -274,9 +283,8 @@ impl Connector {
         &self,
         limit: Option<Duration>,
         notes: &SessionNotes,
-        login: impl Future<Output = Result<(), HostError>>,
+        mut login: Pin<&mut impl Future<Output = Result<(), HostError>>>,
     ) -> Result<(), HostError> {
-        let mut login = std::pin::pin!(login);
         loop {
             let asking = self.keys.is_asking();
             let result = within(limit, Stage::Authenticate, &mut login).await;
@@ -327,7 +335,7 @@ impl Connector {
         Ok(self.known_hosts.open(&config.user_known_hosts, &config.global_known_hosts)?.without(revoked))
     }
 
-    fn host_key_check(&self, config: &HostConfig) -> Result<HostKeyCheck, HostError> {
+    pub(super) fn host_key_check(&self, config: &HostConfig) -> Result<HostKeyCheck, HostError> {
         let known_hosts = self
             .known_hosts(config)
             .map_err(|error| HostError::new(Stage::KeyExchange, FailureClass::Local, in_one_line(&error)))?;
@@ -365,7 +373,8 @@ impl Connector {
     /// # Errors
     /// When the configuration of one of them cannot be told.
     pub fn route(&self, host: &Host) -> Result<Vec<HostConfig>, ConfigError> {
-        let endpoint = self.settings.endpoints.get(host);
+        let endpoint = self.endpoint(host);
+        let endpoint = endpoint.as_deref();
         let known = endpoint.and_then(|endpoint| endpoint.user.as_ref());
         let user = self.settings.user.as_ref().or(known).or(self.settings.default_user.as_ref());
         match (user, host.user()) {

@@ -258,20 +258,11 @@ async fn write(
     mut signals: mpsc::UnboundedReceiver<&'static str>,
     closed: CancellationToken,
 ) {
+    // What is sent now and then is boxed: its place would be kept for as long as the channel is open.
     let copying = async {
         let mut last = None;
         while let Some(message) = stdin.recv().await {
-            let sent = match message {
-                StdinMessage::Data(bytes) => {
-                    last = bytes.last().copied().or(last);
-                    writer.data_bytes(bytes).await
-                }
-                StdinMessage::Eof if input_end == InputEnd::Typed => {
-                    writer.data_bytes(Bytes::from_static(terminal::end_of_input(last))).await
-                }
-                StdinMessage::Eof => writer.eof().await,
-            };
-            if sent.is_err() {
+            if Box::pin(send(&writer, message, input_end, &mut last)).await.is_err() {
                 break;
             }
         }
@@ -279,7 +270,7 @@ async fn write(
     };
     let signalling = async {
         while let Some(name) = signals.recv().await {
-            let _ = writer.signal(signal_of(name)).await;
+            let _ = Box::pin(writer.signal(signal_of(name))).await;
         }
     };
     tokio::select! {
@@ -287,7 +278,26 @@ async fn write(
         () = signalling => {}
         () = closed.cancelled() => {}
     }
-    let _ = writer.close().await;
+    let _ = Box::pin(writer.close()).await;
+}
+
+/// Sends a piece of standard input or its end; `last` is the last byte that was sent.
+async fn send(
+    writer: &ChannelWriteHalf<russh::client::Msg>,
+    message: StdinMessage,
+    input_end: InputEnd,
+    last: &mut Option<u8>,
+) -> Result<(), russh::Error> {
+    match message {
+        StdinMessage::Data(bytes) => {
+            *last = bytes.last().copied().or(*last);
+            writer.data_bytes(bytes).await
+        }
+        StdinMessage::Eof if input_end == InputEnd::Typed => {
+            writer.data_bytes(Bytes::from_static(terminal::end_of_input(*last))).await
+        }
+        StdinMessage::Eof => writer.eof().await,
+    }
 }
 
 fn spool_error(error: &std::io::Error) -> HostError {

@@ -3,14 +3,15 @@
 //! Must not open connections nor log in.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
-use russh::client::Handle;
+use russh::client::{Handle, Handler};
 
 use super::connector::ConnectObserver;
 use super::deadline::expired;
 use super::error;
-use super::handler::{SessionHandler, SessionNotes};
+use super::handler::SessionNotes;
 use super::proxy::{ProxyEnd, ProxyProcess};
 use super::session::WireGuard;
 use crate::outcome::{FailureClass, HostError, Stage};
@@ -36,13 +37,12 @@ pub(super) enum HandshakeFailure {
 
 /// Waits for the identification line and the key exchange, each under its own deadline. On a time-out the wire is
 /// closed by its guard: russh would wait on.
-pub(super) async fn shake_hands(
-    connecting: impl Future<Output = Result<Handle<SessionHandler>, russh::Error>>,
+pub(super) async fn shake_hands<H: Handler>(
+    mut connecting: Pin<&mut impl Future<Output = Result<Handle<H>, russh::Error>>>,
     wire: &WireGuard,
     limit: Option<Duration>,
     observer: &impl ConnectObserver,
-) -> Result<Handle<SessionHandler>, HandshakeFailure> {
-    let mut connecting = std::pin::pin!(connecting);
+) -> Result<Handle<H>, HandshakeFailure> {
     observer.stage(Stage::Banner).await;
     // A fast key exchange may be over before the identification is looked at.
     let done = tokio::select! {

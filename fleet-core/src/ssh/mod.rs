@@ -12,6 +12,7 @@ mod connector;
 mod deadline;
 mod dial;
 mod drained;
+mod elsewhere;
 mod error;
 mod examine;
 mod exec;
@@ -36,6 +37,7 @@ mod spool;
 mod stop;
 mod sudo;
 mod terminal;
+mod vouched;
 mod wire;
 
 pub use command::{CommandLimits, CommandRun, NoStdin, OutputSink, StdinFeed, Wrapping, run_command};

@@ -92,7 +92,8 @@ impl Process<'_> {
             _ = self.side.ended() => None,
         };
         let Some(process) = process else { return };
-        match self.start_keeper(&process, run.limits.grace).await {
+        // Boxed, as most commands have no such channel and would keep its place.
+        match Box::pin(self.start_keeper(&process, run.limits.grace)).await {
             Ok(keeper) => {
                 tracing::debug!("a keeper watches over the command");
                 *self.lock_keeper() = Some(keeper);
@@ -108,11 +109,13 @@ impl Process<'_> {
         }
     }
 
+    /// Returns when the keeper has said that it is there: a program that was sent may never arrive if we die.
     async fn start_keeper(&self, process: &RemoteProcess, grace: Duration) -> Result<Exec, HostError> {
-        if self.terminal.is_none() {
-            return self.start_beside(&remote::keeper_program(process, &self.token, grace)).await;
-        }
-        let mut keeper = self.start_beside(&remote::terminal_keeper_program(process, &self.token, grace)).await?;
+        let program = match self.terminal {
+            None => remote::keeper_program(process, &self.token, grace),
+            Some(_) => remote::terminal_keeper_program(process, &self.token, grace),
+        };
+        let mut keeper = self.start_beside(&program).await?;
         let mut said = Vec::new();
         while !remote::keeper_watches(&said, &self.token) {
             match keeper.next().await? {
@@ -148,7 +151,13 @@ impl Process<'_> {
         self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Ends the command and its children, and says what it knows of them then.
     pub(super) async fn stop(&self, grace: Duration) -> Stop {
+        // Boxed, as every command that runs would keep its place, and few are stopped.
+        Box::pin(self.stop_by_all_means(grace)).await
+    }
+
+    async fn stop_by_all_means(&self, grace: Duration) -> Stop {
         self.side.let_excess_go();
         if self.wrapping == Wrapping::Raw {
             return self.stop_by_signal(grace).await;

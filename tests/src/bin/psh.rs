@@ -2,10 +2,6 @@
 
 use std::process::ExitCode;
 
-/// As in the program that users run: its memory is tested too.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     psh::main()
 }

@@ -14,11 +14,13 @@
 
 mod certificate;
 mod file;
+mod fingerprint;
 mod index;
 mod matching;
 mod name;
 mod parse;
 mod policy;
+mod remember;
 mod revoked;
 
 use std::collections::HashMap;
@@ -33,10 +35,10 @@ pub use russh::keys::{Algorithm, Certificate, PublicKey};
 
 pub use self::certificate::CertificateProblem;
 use self::file::KnownHostsFile;
-use self::matching::HashedName;
+pub use self::fingerprint::{Fingerprint, FingerprintError};
 pub use self::name::KnownName;
 pub use self::parse::LineProblem;
-use self::parse::Marker;
+use self::parse::{Marker, parse_key_line};
 pub use self::policy::{Decision, HostKeyPolicy, HostKeyProblem, KeyLabel, Location, Verdict, decide};
 pub use self::revoked::RevokedKeys;
 
@@ -81,6 +83,14 @@ pub enum KnownHostsError {
     /// The name would be a pattern, or break the line.
     #[error("cannot add the host key under a name with blanks or any of ,!*?#|@'\"\\[]")]
     Name,
+}
+
+/// Reads a public key as it stands in a line: `ssh-ed25519 AAAA... comment`. Only keys that a host can have are read.
+///
+/// # Errors
+/// When it is none.
+pub fn read_key(text: &str) -> Result<PublicKey, LineProblem> {
+    parse_key_line(text.as_bytes())?.map(PublicKey::from).ok_or(LineProblem::Truncated)
 }
 
 /// How names are written.
@@ -206,6 +216,23 @@ impl KnownHosts {
         self.verdict(name, certificate.public_key(), problem)
     }
 
+    /// The keys that are known as the host's, with the lines that say so, and no others: neither authorities nor keys that
+    /// are revoked.
+    #[must_use]
+    pub fn host_keys(&self, name: &KnownName) -> Vec<(Location, PublicKey)> {
+        let mut keys = Vec::new();
+        for lookup in name.lookups() {
+            let lines = self.lines(lookup);
+            let of_host =
+                |line: &&FoundLine| line.marker == Marker::HostKey && revoking(&lines, &[&line.key]).is_none();
+            keys.extend(lines.iter().filter(of_host).map(|line| (line.at.clone(), line.key.clone().into())));
+            if !keys.is_empty() {
+                break;
+            }
+        }
+        keys
+    }
+
     /// The algorithms for which a key of the host is known, in the order of the files.
     #[must_use]
     pub fn key_algorithms(&self, name: &KnownName) -> Vec<Algorithm> {
@@ -255,28 +282,6 @@ impl KnownHosts {
     #[must_use]
     pub fn without(self, revoked: Option<Arc<RevokedKeys>>) -> Self {
         Self { revoked, ..self }
-    }
-
-    /// Adds `key` to the first user file as the host's, unless the files have a word on the host by now, and gives the
-    /// verdict that holds from now on.
-    ///
-    /// That is [`Verdict::Trusted`], unless another host of the same name, or another process, was first with another
-    /// key. The file is created for the user alone; what is no regular file, as `/dev/null`, keeps nothing on disk, but
-    /// the key is known for the rest of the run.
-    ///
-    /// # Errors
-    /// When there is no user file, it cannot be written, or the name cannot stand in it.
-    pub fn remember(&self, name: &KnownName, key: &PublicKey, names: HashNames) -> Result<Verdict, KnownHostsError> {
-        let file = self.files.first().filter(|_| self.has_user_file).ok_or(KnownHostsError::NoUserFile)?;
-        let failed = |source| KnownHostsError::Write { path: file.path().to_owned(), source };
-        let line = line_for(name, key, names)?;
-        let mut appender = file.appender().map_err(failed)?;
-        let verdict = self.check_key(name, key);
-        if !matches!(verdict, Verdict::Unknown { .. }) {
-            return Ok(verdict);
-        }
-        appender.append(&line).map_err(failed)?;
-        Ok(self.check_key(name, key))
     }
 
     /// `problem` is that of the certificate which `key` came in.
@@ -346,19 +351,6 @@ fn signature_algorithms(key: &KeyData) -> Vec<Algorithm> {
         }
         other => vec![other],
     }
-}
-
-/// The line that makes `key` known as the host's, without its line feed.
-fn line_for(name: &KnownName, key: &PublicKey, names: HashNames) -> Result<String, KnownHostsError> {
-    if !name.is_writable() {
-        return Err(KnownHostsError::Name);
-    }
-    let names = match names {
-        HashNames::Plain => name.written().to_owned(),
-        HashNames::Hashed => HashedName::encode(name.written(), &rand::random()),
-    };
-    let key = PublicKey::from(key.key_data().clone()).to_openssh().expect("a decoded key can be encoded");
-    Ok(format!("{names} {key}"))
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use russh::keys::HashAlg;
 use russh::keys::ssh_key::public::KeyData;
+use russh::keys::{HashAlg, PublicKey};
 
 use super::certificate::CertificateProblem;
 use crate::outcome::{FailureClass, HostError, Stage};
@@ -43,6 +43,12 @@ impl KeyLabel {
             key_type: key.algorithm().as_str().to_owned(),
             fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
         }
+    }
+}
+
+impl From<&PublicKey> for KeyLabel {
+    fn from(key: &PublicKey) -> Self {
+        Self::of(key.key_data())
     }
 }
 

@@ -281,6 +281,25 @@ fn a_remembered_name_can_be_hashed() {
 }
 
 #[test]
+fn all_keys_of_a_host_are_remembered_or_none() {
+    let files = Files::new();
+    let known = files.known(&format!("other {ED25519_OTHER}\n@revoked * {RSA}\n"));
+    let remember = |name: &str, keys: &[&str]| {
+        let keys: Vec<_> = keys.iter().map(|text| key(text)).collect();
+        let verdicts = known.remember_all(&host(name), &keys, HashNames::Plain).unwrap();
+        verdicts.into_iter().map(brief).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(remember("web", &[ED25519, ECDSA]), "trusted 3, trusted 4");
+    assert_eq!(remember("web", &[ED25519, ECDSA]), "trusted 3, trusted 4");
+    assert!(remember("other", &[ED25519, ECDSA]).starts_with("changed 1"));
+    assert!(remember("new", &[ED25519, RSA]).ends_with("revoked 2"));
+    let text = fs::read_to_string(files.path("known_hosts")).unwrap();
+    assert_eq!(text.lines().count(), 4, "{text}");
+    let lines = |name: &str| known.host_keys(&host(name)).iter().map(|(at, _)| at.line).collect::<Vec<_>>();
+    assert_eq!((lines("web"), lines("other"), lines("new")), (vec![3, 4], vec![1], vec![]));
+}
+
+#[test]
 fn a_missing_final_line_feed_is_mended() {
     let files = Files::new();
     let known = files.known(&format!("db {ED25519}"));

@@ -136,9 +136,13 @@ impl StopVerdict {
     #[must_use]
     pub fn find(stdout: &[u8], token: &Token) -> Option<Self> {
         let start = format!("{MARK}{} ", token.as_str()).into_bytes();
-        let at = stdout.windows(start.len()).position(|window| window == start)?;
-        let rest = &stdout[at + start.len()..];
-        let line = std::str::from_utf8(&rest[..rest.iter().position(|&b| b == b'\n')?]).ok()?;
+        let mut marks = stdout.windows(start.len()).enumerate().filter(|(_, window)| *window == start);
+        marks.find_map(|(at, _)| Self::parse(&stdout[at + start.len()..]))
+    }
+
+    /// The verdict that `bytes`, behind the mark, begin with.
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let line = std::str::from_utf8(&bytes[..bytes.iter().position(|&b| b == b'\n')?]).ok()?;
         let mut words = line.split_ascii_whitespace();
         match words.next()? {
             "gone" => Some(Self::Gone),

@@ -1,7 +1,5 @@
-# attend: says that it is there, and returns when standard input, the control line, ends; exits when that says before that
-# the command has ended.
+# attend: returns when standard input, the control line, ends; exits when that says before that the command has ended.
 attend() {
-  printf '\036fleet %s watches\n' "$token"
   until while read -r line; do
     case $line in ended) exit ;; esac
   done && cat >/dev/null 2>&1; do

@@ -55,6 +55,9 @@ static BECOME: LazyLock<String> = LazyLock::new(|| without_comments(include_str!
 /// What is said to the keeper of a command on a terminal when that has ended by itself.
 pub(super) const RELEASE: &[u8] = b"ended\n";
 
+/// How a keeper on a second channel says that it is there ([`keeper_watches`]).
+const SAY_WATCHES: &str = "printf '\\036fleet %s watches\\n' \"$token\"\n";
+
 /// The mark of one command on one host. It tells our lines from others in the output, and the command's processes from
 /// others on the host.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -178,8 +181,8 @@ pub fn stop_command(process: &RemoteProcess, token: &Token, grace: Duration) -> 
     stop_program(process, token, grace).command_line()
 }
 
-/// The command line that waits for the end of its standard input, and then does as [`stop_command`] does; but when
-/// `process` has ended by itself until then, it prints nothing and stops nothing.
+/// The command line that says that it watches, waits for the end of its standard input, and then does as
+/// [`stop_command`] does; but when `process` has ended by itself until then, it says and stops nothing more.
 #[must_use]
 pub fn keeper_command(process: &RemoteProcess, token: &Token, grace: Duration) -> Vec<u8> {
     keeper_program(process, token, grace).command_line()
@@ -192,17 +195,16 @@ pub(super) fn stop_program(process: &RemoteProcess, token: &Token, grace: Durati
 
 /// The program of [`keeper_command`].
 pub(super) fn keeper_program(process: &RemoteProcess, token: &Token, grace: Duration) -> Program {
-    beside(process, token, grace, &[&WATCH, "watch\nstop\nverdict\n"])
+    beside(process, token, grace, &[SAY_WATCHES, &WATCH, "watch\nstop\nverdict\n"])
 }
 
 /// The program that does as [`keeper_program`] does, for a process on a terminal: whether that has ended by itself or by
-/// the terminal's hang-up, which leaves what is deaf to it, only the line [`RELEASE`] tells. It may be on a terminal too,
-/// so it outlives a hang-up itself from when it says so ([`keeper_watches`]).
+/// the terminal's hang-up, which leaves what is deaf to it, only the line [`RELEASE`] tells. It may be on a terminal too.
 pub(super) fn terminal_keeper_program(process: &RemoteProcess, token: &Token, grace: Duration) -> Program {
-    beside(process, token, grace, &[&ATTEND, "attend\nstop\nverdict\n"])
+    beside(process, token, grace, &[SAY_WATCHES, &ATTEND, "attend\nstop\nverdict\n"])
 }
 
-/// Whether a [`terminal_keeper_program`] that has printed `stdout` is there.
+/// Whether a keeper that has printed `stdout` is there: from then on it outlives us, and a hang-up of its terminal.
 pub(super) fn keeper_watches(stdout: &[u8], token: &Token) -> bool {
     let line = format!("\x1efleet {} watches", token.as_str()).into_bytes();
     stdout.windows(line.len()).any(|window| window == line)
