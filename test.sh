@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test of fleet, and installs what they need where it is missing (it says what).
 #
-#   ./test.sh          format, lints, all tests (also on real SSH servers), documentation
+#   ./test.sh          format, lints, all tests (also on real SSH servers), documentation, the size of psh
 #   ./test.sh --quick  unit tests only; installs nothing
 #
 # Plain cargo commands leave fleet-ec2 out, which compiles the AWS SDK: that takes 8 GB of memory and ten minutes, once.
@@ -33,6 +33,7 @@ need() {
 find_missing_packages() {
     missing=()
     need cc build-essential
+    need strip binutils
     need sshd openssh-server
     need ssh openssh-client
     need dropbear dropbear-bin
@@ -104,6 +105,19 @@ find_no_aws() {
     fi
 }
 
+# Users build psh in under three minutes on two cores, and it is small. How long it takes here depends on what is built
+# already and on what else this machine does, so it is only told.
+check_release() {
+    local start=$SECONDS stripped size
+    cargo build -p psh --release
+    stripped=$(mktemp)
+    strip -o "$stripped" "${CARGO_TARGET_DIR:-target}/release/psh"
+    size=$(wc -c <"$stripped")
+    rm -f "$stripped"
+    say "psh: $((SECONDS - start)) s to build, $size bytes when stripped"
+    [ "$size" -lt 12000000 ] || fail "psh has $size bytes when stripped; expected less than 12 MB"
+}
+
 command -v cargo >/dev/null || fail "Rust is missing: install it from https://rustup.rs; rust-toolchain.toml names the version"
 
 case ${1-} in
@@ -127,6 +141,8 @@ find_no_aws
 cargo_ec2 build --all-targets
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+say "release"
+check_release
 say "tests"
 run_tests_as_root
 cargo test --no-fail-fast --features fleet-tests/ec2
