@@ -16,8 +16,8 @@ pub use self::excluding::IdleExclude;
 use crate::endpoint::Endpoint;
 use crate::host::Host;
 use crate::hostset::Expression;
-use crate::inventory::{FILES, HostFile, Inventory, Meaning, Reading, Wanted, states_of};
-use crate::provider::protocol::Record;
+use crate::inventory::{FILES, HostFile, Inventory, Meaning, Reading, States, Wanted, states_of};
+use crate::provider::protocol::{NativeFilter, Record};
 
 /// What was asked for, as typed.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,10 @@ pub struct Selection {
     pub limit: Option<usize>,
     /// Whether the machine that asks may be among them.
     pub own_machine: OwnMachine,
+    /// `--filter`: what providers narrow their hosts by.
+    pub filters: Vec<NativeFilter>,
+    /// `--filter` where nobody is named: the providers of which all hosts are chosen that pass the filters.
+    pub filtered: Vec<String>,
     /// `--failed` and its like: nobody else is chosen, and `-H`, `-h` and `-g` narrow these.
     pub former: Option<FormerHosts>,
 }
@@ -86,7 +90,7 @@ pub struct Duplicate {
 /// The hosts that the command is for: at least one, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selected {
-    /// In the order typed: first `-H`, then `-h`, then `-g`.
+    /// In the order typed: first `-H`, then `-h`, then `-g`; without them those of `--filter`.
     pub hosts: Vec<SelectedHost>,
     /// Those named more than once by `-H` and `-h`, or within one group. Being in two of the chosen groups is no
     /// duplicate.
@@ -106,6 +110,7 @@ pub struct ParsedSelection {
     hosts: Vec<Expression>,
     groups: Vec<Expression>,
     exclude: Vec<Expression>,
+    filtered: Vec<Expression>,
 }
 
 impl Selection {
@@ -131,6 +136,7 @@ impl Selection {
             hosts: read("-H", &self.hosts)?,
             groups: read("-g", &self.groups)?,
             exclude: read("-x", &self.exclude)?,
+            filtered: read("--filter", &self.filtered.iter().map(|name| format!("@{name}:*")).collect::<Vec<_>>())?,
             typed: self,
         })
     }
@@ -141,7 +147,18 @@ impl ParsedSelection {
     #[must_use]
     pub fn wanted(&self, inventory: &Inventory) -> Wanted {
         let by_host: Vec<&Expression> = self.hosts.iter().chain(&self.exclude).collect();
-        inventory.wanted(&by_host, &self.groups.iter().collect::<Vec<_>>())
+        let by_group: Vec<&Expression> = self.groups.iter().chain(&self.filtered).collect();
+        let mut wanted = inventory.wanted(&by_host, &by_group, self.states(&[]));
+        wanted.needs_provider |= !self.typed.filters.is_empty() && self.typed.former.is_none();
+        wanted
+    }
+
+    /// Which states the hosts of `expressions` may have: a filter that speaks of states is the provider's own affair.
+    fn states(&self, expressions: &[Expression]) -> States {
+        match self.typed.filters.iter().any(|filter| filter.name.contains("state")) {
+            true => States::Any,
+            false => states_of(expressions),
+        }
     }
 
     /// Chooses hosts: those of `-H`, then all of `-h` unless there is a `-g`, then those of `-g`; without those of
@@ -170,7 +187,7 @@ impl ParsedSelection {
 
     fn choose(&self, inventory: &Inventory) -> Result<(Vec<Host>, Mentions), SelectError> {
         let mut choosing = Choosing::new(inventory);
-        let reading = Reading { meaning: Meaning::Host, states: states_of(&self.hosts), home: None, among: None };
+        let reading = Reading { meaning: Meaning::Host, states: self.states(&self.hosts), home: None, among: None };
         for expression in &self.hosts {
             choosing.add("-H", expression, reading)?;
         }
@@ -178,9 +195,12 @@ impl ParsedSelection {
             self.typed.files.iter().for_each(|file| choosing.add_file(file));
         }
         let among = (!self.typed.files.is_empty()).then_some(FILES);
-        let reading = Reading { meaning: Meaning::Group, states: states_of(&self.groups), home: None, among };
+        let reading = Reading { meaning: Meaning::Group, states: self.states(&self.groups), home: None, among };
         for expression in &self.groups {
             choosing.add("-g", expression, reading)?;
+        }
+        for expression in &self.filtered {
+            choosing.add("--filter", expression, reading)?;
         }
         let (chosen, mentions) = choosing.into_parts();
         Ok(match &self.typed.former {
@@ -262,6 +282,7 @@ impl ParsedSelection {
         asked.extend(typed.hosts.iter().map(|set| format!("-H {set}")));
         asked.extend(typed.files.iter().map(|file| format!("-h {}", file.path.display())));
         asked.extend(typed.groups.iter().map(|group| format!("-g {group}")));
+        asked.extend(typed.filters.iter().map(|filter| format!("--filter {filter}")));
         let groups = inventory.group_names().map(str::to_owned).collect();
         SelectError::Empty(Empty { asked, excluded, known: inventory.hosts().len(), groups })
     }

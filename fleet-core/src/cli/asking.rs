@@ -34,8 +34,7 @@ pub(super) fn ask(
 ) -> Result<(), Failure> {
     let questions = questions(settings, wanted)?;
     if questions.is_empty() && wanted.needs_provider {
-        return Err(Failure::usage_text("the choice of hosts asks for what only providers know, and there is none")
-            .hint("set one up as [provider.NAME] in fleet.toml, or put fleet-ec2 beside this program or into PATH"));
+        return Err(if wanted.is_empty() { nothing_to_filter() } else { no_provider("the choice of hosts") });
     }
     if questions.is_empty() {
         return Ok(inventory.define(&wanted.groups)?);
@@ -77,6 +76,34 @@ pub(super) fn ask(
     }
     inventory.define(&wanted.groups)?;
     Ok(())
+}
+
+/// The providers of which `--filter` alone chooses hosts: those that are set up, else those that are found.
+pub(super) fn filtering(settings: &Settings) -> Result<Vec<String>, Failure> {
+    let enabled = settings.providers.iter().filter(|table| table.value.enabled);
+    let mut names: Vec<String> = enabled.map(|table| table.value.settings.name.clone()).collect();
+    if names.is_empty() {
+        let surroundings = Surroundings::new(std::env::current_exe().ok().as_deref(), std::env::vars_os());
+        let found =
+            |name: &&str| settings.provider(name).is_some_and(|about| Provider::find(about, &surroundings).is_ok());
+        names.extend(LOOKED_FOR.iter().filter(|name| found(name)).map(|name| (*name).to_owned()));
+    }
+    match names.is_empty() {
+        true => Err(no_provider("--filter")),
+        false => Ok(names),
+    }
+}
+
+fn no_provider(who: &str) -> Failure {
+    Failure::usage_text(format!("{who} asks for what only providers know, and there is none"))
+        .hint("set one up as [provider.NAME] in fleet.toml, or put fleet-ec2 beside this program or into PATH")
+}
+
+fn nothing_to_filter() -> Failure {
+    Failure::usage_text(
+        "--filter narrows the hosts of providers, and no provider is asked for the hosts that are named",
+    )
+    .hint("choose hosts of providers by -g; --filter alone chooses all that pass it")
 }
 
 fn questions(settings: &Settings, wanted: &Wanted) -> Result<Vec<Question>, Failure> {

@@ -55,7 +55,8 @@ pub(super) struct SelectionArgs {
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
 
-    /// Narrow the hosts of providers by a filter of their own, as Name=NAME,Values=VALUE[,VALUE...]; repeatable
+    /// Narrow the hosts of providers by a filter of their own, as Name=NAME,Values=VALUE[,VALUE...]; alone: take all that
+    /// pass it; repeatable
     #[arg(long, value_name = "FILTER", value_parser = settings::parse_native_filter)]
     filter: Vec<NativeFilter>,
 
@@ -79,7 +80,7 @@ pub(super) struct SelectionArgs {
 impl SelectionArgs {
     /// Whether any host was asked for.
     pub(super) fn chooses(&self) -> bool {
-        self.names_hosts() || !self.exclude.is_empty()
+        self.names_hosts() || !self.exclude.is_empty() || !self.filter.is_empty()
     }
 
     /// Whether any host is named that others are left out of.
@@ -116,7 +117,9 @@ impl SelectionArgs {
         stdin: StdinUse,
         former: Option<FormerHosts>,
     ) -> Result<Selected, Failure> {
-        let default = settings.default.value.as_ref().filter(|_| !self.names_hosts() && former.is_none());
+        let by_filter = !self.filter.is_empty() && !self.names_hosts() && former.is_none();
+        let by_default = !by_filter && !self.names_hosts() && former.is_none();
+        let default = settings.default.value.as_ref().filter(|_| by_default);
         if let Some(expression) = default {
             let place = settings.default.origin.place();
             let _ = writeln!(io::stderr(), "{program}: no hosts named: taking default = {expression:?} ({place})");
@@ -131,6 +134,8 @@ impl SelectionArgs {
             groups: default.map_or_else(|| self.groups.clone(), |expression| vec![expression.clone()]),
             exclude: self.exclude.clone(),
             limit: self.limit,
+            filters: settings.asking.filters.clone(),
+            filtered: if by_filter { asking::filtering(settings)? } else { Vec::new() },
             own_machine: if settings.include_self.value { OwnMachine::Included } else { OwnMachine::LeftOut },
             former,
         };

@@ -151,6 +151,7 @@ mod tests {
 
     use super::super::{GroupDefinition, file};
     use super::*;
+    use crate::provider::protocol::NativeFilter;
     use crate::select::{Selected, Selection};
 
     fn records() -> Vec<Arc<Record>> {
@@ -182,8 +183,12 @@ mod tests {
     }
 
     /// What `-g` chooses once a provider has told of all its hosts.
-    fn chosen(mut inventory: Inventory, group: &str) -> Result<Selected, String> {
-        let selection = Selection { groups: vec![group.to_owned()], ..Selection::default() }.parse().unwrap();
+    fn chosen(inventory: Inventory, group: &str) -> Result<Selected, String> {
+        chosen_by(inventory, Selection { groups: vec![group.to_owned()], ..Selection::default() })
+    }
+
+    fn chosen_by(mut inventory: Inventory, selection: Selection) -> Result<Selected, String> {
+        let selection = selection.parse().unwrap();
         let wanted = selection.wanted(&inventory);
         inventory.add_records("ec2", &records(), REACH);
         inventory.define(&wanted.groups).unwrap();
@@ -217,6 +222,53 @@ mod tests {
         ] {
             let known = inventory("here", &[("ubuntus", "tag:os=ubuntu"), ("both", "@ubuntus,here")]);
             assert_eq!(chosen(known, group).map(|selected| names(&selected)), Ok(expected.to_owned()), "{group}");
+        }
+    }
+
+    #[test]
+    fn a_filter_alone_chooses_all_hosts_of_its_provider_and_one_about_states_those_that_do_not_run_too() {
+        let filter = |name: &str| NativeFilter { name: name.to_owned(), values: vec!["a,b".to_owned()] };
+        for (filtered, group, name, exclude, expected) in [
+            (true, None, "instance-lifecycle", None, "web-1 web-2 i-3 i-4"),
+            (true, None, "instance-state-name", None, "web-1 web-2 i-3 i-4 i-5"),
+            (true, None, "instance-lifecycle", Some("tag:Role=web"), "i-3 i-4"),
+            (false, Some("web"), "instance-state-name", None, "web-1 web-2 i-5"),
+        ] {
+            let selection = Selection {
+                filters: vec![filter(name)],
+                filtered: filtered.then(|| "ec2".to_owned()).into_iter().collect(),
+                groups: group.map(str::to_owned).into_iter().collect(),
+                exclude: exclude.map(str::to_owned).into_iter().collect(),
+                ..Selection::default()
+            };
+            let wanted = selection.clone().parse().unwrap().wanted(&inventory("here", &[]));
+            assert!(wanted.needs_provider && !wanted.is_empty(), "{name}");
+            let selected = chosen_by(inventory("here", &[]), selection).unwrap();
+            assert_eq!(names(&selected), expected, "{name} {group:?} {exclude:?}");
+        }
+        let nobody =
+            Selection { filters: vec![filter("x")], filtered: vec!["other".to_owned()], ..Selection::default() };
+        let error = chosen_by(inventory("", &[]), nobody).unwrap_err();
+        assert!(error.starts_with("no hosts are selected: --filter Name=x,Values=\"a,b\" names none"), "{error}");
+        let named = Selection { filters: vec![filter("x")], hosts: vec!["a".to_owned()], ..Selection::default() };
+        let wanted = named.parse().unwrap().wanted(&inventory("", &[]));
+        assert!(wanted.needs_provider && wanted.is_empty(), "nobody is asked, which is an error");
+    }
+
+    #[test]
+    fn a_backslash_takes_the_meaning_of_wildcards_away() {
+        for (value, expected) in
+            [(r"a\*b", "i-1"), ("a*b", "i-1 i-2 i-3"), (r"a\?b", ""), (r"a\\b", "i-3"), (r"'a\*b'", "i-1")]
+        {
+            let tagged = ["a*b", "axb", r"a\b"].into_iter().zip(1..).map(|(tag, number)| {
+                let tags = [("K".to_owned(), tag.to_owned())].into();
+                Arc::new(Record { id: format!("i-{number}"), tags, ..Record::default() })
+            });
+            let mut inventory = inventory("", &[]);
+            inventory.add_records("ec2", &tagged.collect::<Vec<_>>(), REACH);
+            let selection = Selection { groups: vec![format!("tag:K={value}")], ..Selection::default() };
+            let selected = selection.parse().unwrap().select(&inventory);
+            assert_eq!(selected.map(|selected| names(&selected)).unwrap_or_default(), expected, "{value}");
         }
     }
 

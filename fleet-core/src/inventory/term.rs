@@ -26,9 +26,10 @@ pub(crate) enum Meaning {
 }
 
 /// Which hosts of a provider are meant where an expression does not say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum States {
     /// Those that run.
+    #[default]
     Running,
     /// All: the expression speaks of states.
     Any,
@@ -259,7 +260,7 @@ impl Inventory {
         let asked =
             |known: &&super::KnownHost| known.record.as_ref().is_some_and(|record| provider::matches(record, &queries));
         let group = match term {
-            Term::Fact { name: "role", value } if !value.contains(['*', '?']) => Some(value.clone()),
+            Term::Fact { name: "role", value } if !value.contains(['*', '?', '\\']) => Some(value.clone()),
             _ => None,
         };
         let meant = |known: &super::KnownHost| Meant { host: known.host.clone(), group: group.clone(), times: 1 };

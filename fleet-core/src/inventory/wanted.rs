@@ -22,6 +22,8 @@ pub struct Wanted {
     pub needs_provider: bool,
     /// The groups, by source and name, that are defined by what is asked.
     pub groups: Vec<(String, String)>,
+    /// Which hosts are meant where an expression does not say.
+    states: States,
 }
 
 impl Wanted {
@@ -42,9 +44,9 @@ pub(crate) fn states_of<'a>(expressions: impl IntoIterator<Item = &'a Expression
 }
 
 impl Inventory {
-    /// What must be asked before these expressions can be evaluated; words without mark mean `meaning`.
-    pub(crate) fn wanted(&self, hosts: &[&Expression], groups: &[&Expression]) -> Wanted {
-        let mut wanted = Wanted { is_known: true, ..Wanted::default() };
+    /// What must be asked before these expressions can be evaluated, at least for hosts in these states.
+    pub(crate) fn wanted(&self, hosts: &[&Expression], groups: &[&Expression], states: States) -> Wanted {
+        let mut wanted = Wanted { is_known: true, states, ..Wanted::default() };
         for expression in hosts {
             self.want(expression, Bare::Host, &mut wanted, 0);
         }
@@ -56,7 +58,7 @@ impl Inventory {
     }
 
     fn want(&self, expression: &Expression, bare: Bare, wanted: &mut Wanted, depth: usize) {
-        let states = states_of([expression]);
+        let states = if wanted.states == States::Any { States::Any } else { states_of([expression]) };
         for term in expression.sought() {
             match term {
                 Term::Names(_) if bare == Bare::Host => {}

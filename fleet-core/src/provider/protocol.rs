@@ -3,6 +3,7 @@
 //! Must not know how a provider is run, nor whether it says the truth.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -148,6 +149,18 @@ pub struct NativeFilter {
     pub name: String,
     /// Any of these.
     pub values: Vec<String>,
+}
+
+impl fmt::Display for NativeFilter {
+    /// As it may be typed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let typed =
+            |value: &String| match value.is_empty() || value.contains([',', '"', '\'', '[']) || value.ends_with(' ') {
+                true => format!("\"{}\"", value.replace('\\', r"\\").replace('"', "\\\"")),
+                false => value.clone(),
+            };
+        write!(f, "Name={},Values={}", self.name, self.values.iter().map(typed).collect::<Vec<_>>().join(","))
+    }
 }
 
 /// One host, as its provider tells of it.
