@@ -12,6 +12,7 @@ mod interruption;
 mod keys;
 mod logging;
 mod output;
+mod recalling;
 mod record;
 mod refused;
 mod rollout;

@@ -6,17 +6,19 @@ mod choosing;
 mod error;
 mod excluding;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use self::choosing::{Choosing, Mentions};
 pub use self::error::{Empty, SelectError};
 use self::excluding::Excluding;
 pub use self::excluding::IdleExclude;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Instance};
 use crate::host::Host;
 use crate::hostset::Expression;
-use crate::inventory::{FILES, HostFile, Inventory, Meaning, Reading, States, Wanted, states_of};
+use crate::inventory::{
+    FILES, FormerHost, HostFile, Inventory, KnownHost, Meaning, Reading, States, Wanted, states_of,
+};
 use crate::provider::protocol::{NativeFilter, Record};
 
 /// What was asked for, as typed.
@@ -57,8 +59,8 @@ pub enum OwnMachine {
 pub struct FormerHosts {
     /// Which run: `run 20261122-0324-7f3a`.
     pub origin: String,
-    /// Each host as it was chosen then, with the group it was chosen by.
-    pub hosts: Vec<(Host, Option<String>)>,
+    /// Each host as it was chosen then.
+    pub hosts: Vec<FormerHost>,
 }
 
 /// A host that the command is for.
@@ -76,6 +78,8 @@ pub struct SelectedHost {
     pub endpoint: Option<Endpoint>,
     /// What its provider said of it.
     pub record: Option<Arc<Record>>,
+    /// What its provider calls it, if it has one.
+    pub instance: Option<Instance>,
 }
 
 /// A host that was named more than once, and will run once.
@@ -176,9 +180,11 @@ impl ParsedSelection {
         }
         chosen.truncate(self.typed.limit.unwrap_or(usize::MAX));
         let all = self.hosts.iter().chain(&self.groups).chain(&self.exclude);
+        let former: HashMap<&Host, &FormerHost> =
+            self.typed.former.iter().flat_map(|former| &former.hosts).map(|former| (&former.host, former)).collect();
         Ok(Selected {
             duplicates: mentions.duplicates(&chosen),
-            hosts: chosen.into_iter().map(|host| self.selected(host, inventory, &mentions)).collect(),
+            hosts: chosen.into_iter().map(|host| self.selected(host, inventory, &mentions, &former)).collect(),
             idle_excludes,
             drawn: all.flat_map(Expression::drawn).map(ToString::to_string).collect(),
             left_out,
@@ -214,7 +220,7 @@ impl ParsedSelection {
         let typed = &self.typed;
         let all = typed.hosts.is_empty() && typed.files.is_empty() && typed.groups.is_empty();
         let chosen: HashSet<&Host> = chosen.iter().collect();
-        let meant = former.hosts.iter().map(|(host, _)| host).filter(|host| all || chosen.contains(host));
+        let meant = former.hosts.iter().map(|former| &former.host).filter(|host| all || chosen.contains(host));
         meant.cloned().collect()
     }
 
@@ -247,20 +253,20 @@ impl ParsedSelection {
         Ok(idle)
     }
 
-    fn selected(&self, host: Host, inventory: &Inventory, mentions: &Mentions) -> SelectedHost {
-        let former = self.typed.former.as_ref();
+    fn selected(
+        &self,
+        host: Host,
+        inventory: &Inventory,
+        mentions: &Mentions,
+        former: &HashMap<&Host, &FormerHost>,
+    ) -> SelectedHost {
         let known = inventory.get(&host);
         let mention = mentions.get(&host);
-        let (mut origins, mut group) = match former {
-            None => (mention.map_or_else(Vec::new, |mention| mention.origins.clone()), None),
-            Some(former) => {
-                let of_host = former.hosts.iter().find(|(former, _)| *former == host);
-                (vec![former.origin.clone()], of_host.and_then(|(_, group)| group.clone()))
-            }
+        let before = former.get(&host);
+        let (mut origins, mut group) = match &self.typed.former {
+            None => mention.map_or_else(Default::default, |mention| (mention.origins.clone(), mention.group.clone())),
+            Some(former) => (vec![former.origin.clone()], before.and_then(|before| before.group.clone())),
         };
-        if former.is_none() {
-            group = mention.and_then(|mention| mention.group.clone());
-        }
         if let Some(known) = known {
             group = group.or_else(|| known.groups.first().cloned());
             let others: Vec<String> = known.origins.iter().filter(|known| !origins.contains(known)).cloned().collect();
@@ -272,6 +278,7 @@ impl ParsedSelection {
             origins,
             endpoint: known.and_then(|known| known.endpoint.clone()),
             record: known.and_then(|known| known.record.clone()),
+            instance: known.and_then(KnownHost::instance).or_else(|| before.and_then(|before| before.instance.clone())),
             host,
         }
     }
@@ -376,7 +383,12 @@ mod tests {
 
     #[test]
     fn hosts_of_a_former_run_stay_as_they_were_and_flags_narrow_them() {
-        let host = |text: &str, group: Option<&str>| (text.parse().unwrap(), group.map(str::to_owned));
+        let host = |text: &str, group: Option<&str>| FormerHost {
+            host: text.parse().unwrap(),
+            group: group.map(str::to_owned),
+            endpoint: None,
+            instance: None,
+        };
         let former = FormerHosts {
             origin: "run 20261122-0324-7f3a".to_owned(),
             hosts: vec![host("root@web1:2222", None), host("web1", None), host("web4", Some("db")), host("db1", None)],

@@ -18,11 +18,11 @@ use crate::settings::Settings;
 const LOOKED_FOR: [&str; 1] = ["ec2"];
 
 /// Who is asked what.
-struct Question {
-    provider: Provider,
-    description: Description,
+pub(super) struct Question {
+    pub(super) provider: Provider,
+    pub(super) description: Description,
     /// Whether the choice of hosts can do without the answer.
-    is_optional: bool,
+    pub(super) is_optional: bool,
 }
 
 /// Asks whoever may know what is wanted, all at once, and adds what they tell to `inventory`. Remarks go to standard error.
@@ -36,8 +36,19 @@ pub(super) fn ask(
     if questions.is_empty() && wanted.needs_provider {
         return Err(if wanted.is_empty() { nothing_to_filter() } else { no_provider("the choice of hosts") });
     }
+    put(program, settings, &questions, inventory)?;
+    Ok(inventory.define(&wanted.groups)?)
+}
+
+/// Puts all questions at once, and adds the answers to `inventory`.
+pub(super) fn put(
+    program: &str,
+    settings: &Settings,
+    questions: &[Question],
+    inventory: &mut Inventory,
+) -> Result<(), Failure> {
     if questions.is_empty() {
-        return Ok(inventory.define(&wanted.groups)?);
+        return Ok(());
     }
     let say = |line: &str| {
         let _ = writeln!(io::stderr(), "{line}");
@@ -74,7 +85,6 @@ pub(super) fn ask(
             Err(error) => return Err(error.into()),
         }
     }
-    inventory.define(&wanted.groups)?;
     Ok(())
 }
 
@@ -83,7 +93,7 @@ pub(super) fn filtering(settings: &Settings) -> Result<Vec<String>, Failure> {
     let enabled = settings.providers.iter().filter(|table| table.value.enabled);
     let mut names: Vec<String> = enabled.map(|table| table.value.settings.name.clone()).collect();
     if names.is_empty() {
-        let surroundings = Surroundings::new(std::env::current_exe().ok().as_deref(), std::env::vars_os());
+        let surroundings = surroundings();
         let found =
             |name: &&str| settings.provider(name).is_some_and(|about| Provider::find(about, &surroundings).is_ok());
         names.extend(LOOKED_FOR.iter().filter(|name| found(name)).map(|name| (*name).to_owned()));
@@ -92,6 +102,10 @@ pub(super) fn filtering(settings: &Settings) -> Result<Vec<String>, Failure> {
         true => Err(no_provider("--filter")),
         false => Ok(names),
     }
+}
+
+pub(super) fn surroundings() -> Surroundings {
+    Surroundings::new(std::env::current_exe().ok().as_deref(), std::env::vars_os())
 }
 
 fn no_provider(who: &str) -> Failure {
@@ -111,7 +125,7 @@ fn questions(settings: &Settings, wanted: &Wanted) -> Result<Vec<Question>, Fail
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let surroundings = Surroundings::new(std::env::current_exe().ok().as_deref(), std::env::vars_os());
+    let surroundings = surroundings();
     let mut known: Vec<ProviderSettings> = Vec::new();
     let enabled = settings.providers.iter().filter(|table| table.value.enabled);
     known.extend(enabled.map(|table| table.value.settings.clone()));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Failure, StdinUse, asking};
+use super::{Failure, StdinUse, asking, recalling};
 use crate::endpoint::AddressChoice;
 use crate::inventory::{self, HostFile, Inventory};
 use crate::provider::CacheUse;
@@ -137,7 +137,7 @@ impl SelectionArgs {
             filters: settings.asking.filters.clone(),
             filtered: if by_filter { asking::filtering(settings)? } else { Vec::new() },
             own_machine: if settings.include_self.value { OwnMachine::Included } else { OwnMachine::LeftOut },
-            former,
+            former: former.clone(),
         };
         let selection = selection.parse()?;
         let mut sources = typed;
@@ -148,7 +148,13 @@ impl SelectionArgs {
         }
         let inventory = Inventory::merge(&sources, &[], &settings.groups)?;
         let mut inventory = inventory.with_group_tags(settings.group_tags.value.clone());
+        if let Some(former) = &former {
+            recalling::recall(program, settings, former, &mut inventory)?;
+        }
         asking::ask(program, settings, &selection.wanted(&inventory), &mut inventory)?;
+        if let Some(former) = &former {
+            recalling::reach(program, settings, former, &mut inventory);
+        }
         inventory.apply_user_rules(settings.user_rules.iter().map(|rule| &rule.value));
         Ok(selection.select(&inventory)?)
     }

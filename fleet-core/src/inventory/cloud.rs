@@ -2,7 +2,7 @@
 //!
 //! Must not know how a provider is asked, nor which of its hosts a command is for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Inventory;
@@ -26,7 +26,8 @@ pub struct Reach<'a> {
 impl Inventory {
     /// Adds the hosts that `provider` tells of. Remarks on those without an address.
     ///
-    /// A host is called by its name where no other of the answer has it, else by its id.
+    /// A host is called as in the former run, if it was there; else by its name where no other of the answer has it, and by
+    /// its id otherwise.
     pub fn add_records(&mut self, provider: &str, records: &[Arc<Record>], reach: Reach<'_>) -> Vec<String> {
         if !self.sources.iter().any(|source| source == provider) {
             self.sources.push(provider.to_owned());
@@ -35,14 +36,18 @@ impl Inventory {
         for record in records {
             *times.entry(record.name.as_deref().unwrap_or_default()).or_default() += 1;
         }
+        let former = self.former_names.get(provider).cloned().unwrap_or_default();
+        let taken: HashSet<&Host> = former.values().collect();
+        let provider_name: Arc<str> = provider.into();
         let own_network = records.iter().find(|record| record.is_self).and_then(|own| one(own, "vpc"));
         let mut members: Vec<(String, Vec<usize>)> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut remarks = Vec::new();
         for record in records {
             let unique = record.name.as_deref().filter(|name| times.get(name) == Some(&1));
-            let named = unique.and_then(|name| Host::new(name).ok()).or_else(|| Host::new(&record.id).ok());
-            let Some(host) = named else { continue };
+            let named = unique.and_then(|name| Host::new(name).ok()).filter(|host| !taken.contains(host));
+            let called = former.get(&record.id).cloned().or(named).or_else(|| Host::new(&record.id).ok());
+            let Some(host) = called else { continue };
             let index = self.add_host(&host, provider, &origin(provider, record));
             let endpoint = endpoint(record, reach, own_network);
             if endpoint.address.as_deref() == Some(&record.id) {
@@ -50,6 +55,7 @@ impl Inventory {
             }
             self.learn_endpoint(index, Some(&endpoint));
             self.hosts[index].record = Some(Arc::clone(record));
+            self.hosts[index].provider = Some(Arc::clone(&provider_name));
             for group in self.groups_of(record) {
                 let place = *places.entry(group.clone()).or_insert_with(|| {
                     members.push((group, Vec::new()));

@@ -6,6 +6,7 @@
 mod cloud;
 mod error;
 pub mod file;
+mod former;
 mod groups;
 mod nearest;
 mod pattern;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 pub use cloud::Reach;
 pub use error::{Ambiguous, InventoryError};
 pub use file::{HostFile, HostLine};
+pub use former::{FormerHost, Recalled, Way};
 pub use groups::GroupDefinition;
 use groups::Parsed;
 pub(crate) use nearest::did_you_mean;
@@ -28,7 +30,7 @@ pub(crate) use term::{Meaning, Reading, States, known_groups};
 pub use wanted::Wanted;
 pub(crate) use wanted::states_of;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Instance};
 use crate::host::Host;
 use crate::provider::protocol::Record;
 
@@ -47,11 +49,28 @@ pub struct KnownHost {
     pub endpoint: Option<Endpoint>,
     /// What its provider said of it.
     pub record: Option<Arc<Record>>,
+    /// The provider that said it.
+    pub provider: Option<Arc<str>>,
 }
 
 impl KnownHost {
     fn new(host: Host) -> Self {
-        Self { host, groups: Vec::new(), origins: Vec::new(), sources: Vec::new(), endpoint: None, record: None }
+        Self {
+            host,
+            groups: Vec::new(),
+            origins: Vec::new(),
+            sources: Vec::new(),
+            endpoint: None,
+            record: None,
+            provider: None,
+        }
+    }
+
+    /// What its provider calls it, if it has one.
+    #[must_use]
+    pub fn instance(&self) -> Option<Instance> {
+        let (provider, record) = self.provider.as_ref().zip(self.record.as_ref())?;
+        Some(Instance { provider: provider.as_ref().to_owned(), id: record.id.clone() })
     }
 }
 
@@ -115,6 +134,8 @@ pub struct Inventory {
     sources: Vec<String>,
     /// Tags whose values are groups.
     group_tags: Vec<String>,
+    /// What hosts of providers were called in a former run, by provider and id.
+    former_names: HashMap<String, HashMap<String, Host>>,
 }
 
 /// What a group may be called, in words.

@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use super::Layer;
 use crate::provider::protocol::NativeFilter;
 use crate::provider::{CacheUse, ProviderSettings};
 
@@ -21,6 +22,22 @@ pub struct Asking {
 }
 
 impl Asking {
+    /// What flags say, those of this run before those of a former one.
+    pub(crate) fn of(layers: &[Layer]) -> Self {
+        let said = || layers.iter().map(|layer| &layer.asking);
+        let nearest = |is_said: fn(&Self) -> bool| said().find(|asking| is_said(asking));
+        Self {
+            regions: nearest(|asking| !asking.regions.is_empty())
+                .map(|asking| asking.regions.clone())
+                .unwrap_or_default(),
+            profile: said().find_map(|asking| asking.profile.clone()),
+            filters: nearest(|asking| !asking.filters.is_empty())
+                .map(|asking| asking.filters.clone())
+                .unwrap_or_default(),
+            cache: said().map(|asking| asking.cache).find(|cache| *cache != CacheUse::Use).unwrap_or_default(),
+        }
+    }
+
     /// What is set about a provider, with our regions and profile in place of its own.
     #[must_use]
     pub fn laid_over(&self, mut provider: ProviderSettings) -> ProviderSettings {
