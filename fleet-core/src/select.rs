@@ -21,6 +21,9 @@ use crate::inventory::{
 };
 use crate::provider::protocol::{NativeFilter, Record};
 
+/// How many terms of a choice of nobody are explained.
+const MISSES: usize = 3;
+
 /// What was asked for, as typed.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
@@ -291,7 +294,9 @@ impl ParsedSelection {
         asked.extend(typed.groups.iter().map(|group| format!("-g {group}")));
         asked.extend(typed.filters.iter().map(|filter| format!("--filter {filter}")));
         let groups = inventory.group_names().map(str::to_owned).collect();
-        SelectError::Empty(Empty { asked, excluded, known: inventory.hosts().len(), groups })
+        let terms = self.groups.iter().chain(&self.hosts).flat_map(Expression::terms).filter(|_| excluded == 0);
+        let misses = terms.filter_map(|term| inventory.miss(term)).take(MISSES).collect();
+        SelectError::Empty(Empty { asked, excluded, known: inventory.hosts().len(), groups, misses })
     }
 }
 
@@ -455,8 +460,16 @@ mod tests {
     #[test]
     fn what_cannot_be_selected_is_an_error_with_a_hint() {
         for (typed, message, hint) in [
-            ("-g wbe", "-g: there is no group \"wbe\"", "did you mean web? known groups: all, db, empty, web"),
-            ("-g web -x @dbs", "-x: there is no group \"dbs\"", "did you mean db? known groups: all, db, empty, web"),
+            (
+                "-g wbe",
+                "-g: there is no group \"wbe\"",
+                "did you mean web (3 hosts)? known groups: all, db, empty, web",
+            ),
+            (
+                "-g web -x @dbs",
+                "-x: there is no group \"dbs\"",
+                "did you mean db (2 hosts)? known groups: all, db, empty, web",
+            ),
             ("-g xyz", "-g: there is no group \"xyz\"", "known groups: all, db, empty, web"),
             ("-g cache*", "-g: no known host matches \"cache*\"", "6 hosts are known; -g '*' --list shows them"),
             ("-g web[3-1]", "-g: the range \"3-1\" in \"web[3-1]\" goes down; expected the smaller number first", ""),
@@ -527,7 +540,13 @@ mod tests {
         let headings: String = (10..40).map(|i| format!("[group{i}]\n")).collect();
         let inventory = Inventory::merge(&[host_file(&headings)], &[], &[]).unwrap();
         let hint = select(selection("-g xyz"), &inventory).unwrap_err().hint().unwrap();
-        assert!(hint.starts_with("known groups: group10, ") && hint.ends_with(", group29 and 10 more"), "{hint}");
+        assert!(hint.starts_with("known groups: group10, "), "{hint}");
+        assert!(hint.ends_with(", group17 and 22 more; fleet hosts --groups lists them"), "{hint}");
+        let hint = select(selection("-g grup12"), &inventory).unwrap_err().hint().unwrap();
+        assert!(
+            hint.starts_with("did you mean group12 (0 hosts) or group10 (0 hosts) or group11 (0 hosts)? known"),
+            "{hint}"
+        );
     }
 
     proptest! {

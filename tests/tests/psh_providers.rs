@@ -128,3 +128,14 @@ fn hosts_of_a_former_run_are_reached_without_their_provider_too() {
     let elsewhere = lab.psh(&["--failed"]).current_dir(&lab.env.home()).finish().expect_code(5);
     lab.assert_south(&elsewhere);
 }
+
+#[test]
+fn a_name_that_nobody_has_is_compared_with_all_that_there_are() {
+    let lab = Lab::start();
+    let south = |group: &str| lab.psh(&SOUTH).args(["-g", group, "true"]).finish().expect_code(2);
+    south("ap").expect_stderr("there is no group \"ap\", and no host has fleet:role=ap or Role=ap\n");
+    south("ap").expect_stderr("hint: did you mean app (2 hosts)? known groups: app\n");
+    south("tag:Role=apps").expect_stderr("hint: no host has Role=apps; did you mean app (2 hosts)?\n");
+    let asked = r#""queries":[[{"filter":"state","values":["pending","running","stopping","stopped"]}]]"#;
+    assert_eq!(lab.requests().matches(asked).count(), 1, "the answer is kept: {}", lab.requests());
+}

@@ -7,6 +7,7 @@ use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::Duration;
 
 use super::{Failure, Interruption};
 use crate::inventory::{Inventory, Reach, Wanted};
@@ -16,6 +17,9 @@ use crate::settings::Settings;
 
 /// The providers that are looked for although nothing is set about them.
 const LOOKED_FOR: [&str; 1] = ["ec2"];
+
+/// How long a provider may take to say what else there is.
+const LOOK_AROUND: Duration = Duration::from_secs(5);
 
 /// Who is asked what.
 pub(super) struct Question {
@@ -61,11 +65,7 @@ pub(super) fn put(
         let done = threads.into_iter().map(|thread| thread.join());
         done.map(|joined| joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
-    let reach = Reach {
-        addresses: &settings.address.value,
-        address_tag: &settings.address_tag.value,
-        port_tag: &settings.port_tag.value,
-    };
+    let reach = reach(settings);
     for (question, answer) in questions.iter().zip(answers) {
         let name = &question.provider.settings().name;
         match answer {
@@ -86,6 +86,31 @@ pub(super) fn put(
         }
     }
     Ok(())
+}
+
+/// Adds all hosts that providers tell of, also those that do not run, for words about what there is instead. Nothing is said of
+/// those that do not tell soon.
+pub(super) fn look_around(settings: &Settings, inventory: &mut Inventory) {
+    let Ok(questions) = questions(settings, &Wanted::everything()) else { return };
+    let interruption = Interruption::watch();
+    let watch = Watch { said: &|_| (), interrupted: interruption.flag() };
+    for Question { provider, mut description, .. } in questions {
+        let provider = provider.within(LOOK_AROUND);
+        description.native_filters.clear();
+        let told = provider.describe(&description, settings.asking.cache, watch);
+        if let Ok(described) = told {
+            let name = &provider.settings().name;
+            inventory.add_records(name, &described.records, reach(settings));
+        }
+    }
+}
+
+fn reach(settings: &Settings) -> Reach<'_> {
+    Reach {
+        addresses: &settings.address.value,
+        address_tag: &settings.address_tag.value,
+        port_tag: &settings.port_tag.value,
+    }
 }
 
 /// The providers of which `--filter` alone chooses hosts: those that are set up, else those that are found.

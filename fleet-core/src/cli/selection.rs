@@ -13,7 +13,7 @@ use crate::endpoint::AddressChoice;
 use crate::inventory::{self, HostFile, Inventory};
 use crate::provider::CacheUse;
 use crate::provider::protocol::NativeFilter;
-use crate::select::{FormerHosts, OwnMachine, Selected, Selection};
+use crate::select::{FormerHosts, OwnMachine, SelectError, Selected, Selection};
 use crate::settings::{self, Asking, Layer, Settings};
 
 #[derive(Args, Clone, Debug)]
@@ -156,7 +156,14 @@ impl SelectionArgs {
             recalling::reach(program, settings, former, &mut inventory);
         }
         inventory.apply_user_rules(settings.user_rules.iter().map(|rule| &rule.value));
-        Ok(selection.select(&inventory)?)
+        selection.select(&inventory).or_else(|error| {
+            let wanted = selection.wanted(&inventory);
+            if error.is_unanswered() && !wanted.is_empty() {
+                asking::look_around(settings, &mut inventory);
+            }
+            let better = selection.select(&inventory).err();
+            Err(better.filter(SelectError::is_unanswered).unwrap_or(error).into())
+        })
     }
 }
 

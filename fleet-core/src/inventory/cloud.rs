@@ -279,6 +279,63 @@ mod tests {
     }
 
     #[test]
+    fn what_means_nobody_is_explained_by_what_there_is() {
+        for (group, expected) in [
+            (
+                "wbe",
+                "-g: there is no group \"wbe\", and no host has fleet:role=wbe or Role=wbe \
+                 (did you mean web (3 hosts)? known groups: db, later, web)",
+            ),
+            ("@ec2:wbe", "did you mean web (3 hosts)? known groups: db, web)"),
+            ("laetr", "did you mean later? known groups: db, later, web)"),
+            ("tag:Role=wbe", "-g tag:Role=wbe names none (no host has Role=wbe; did you mean web (3 hosts)?)"),
+            ("tag:Rloe=web", "no host has a tag Rloe; did you mean Role (4 hosts)?)"),
+            ("tag:Rloe", "no host has a tag Rloe; did you mean Role (4 hosts)?)"),
+            ("tag:os=x", "(no host has os=x; there are ubuntu (1 host))"),
+            ("role:wbe", "(no host has role:wbe; did you mean web (3 hosts)?)"),
+            ("az:aa", "(no host has az:aa; did you mean a (1 host)?)"),
+            ("vpc:vpc-1", "(no host has vpc:vpc-1; there are v (2 hosts))"),
+            ("name:web-*1*1", "did you mean web-1 (1 host) or web-2 (1 host)?)"),
+            ("tag:Role=web&name:'a b*'", "(1 host of name:\"a b*\" does not run; name:\"a b*\"&state:* means them)"),
+            (
+                "tag:Role=x,tag:Role=y",
+                "(no host has Role=x; there are web (3 hosts), old (1 host); no host has Role=y; ",
+            ),
+        ] {
+            let error = chosen(inventory("", &[("later", "az:zz")]), group).unwrap_err();
+            assert!(error.contains(expected), "{group}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_group_of_which_no_host_runs_is_said_to_sleep() {
+        let mut inventory = inventory("", &[]);
+        let text = r#"[{"id":"i-1","state":"stopped","tags":{"Role":"web"}},{"id":"i-2","state":"stopped","tags":{"Role":"web"}}]"#;
+        let records: Vec<Record> = serde_json::from_str(text).unwrap();
+        inventory.add_records("ec2", &records.into_iter().map(Arc::new).collect::<Vec<_>>(), REACH);
+        let selection = Selection { groups: vec!["web".to_owned()], ..Selection::default() }.parse().unwrap();
+        let hint = selection.select(&inventory).unwrap_err().hint().unwrap();
+        assert_eq!(hint, "2 hosts of @web do not run; @web&state:* means them");
+    }
+
+    #[test]
+    fn what_a_hint_takes_from_providers_is_harmless_short_and_little() {
+        let mut inventory = inventory("", &[]);
+        let record = |number: u32| {
+            let value = format!("{number} \u{1b}[2J\n{}", "x".repeat(5000));
+            let tags = [("K".to_owned(), value.clone()), (value.clone(), String::new()), ("Role".to_owned(), value)];
+            Arc::new(Record { id: format!("i-{number}"), tags: tags.into(), ..Record::default() })
+        };
+        inventory.add_records("ec2", &(0..100).map(record).collect::<Vec<_>>(), REACH);
+        for group in ["tag:K=1", "tag:J", "nobody", "role:x", "tag:K=y,tag:K=z,tag:K=a,tag:K=b,tag:K=c"] {
+            let selection = Selection { groups: vec![group.to_owned()], ..Selection::default() }.parse().unwrap();
+            let error = selection.select(&inventory).unwrap_err();
+            let text = format!("{error} {}", error.hint().unwrap());
+            assert!(!text.contains(char::is_control) && text.len() < 2500, "{group}: {text}");
+        }
+    }
+
+    #[test]
     fn a_group_of_two_sources_has_to_be_qualified() {
         let known = || inventory("[web]\nhere", &[]);
         let error = chosen(known(), "web").unwrap_err();

@@ -88,7 +88,7 @@ fn has(record: &Record, before: &Endpoint) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::Reach;
+    use super::super::{NamedHost, Reach, Source};
     use super::*;
     use crate::endpoint::AddressChoice;
 
@@ -150,8 +150,10 @@ mod tests {
 
     #[test]
     fn what_a_file_says_now_is_not_where_the_host_was() {
-        let file = super::super::file::parse(b"web ansible_host=10.0.0.2\n", std::path::Path::new("hosts"));
-        let mut inventory = Inventory::merge(&[file.unwrap()], &[], &[]).unwrap();
+        let endpoint = Some(Endpoint { address: Some("10.0.0.2".to_owned()), ..Endpoint::default() });
+        let named = NamedHost { host: "web".parse().unwrap(), endpoint, origin: "inventory:1".to_owned() };
+        let file = Source { name: "inventory".to_owned(), hosts: vec![named], groups: Vec::new() };
+        let mut inventory = Inventory::merge(&[], &[file], &[]).unwrap();
         let (elsewhere, same) = (former("web", None, "10.0.0.1"), former("web", None, "10.0.0.2"));
         assert_eq!(inventory.reach_as_before(&same, Way::AsBefore, "run x"), Some(Recalled::Told));
         assert_eq!(inventory.reach_as_before(&elsewhere, Way::AsBefore, "run x"), Some(Recalled::Otherwise));

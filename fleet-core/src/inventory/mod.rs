@@ -8,12 +8,13 @@ mod error;
 pub mod file;
 mod former;
 mod groups;
+mod misses;
 mod nearest;
 mod pattern;
 mod term;
 mod wanted;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use cloud::Reach;
@@ -235,10 +236,14 @@ impl Inventory {
         self.group_names_of(None)
     }
 
-    /// The names of the groups of a source, or of all sources; sorted.
+    /// The names of the groups of a source, or of all sources; sorted. Those that wait for providers are among them.
     pub fn group_names_of<'a>(&'a self, source: Option<&'a str>) -> impl Iterator<Item = &'a str> {
-        let is_of = move |group: &SourceGroup| source.is_none_or(|source| source == group.source);
-        self.groups.iter().filter(move |(_, groups)| groups.iter().any(is_of)).map(|(name, _)| name.as_str())
+        let is_of = move |of: &str| source.is_none_or(|source| source == of);
+        let is_known = move |(_, groups): &(_, &Vec<SourceGroup>)| groups.iter().any(|group| is_of(&group.source));
+        let known = self.groups.iter().filter(is_known).map(|(name, _)| name.as_str());
+        let deferred = self.deferred.iter().filter(move |parsed| is_of(&parsed.source));
+        let names: BTreeSet<&str> = known.chain(deferred.map(|parsed| parsed.definition.name.as_str())).collect();
+        names.into_iter()
     }
 
     /// Every group with its source and its members, by name.

@@ -27,6 +27,11 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// All hosts of all providers, also those that do not run.
+    pub(crate) fn everything() -> Self {
+        Self { of_all: vec![with_states(Vec::new(), States::Any)], states: States::Any, ..Self::default() }
+    }
+
     /// Whether nobody needs to be asked.
     #[must_use]
     pub fn is_empty(&self) -> bool {

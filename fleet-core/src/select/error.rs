@@ -49,6 +49,8 @@ pub struct Empty {
     pub known: usize,
     /// The known groups.
     pub groups: Vec<String>,
+    /// What there is that is like what was asked for, a line each.
+    pub misses: Vec<String>,
 }
 
 impl Empty {
@@ -67,11 +69,25 @@ impl Empty {
             1 => "1 host is known".to_owned(),
             known => format!("{known} hosts are known, -g '*' chooses all"),
         };
+        if !self.misses.is_empty() {
+            return self.misses.join("; ");
+        }
         format!("choose hosts by -H HOST, -h FILE or -g GROUP; {known}; {}", known_groups(&self.groups))
     }
 }
 
 impl SelectError {
+    /// Whether it may be said better by somebody who knows all hosts.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Term { problem, .. } => {
+                matches!(problem, TermError::UnknownGroup { .. } | TermError::NoMatch { .. })
+            }
+            Self::Empty(Empty { asked, excluded, .. }) => *excluded == 0 && !asked.is_empty(),
+            Self::Expression { .. } | Self::SshArguments { .. } | Self::ZeroLimit => false,
+        }
+    }
+
     /// What to do next, where the error does not say it all.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
