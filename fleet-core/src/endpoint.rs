@@ -60,6 +60,12 @@ impl Endpoints {
     pub fn get(&self, host: &Host) -> Option<&Endpoint> {
         self.0.get(host)
     }
+
+    /// What is known of a jump host: of exactly this one, else of the one whose name it is.
+    #[must_use]
+    pub fn of_jump_host(&self, host: &Host) -> Option<&Endpoint> {
+        self.get(host).or_else(|| self.0.get(&host.clone().with_user(None).with_port(None)))
+    }
 }
 
 impl FromIterator<(Host, Endpoint)> for Endpoints {

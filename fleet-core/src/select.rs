@@ -95,7 +95,7 @@ pub struct Duplicate {
 }
 
 /// The hosts that the command is for: at least one, each once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selected {
     /// In the order typed: first `-H`, then `-h`, then `-g`; without them those of `--filter`.
     pub hosts: Vec<SelectedHost>,
@@ -108,6 +108,8 @@ pub struct Selected {
     pub drawn: Vec<String>,
     /// The machine that asks, if it was left out.
     pub left_out: Option<Host>,
+    /// Where the other known hosts are reached, as they may be jump hosts.
+    pub others: Vec<(Host, Endpoint)>,
 }
 
 /// What was asked for, understood.
@@ -185,7 +187,11 @@ impl ParsedSelection {
         let all = self.hosts.iter().chain(&self.groups).chain(&self.exclude);
         let former: HashMap<&Host, &FormerHost> =
             self.typed.former.iter().flat_map(|former| &former.hosts).map(|former| (&former.host, former)).collect();
+        let chosen_hosts: HashSet<&Host> = chosen.iter().collect();
+        let others = inventory.hosts().iter().filter(|known| !chosen_hosts.contains(&known.host));
+        let others = others.filter_map(|known| Some((known.host.clone(), known.endpoint.clone()?))).collect();
         Ok(Selected {
+            others,
             duplicates: mentions.duplicates(&chosen),
             hosts: chosen.into_iter().map(|host| self.selected(host, inventory, &mentions, &former)).collect(),
             idle_excludes,

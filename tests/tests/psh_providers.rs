@@ -139,3 +139,13 @@ fn a_name_that_nobody_has_is_compared_with_all_that_there_are() {
     let asked = r#""queries":[[{"filter":"state","values":["pending","running","stopping","stopped"]}]]"#;
     assert_eq!(lab.requests().matches(asked).count(), 1, "the answer is kept: {}", lab.requests());
 }
+
+#[test]
+fn a_jump_host_may_be_called_as_its_provider_calls_it() {
+    let lab = Lab::start();
+    let target = Sshd::new(&lab.env).named("web").start();
+    lab.env.configure("Host web\n  ProxyJump app-2\n");
+    let run = lab.psh(&SOUTH).args(["-H", "web", "-g", "app", "-x", "app-1,app-2", "echo fine"]).finish();
+    let run = run.expect_code(0).expect_stdout("web: fine\n");
+    assert_eq!((lab.south.connections(), target.connections()), (1, 1), "{run}");
+}
