@@ -6,11 +6,15 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Inventory;
+use super::misses::shown;
 use super::term::{Meaning, Reading, States};
 use crate::endpoint::{AddressChoice, Endpoint, UserRule};
 use crate::host::Host;
 use crate::hostset::Expression;
 use crate::provider::protocol::{Fact, Record};
+
+/// How many hosts without an address are named.
+const NAMED_UNREACHED: usize = 3;
 
 /// How the hosts of providers are reached.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +46,7 @@ impl Inventory {
         let own_network = records.iter().find(|record| record.is_self).and_then(|own| one(own, "vpc"));
         let mut members: Vec<(String, Vec<usize>)> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
-        let mut remarks = Vec::new();
+        let mut unreached = Vec::new();
         for record in records {
             let unique = record.name.as_deref().filter(|name| times.get(name) == Some(&1));
             let named = unique.and_then(|name| Host::new(name).ok()).filter(|host| !taken.contains(host));
@@ -51,7 +55,7 @@ impl Inventory {
             let index = self.add_host(&host, provider, &origin(provider, record));
             let endpoint = endpoint(record, reach, own_network);
             if endpoint.address.as_deref() == Some(&record.id) {
-                remarks.push(format!("{host} ({}) has no address that is wanted", record.id));
+                unreached.push(format!("{host} ({})", record.id));
             }
             self.learn_endpoint(index, Some(&endpoint));
             self.hosts[index].record = Some(Arc::clone(record));
@@ -67,7 +71,11 @@ impl Inventory {
         for (group, indexes) in members {
             self.add_members(provider, &group, &indexes);
         }
-        remarks
+        let more = unreached.len().saturating_sub(NAMED_UNREACHED);
+        unreached.truncate(NAMED_UNREACHED);
+        let named = unreached.iter().map(|host| format!("{host} has no address that is wanted"));
+        let more = (more > 0).then(|| format!("{more} more have no address that is wanted"));
+        named.chain(more).collect()
     }
 
     /// Lets the first of `rules` that means a host say who logs in there.
@@ -102,7 +110,8 @@ impl Inventory {
 /// `ec2 i-0abc (eu-west-1a)`.
 fn origin(provider: &str, record: &Record) -> String {
     let place = one(record, "az").or_else(|| one(record, "region"));
-    place.map_or_else(|| format!("{provider} {}", record.id), |place| format!("{provider} {} ({place})", record.id))
+    let id = &record.id;
+    place.map_or_else(|| format!("{provider} {id}"), |place| format!("{provider} {id} ({})", shown(place)))
 }
 
 fn one<'a>(record: &'a Record, fact: &str) -> Option<&'a str> {
@@ -349,6 +358,77 @@ mod tests {
     fn the_machine_that_asks_is_left_out_and_named() {
         let selected = chosen(inventory("", &[]), "web").unwrap();
         assert_eq!(selected.left_out.map(|host| host.to_string()).as_deref(), Some("me"));
+    }
+
+    /// Records as somebody may make them who wants to harm: whatever a text may hold, in turn in each of them.
+    fn hostile(count: usize) -> Vec<Arc<Record>> {
+        const TEXTS: [&str; 10] = [
+            "a b",
+            "a,b",
+            "a=b",
+            "\u{fc}\u{4e2d}",
+            "\u{1b}[2J",
+            "x\n* ssh-ed25519 AAAA",
+            "$(reboot)",
+            "-oProxyCommand=x",
+            "@web",
+            "twin",
+        ];
+        let record = |number: usize| {
+            let text = TEXTS[number % TEXTS.len()];
+            let mut record = Record { id: format!("i-{number}"), ..Record::default() };
+            if number % 7 != 0 {
+                record.name = Some(text.to_owned());
+                record.addresses.private =
+                    Some(format!("10.{}.{}.{}", number >> 16, (number >> 8) & 255, number & 255));
+            }
+            if number % 3 != 0 {
+                let tags = [("Role", text), (text, text), ("fleet:address", text), ("fleet:port", text), ("n", "ok")];
+                record.tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+                record.facts.insert("az".to_owned(), Fact::One(text.to_owned()));
+            }
+            Arc::new(record)
+        };
+        (0..count).map(record).collect()
+    }
+
+    #[test]
+    fn thousands_of_records_with_any_texts_are_told_apart_and_do_no_harm() {
+        for count in [2500, 10_000] {
+            let mut inventory = inventory("", &[]);
+            let remarks = inventory.add_records("ec2", &hostile(count), REACH);
+            assert_eq!(remarks.len(), NAMED_UNREACHED + 1);
+            assert_eq!(inventory.hosts().len(), count);
+            let chosen = |group: &str| {
+                let selection = Selection { groups: vec![group.to_owned()], ..Selection::default() };
+                selection.parse().unwrap().select(&inventory).unwrap()
+            };
+            let selected = chosen("@ec2:*");
+            assert_eq!(selected.hosts.len(), count);
+            for host in &selected.hosts {
+                let Endpoint { address, host_key_alias, .. } = host.endpoint.clone().unwrap();
+                for name in [Some(host.host.name().to_owned()), address, host_key_alias.clone()] {
+                    assert!(Host::new(&name.unwrap()).is_ok(), "{host:?}");
+                }
+                assert_eq!(host_key_alias, host.instance.clone().map(|instance| instance.id));
+                let shown = [host.origins.concat(), host.rules.concat(), host.host.to_string(), remarks.concat()];
+                assert!(!shown.concat().contains(char::is_control), "{host:?}");
+            }
+            let with = |text: &str| {
+                let has = |record: &&Arc<Record>| record.tags.get("Role").is_some_and(|role| role == text);
+                hostile(count).iter().filter(has).count()
+            };
+            for (group, text) in [
+                ("tag:Role='a b'", "a b"),
+                ("tag:Role=\"a,b\"", "a,b"),
+                ("tag:Role=a=b", "a=b"),
+                ("tag:Role=\u{fc}\u{4e2d}", "\u{fc}\u{4e2d}"),
+                ("tag:Role='\u{1b}[2J'", "\u{1b}[2J"),
+                ("tag:Role='$(reboot)'", "$(reboot)"),
+            ] {
+                assert_eq!(chosen(group).hosts.len(), with(text), "{group:?}");
+            }
+        }
     }
 
     #[test]
