@@ -2,12 +2,15 @@
 //!
 //! Must not know what is chosen, nor what a provider is.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
-use std::net::{IpAddr, UdpSocket};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
+
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 
 use super::{Failure, Interruption};
 use crate::inventory::{Inventory, Reach, Wanted};
@@ -65,7 +68,7 @@ pub(super) fn put(
         let done = threads.into_iter().map(|thread| thread.join());
         done.map(|joined| joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
-    let reach = reach(settings);
+    let (reach, own) = (reach(settings), own_addresses());
     for (question, answer) in questions.iter().zip(answers) {
         let name = &question.provider.settings().name;
         match answer {
@@ -74,7 +77,8 @@ pub(super) fn put(
                 let age = described.age(std::time::SystemTime::now());
                 let (hosts, cached) = (described.records.len(), described.from_cache);
                 tracing::info!(provider = name, hosts, cached, age_seconds = age.as_secs(), "told of hosts");
-                let records: Vec<Arc<Record>> = described.records.into_iter().map(with_self).collect();
+                let records: Vec<Arc<Record>> =
+                    described.records.into_iter().map(|record| with_self(record, &own)).collect();
                 for remark in inventory.add_records(name, &records, reach) {
                     say(&format!("{program}: {name}: {remark}"));
                 }
@@ -189,14 +193,43 @@ fn questions(settings: &Settings, wanted: &Wanted) -> Result<Vec<Question>, Fail
     Ok(questions)
 }
 
-/// The same, known to be this machine where it has an address of it. Loopback addresses are everybody's.
-fn with_self(record: Arc<Record>) -> Arc<Record> {
-    let addresses = [&record.addresses.private, &record.addresses.public, &record.addresses.ipv6];
-    let is_own = |text: &String| {
-        text.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback() && UdpSocket::bind((address, 0)).is_ok())
+/// The addresses of this machine, but for loopback ones, which are everybody's.
+fn own_addresses() -> HashSet<IpAddr> {
+    let address = |interface: InterfaceAddress| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
     };
+    let addresses = getifaddrs().into_iter().flatten().filter_map(address);
+    addresses.filter(|address| !address.is_loopback()).collect()
+}
+
+/// The same, known to be this machine where it has an address of it.
+fn with_self(record: Arc<Record>, own: &HashSet<IpAddr>) -> Arc<Record> {
+    let addresses = [&record.addresses.private, &record.addresses.public, &record.addresses.ipv6];
+    let is_own = |text: &String| text.parse().is_ok_and(|address| own.contains(&address));
     match record.is_self || !addresses.into_iter().flatten().any(is_own) {
         true => record,
         false => Arc::new(Record { is_self: true, ..Record::clone(&record) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_with_an_address_of_this_machine_is_this_machine() {
+        let own: HashSet<IpAddr> = ["10.0.0.1", "2001:db8::1"].map(|text| text.parse().unwrap()).into();
+        for (addresses, is_self) in [
+            (r#"{"private":"10.0.0.1"}"#, true),
+            (r#"{"private":"10.0.0.2","ipv6":"2001:db8::1"}"#, true),
+            (r#"{"private":"10.0.0.2","public_dns":"a.example.com"}"#, false),
+            ("{}", false),
+        ] {
+            let record: Record = serde_json::from_str(&format!(r#"{{"id":"i-1","addresses":{addresses}}}"#)).unwrap();
+            assert_eq!(with_self(Arc::new(record), &own).is_self, is_self, "{addresses}");
+        }
+        assert!(own_addresses().iter().all(|address| !address.is_loopback()));
     }
 }
