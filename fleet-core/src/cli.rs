@@ -14,6 +14,7 @@ mod keys;
 mod logging;
 mod openssh;
 mod output;
+mod recalling;
 mod record;
 mod refused;
 mod rollout;

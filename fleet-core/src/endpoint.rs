@@ -7,6 +7,8 @@ mod whereabouts;
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::address::{AddressChoice, AddressChoiceError};
 pub use self::whereabouts::{Finding, Whereabouts};
 use crate::host::Host;
@@ -14,17 +16,31 @@ use crate::host::Host;
 /// What stands behind a host's name.
 ///
 /// Flags, and what is typed with the host, come before it; the OpenSSH configuration comes behind it, but for its
-/// `HostKeyAlias`. Patterns of `Host` match the name or the address.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// `HostKeyAlias`. Patterns of `Host` match the name or the address. It is written into journals.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Endpoint {
     /// Name or address to connect to; `None` is the host's own name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// Port; `None` is that of SSH.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// User to log in as.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The name its key is kept under, where addresses are reused: the id of an instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub host_key_alias: Option<String>,
+}
+
+/// What tells a host of a provider from all others, whatever it is called.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Instance {
+    /// The provider's name.
+    pub provider: String,
+    /// The id that it has there.
+    pub id: String,
 }
 
 /// Who logs in on the hosts that match: a `[[user]]` of `fleet.toml`.
@@ -45,6 +61,12 @@ impl Endpoints {
     #[must_use]
     pub fn get(&self, host: &Host) -> Option<&Endpoint> {
         self.0.get(host)
+    }
+
+    /// What is known of a jump host: of exactly this one, else of the one whose name it is.
+    #[must_use]
+    pub fn of_jump_host(&self, host: &Host) -> Option<&Endpoint> {
+        self.get(host).or_else(|| self.0.get(&host.clone().with_user(None).with_port(None)))
     }
 }
 

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// A host as named on the command line, in a file or by a group.
 ///
@@ -12,8 +13,9 @@ use std::str::FromStr;
 /// anything else that would make it ambiguous, is written in brackets.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Host {
-    name: String,
-    user: Option<String>,
+    // Shared, as each host is in many places.
+    name: Arc<str>,
+    user: Option<Arc<str>>,
     port: Option<u16>,
 }
 
@@ -60,13 +62,13 @@ impl Host {
     /// When `name` is empty, starts with `-`, or holds a blank, control, quoting or shell character.
     pub fn new(name: &str) -> Result<Self, HostSyntaxError> {
         check_name(name, name)?;
-        Ok(Self { name: name.to_owned(), user: None, port: None })
+        Ok(Self { name: name.into(), user: None, port: None })
     }
 
     /// The same host, to be logged in to as `user`.
     #[must_use]
     pub fn with_user(mut self, user: Option<String>) -> Self {
-        self.user = user;
+        self.user = user.map(Arc::from);
         self
     }
 
@@ -104,13 +106,13 @@ impl FromStr for Host {
             Some(("", _)) => return Err(HostSyntaxError::EmptyUser(text.to_owned())),
             Some((user, rest)) => {
                 check_user(user, text)?;
-                (Some(user.to_owned()), rest)
+                (Some(Arc::from(user)), rest)
             }
             None => (None, text),
         };
         let (name, port) = split_port(rest, text)?;
         check_name(name, text)?;
-        Ok(Self { name: name.to_owned(), user, port })
+        Ok(Self { name: name.into(), user, port })
     }
 }
 
@@ -236,7 +238,7 @@ mod tests {
             user in proptest::option::of("[a-z_][a-z0-9@.-]{0,8}"),
             port in proptest::option::of(1u16..),
         ) {
-            let host = Host { name, user, port };
+            let host = Host { name: name.into(), user: user.map(Arc::from), port };
             prop_assert_eq!(host.to_string().parse::<Host>(), Ok(host));
         }
     }

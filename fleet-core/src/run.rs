@@ -224,20 +224,21 @@ fn connector(
         Some(config) => config,
         None => cli::load_config(&prepared.settings)?,
     };
-    let settings = connect_settings(&prepared.settings, &prepared.selected.hosts, config, password);
+    let settings = connect_settings(&prepared.settings, &prepared.selected, config, password);
     Ok(Connector::new(settings, prompt).asking(Arc::clone(&prepared.cloud_hosts) as _))
 }
 
-/// What the settings say about connections to `hosts`, with the OpenSSH configuration as it was read.
+/// What the settings say about connections to the chosen hosts, with the OpenSSH configuration as it was read.
 #[must_use]
 pub fn connect_settings(
     settings: &Settings,
-    hosts: &[SelectedHost],
+    selected: &Selected,
     config: SshConfig,
     password: Option<Secret>,
 ) -> ConnectSettings {
     let in_file = matches!(settings.user.origin, Origin::Layer(LayerSource::File(_), _));
     let endpoint = |selected: &SelectedHost| Some((selected.host.clone(), selected.endpoint.clone()?));
+    let chosen = selected.hosts.iter().filter_map(endpoint);
     let stage_timeout = match settings.connect_timeout.origin {
         Origin::Default => StageTimeout::Default(settings.connect_timeout.value),
         Origin::Layer(..) => StageTimeout::Chosen(settings.connect_timeout.value),
@@ -250,7 +251,7 @@ pub fn connect_settings(
         identities: settings.identity.value.clone(),
         host_key: settings.host_key.value,
         password,
-        endpoints: hosts.iter().filter_map(endpoint).collect(),
+        endpoints: selected.others.iter().cloned().chain(chosen).collect(),
     }
 }
 
@@ -319,7 +320,7 @@ fn say_about_rollout(prepared: &Prepared) {
 
 /// Remarks on the choice of hosts: what was named twice, and what was excluded in vain.
 fn say_about_selection(prepared: &Prepared, work: &Work) {
-    let Selected { hosts, duplicates, idle_excludes, drawn, left_out } = &prepared.selected;
+    let Selected { hosts, duplicates, idle_excludes, drawn, left_out, others: _ } = &prepared.selected;
     if let Some(run) = &prepared.former {
         say(prepared.program, &about_former(run, hosts, work));
     }

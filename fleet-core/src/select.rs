@@ -6,18 +6,23 @@ mod choosing;
 mod error;
 mod excluding;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use self::choosing::{Choosing, Mentions};
 pub use self::error::{Empty, SelectError};
 use self::excluding::Excluding;
 pub use self::excluding::IdleExclude;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Instance};
 use crate::host::Host;
 use crate::hostset::Expression;
-use crate::inventory::{FILES, HostFile, Inventory, Meaning, Reading, Wanted, states_of};
-use crate::provider::protocol::Record;
+use crate::inventory::{
+    FILES, FormerHost, HostFile, Inventory, KnownHost, Meaning, Reading, States, Wanted, states_of,
+};
+use crate::provider::protocol::{NativeFilter, Record};
+
+/// How many terms of a choice of nobody are explained.
+const MISSES: usize = 3;
 
 /// What was asked for, as typed.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +39,10 @@ pub struct Selection {
     pub limit: Option<usize>,
     /// Whether the machine that asks may be among them.
     pub own_machine: OwnMachine,
+    /// `--filter`: what providers narrow their hosts by.
+    pub filters: Vec<NativeFilter>,
+    /// `--filter` where nobody is named: the providers of which all hosts are chosen that pass the filters.
+    pub filtered: Vec<String>,
     /// `--failed` and its like: nobody else is chosen, and `-H`, `-h` and `-g` narrow these.
     pub former: Option<FormerHosts>,
 }
@@ -53,8 +62,8 @@ pub enum OwnMachine {
 pub struct FormerHosts {
     /// Which run: `run 20261122-0324-7f3a`.
     pub origin: String,
-    /// Each host as it was chosen then, with the group it was chosen by.
-    pub hosts: Vec<(Host, Option<String>)>,
+    /// Each host as it was chosen then.
+    pub hosts: Vec<FormerHost>,
 }
 
 /// A host that the command is for.
@@ -72,6 +81,8 @@ pub struct SelectedHost {
     pub endpoint: Option<Endpoint>,
     /// What its provider said of it.
     pub record: Option<Arc<Record>>,
+    /// What its provider calls it, if it has one.
+    pub instance: Option<Instance>,
 }
 
 /// A host that was named more than once, and will run once.
@@ -84,9 +95,9 @@ pub struct Duplicate {
 }
 
 /// The hosts that the command is for: at least one, each once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selected {
-    /// In the order typed: first `-H`, then `-h`, then `-g`.
+    /// In the order typed: first `-H`, then `-h`, then `-g`; without them those of `--filter`.
     pub hosts: Vec<SelectedHost>,
     /// Those named more than once by `-H` and `-h`, or within one group. Being in two of the chosen groups is no
     /// duplicate.
@@ -97,6 +108,8 @@ pub struct Selected {
     pub drawn: Vec<String>,
     /// The machine that asks, if it was left out.
     pub left_out: Option<Host>,
+    /// Where the other known hosts are reached, as they may be jump hosts.
+    pub others: Vec<(Host, Endpoint)>,
 }
 
 /// What was asked for, understood.
@@ -106,6 +119,7 @@ pub struct ParsedSelection {
     hosts: Vec<Expression>,
     groups: Vec<Expression>,
     exclude: Vec<Expression>,
+    filtered: Vec<Expression>,
 }
 
 impl Selection {
@@ -131,6 +145,7 @@ impl Selection {
             hosts: read("-H", &self.hosts)?,
             groups: read("-g", &self.groups)?,
             exclude: read("-x", &self.exclude)?,
+            filtered: read("--filter", &self.filtered.iter().map(|name| format!("@{name}:*")).collect::<Vec<_>>())?,
             typed: self,
         })
     }
@@ -141,7 +156,18 @@ impl ParsedSelection {
     #[must_use]
     pub fn wanted(&self, inventory: &Inventory) -> Wanted {
         let by_host: Vec<&Expression> = self.hosts.iter().chain(&self.exclude).collect();
-        inventory.wanted(&by_host, &self.groups.iter().collect::<Vec<_>>())
+        let by_group: Vec<&Expression> = self.groups.iter().chain(&self.filtered).collect();
+        let mut wanted = inventory.wanted(&by_host, &by_group, self.states(&[]));
+        wanted.needs_provider |= !self.typed.filters.is_empty() && self.typed.former.is_none();
+        wanted
+    }
+
+    /// Which states the hosts of `expressions` may have: a filter that speaks of states is the provider's own affair.
+    fn states(&self, expressions: &[Expression]) -> States {
+        match self.typed.filters.iter().any(|filter| filter.name.contains("state")) {
+            true => States::Any,
+            false => states_of(expressions),
+        }
     }
 
     /// Chooses hosts: those of `-H`, then all of `-h` unless there is a `-g`, then those of `-g`; without those of
@@ -159,9 +185,15 @@ impl ParsedSelection {
         }
         chosen.truncate(self.typed.limit.unwrap_or(usize::MAX));
         let all = self.hosts.iter().chain(&self.groups).chain(&self.exclude);
+        let former: HashMap<&Host, &FormerHost> =
+            self.typed.former.iter().flat_map(|former| &former.hosts).map(|former| (&former.host, former)).collect();
+        let chosen_hosts: HashSet<&Host> = chosen.iter().collect();
+        let others = inventory.hosts().iter().filter(|known| !chosen_hosts.contains(&known.host));
+        let others = others.filter_map(|known| Some((known.host.clone(), known.endpoint.clone()?))).collect();
         Ok(Selected {
+            others,
             duplicates: mentions.duplicates(&chosen),
-            hosts: chosen.into_iter().map(|host| self.selected(host, inventory, &mentions)).collect(),
+            hosts: chosen.into_iter().map(|host| self.selected(host, inventory, &mentions, &former)).collect(),
             idle_excludes,
             drawn: all.flat_map(Expression::drawn).map(ToString::to_string).collect(),
             left_out,
@@ -170,7 +202,7 @@ impl ParsedSelection {
 
     fn choose(&self, inventory: &Inventory) -> Result<(Vec<Host>, Mentions), SelectError> {
         let mut choosing = Choosing::new(inventory);
-        let reading = Reading { meaning: Meaning::Host, states: states_of(&self.hosts), home: None, among: None };
+        let reading = Reading { meaning: Meaning::Host, states: self.states(&self.hosts), home: None, among: None };
         for expression in &self.hosts {
             choosing.add("-H", expression, reading)?;
         }
@@ -178,9 +210,13 @@ impl ParsedSelection {
             self.typed.files.iter().for_each(|file| choosing.add_file(file));
         }
         let among = (!self.typed.files.is_empty()).then_some(FILES);
-        let reading = Reading { meaning: Meaning::Group, states: states_of(&self.groups), home: among, among };
+        let states = self.states(&self.groups);
+        let reading = Reading { meaning: Meaning::Group, states, home: among, among };
         for expression in &self.groups {
             choosing.add("-g", expression, reading)?;
+        }
+        for expression in &self.filtered {
+            choosing.add("--filter", expression, reading)?;
         }
         let (chosen, mentions) = choosing.into_parts();
         Ok(match &self.typed.former {
@@ -194,7 +230,7 @@ impl ParsedSelection {
         let typed = &self.typed;
         let all = typed.hosts.is_empty() && typed.files.is_empty() && typed.groups.is_empty();
         let chosen: HashSet<&Host> = chosen.iter().collect();
-        let meant = former.hosts.iter().map(|(host, _)| host).filter(|host| all || chosen.contains(host));
+        let meant = former.hosts.iter().map(|former| &former.host).filter(|host| all || chosen.contains(host));
         meant.cloned().collect()
     }
 
@@ -227,20 +263,20 @@ impl ParsedSelection {
         Ok(idle)
     }
 
-    fn selected(&self, host: Host, inventory: &Inventory, mentions: &Mentions) -> SelectedHost {
-        let former = self.typed.former.as_ref();
+    fn selected(
+        &self,
+        host: Host,
+        inventory: &Inventory,
+        mentions: &Mentions,
+        former: &HashMap<&Host, &FormerHost>,
+    ) -> SelectedHost {
         let known = inventory.get(&host);
         let mention = mentions.get(&host);
-        let (mut origins, mut group) = match former {
-            None => (mention.map_or_else(Vec::new, |mention| mention.origins.clone()), None),
-            Some(former) => {
-                let of_host = former.hosts.iter().find(|(former, _)| *former == host);
-                (vec![former.origin.clone()], of_host.and_then(|(_, group)| group.clone()))
-            }
+        let before = former.get(&host);
+        let (mut origins, mut group) = match &self.typed.former {
+            None => mention.map_or_else(Default::default, |mention| (mention.origins.clone(), mention.group.clone())),
+            Some(former) => (vec![former.origin.clone()], before.and_then(|before| before.group.clone())),
         };
-        if former.is_none() {
-            group = mention.and_then(|mention| mention.group.clone());
-        }
         if let Some(known) = known {
             group = group.or_else(|| known.groups.first().cloned());
             let others: Vec<String> = known.origins.iter().filter(|known| !origins.contains(known)).cloned().collect();
@@ -252,6 +288,7 @@ impl ParsedSelection {
             origins,
             endpoint: known.and_then(|known| known.endpoint.clone()),
             record: known.and_then(|known| known.record.clone()),
+            instance: known.and_then(KnownHost::instance).or_else(|| before.and_then(|before| before.instance.clone())),
             host,
         }
     }
@@ -262,8 +299,11 @@ impl ParsedSelection {
         asked.extend(typed.hosts.iter().map(|set| format!("-H {set}")));
         asked.extend(typed.files.iter().map(|file| format!("-h {}", file.path.display())));
         asked.extend(typed.groups.iter().map(|group| format!("-g {group}")));
+        asked.extend(typed.filters.iter().map(|filter| format!("--filter {filter}")));
         let groups = inventory.group_names().map(str::to_owned).collect();
-        SelectError::Empty(Empty { asked, excluded, known: inventory.hosts().len(), groups })
+        let terms = self.groups.iter().chain(&self.hosts).flat_map(Expression::terms).filter(|_| excluded == 0);
+        let misses = terms.filter_map(|term| inventory.miss(term)).take(MISSES).collect();
+        SelectError::Empty(Empty { asked, excluded, known: inventory.hosts().len(), groups, misses })
     }
 }
 
@@ -355,7 +395,12 @@ mod tests {
 
     #[test]
     fn hosts_of_a_former_run_stay_as_they_were_and_flags_narrow_them() {
-        let host = |text: &str, group: Option<&str>| (text.parse().unwrap(), group.map(str::to_owned));
+        let host = |text: &str, group: Option<&str>| FormerHost {
+            host: text.parse().unwrap(),
+            group: group.map(str::to_owned),
+            endpoint: None,
+            instance: None,
+        };
         let former = FormerHosts {
             origin: "run 20261122-0324-7f3a".to_owned(),
             hosts: vec![host("root@web1:2222", None), host("web1", None), host("web4", Some("db")), host("db1", None)],
@@ -422,8 +467,16 @@ mod tests {
     #[test]
     fn what_cannot_be_selected_is_an_error_with_a_hint() {
         for (typed, message, hint) in [
-            ("-g wbe", "-g: there is no group \"wbe\"", "did you mean web? known groups: all, db, empty, web"),
-            ("-g web -x @dbs", "-x: there is no group \"dbs\"", "did you mean db? known groups: all, db, empty, web"),
+            (
+                "-g wbe",
+                "-g: there is no group \"wbe\"",
+                "did you mean web (3 hosts)? known groups: all, db, empty, web",
+            ),
+            (
+                "-g web -x @dbs",
+                "-x: there is no group \"dbs\"",
+                "did you mean db (2 hosts)? known groups: all, db, empty, web",
+            ),
             ("-g xyz", "-g: there is no group \"xyz\"", "known groups: all, db, empty, web"),
             ("-g cache*", "-g: no known host matches \"cache*\"", "6 hosts are known; -g '*' --list shows them"),
             ("-g web[3-1]", "-g: the range \"3-1\" in \"web[3-1]\" goes down; expected the smaller number first", ""),
@@ -494,7 +547,13 @@ mod tests {
         let headings: String = (10..40).map(|i| format!("[group{i}]\n")).collect();
         let inventory = Inventory::merge(&[host_file(&headings)], &[], &[]).unwrap();
         let hint = select(selection("-g xyz"), &inventory).unwrap_err().hint().unwrap();
-        assert!(hint.starts_with("known groups: group10, ") && hint.ends_with(", group29 and 10 more"), "{hint}");
+        assert!(hint.starts_with("known groups: group10, "), "{hint}");
+        assert!(hint.ends_with(", group17 and 22 more; fleet hosts --groups lists them"), "{hint}");
+        let hint = select(selection("-g grup12"), &inventory).unwrap_err().hint().unwrap();
+        assert!(
+            hint.starts_with("did you mean group12 (0 hosts) or group10 (0 hosts) or group11 (0 hosts)? known"),
+            "{hint}"
+        );
     }
 
     proptest! {

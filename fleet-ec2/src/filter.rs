@@ -42,6 +42,8 @@ fn conjunction(query: &[Filter], native: &[NativeFilter]) -> Vec<Conjunction> {
     let any_state = query.iter().any(|filter| matches!(filter.filter.as_str(), "state" | "id"))
         || native.iter().any(|filter| matches!(filter.name.as_str(), "instance-state-name" | "instance-state-code"));
     for call in &mut calls {
+        // Once each: the tools filter by ours again, and know nothing of native ones.
+        call.retain(|filter| native.iter().all(|native| native.name != filter.name));
         call.extend_from_slice(native);
         if !any_state {
             call.push(NativeFilter { name: "instance-state-name".to_owned(), values: vec!["running".to_owned()] });
@@ -87,9 +89,25 @@ fn security_group(values: &[String]) -> Vec<Conjunction> {
     id.into_iter().chain(name).collect()
 }
 
-/// A backslash is an ordinary character for fleet, and EC2's escape.
 fn native(name: &str, values: &[String]) -> NativeFilter {
-    NativeFilter { name: name.to_owned(), values: values.iter().map(|value| value.replace('\\', r"\\")).collect() }
+    NativeFilter { name: name.to_owned(), values: values.iter().map(|value| escaped(value)).collect() }
+}
+
+/// A value with no backslash but before `*`, `?` and `\`, where EC2 takes it as fleet does:
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstances.html>.
+fn escaped(value: &str) -> String {
+    let mut characters = value.chars();
+    let mut escaped = String::with_capacity(value.len());
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => match characters.next().unwrap_or('\\') {
+                special @ ('*' | '?' | '\\') => escaped.extend(['\\', special]),
+                plain => escaped.push(plain),
+            },
+            plain => escaped.push(plain),
+        }
+    }
+    escaped
 }
 
 /// Several calls in place of one with too many values: by parts of its longest list.
@@ -140,7 +158,8 @@ mod tests {
                 "vpc=v subnet=s az=a type=t image=i",
                 &["vpc-id=v subnet-id=s availability-zone=a instance-type=t image-id=i instance-state-name=running"],
             ),
-            (r"tag:path=C:\x", &[r"tag:path=C:\\x instance-state-name=running"]),
+            (r"tag:a=\*\?\\*", &[r"tag:a=\*\?\\* instance-state-name=running"]),
+            (r"tag:a=x\yz\", &[r"tag:a=xyz\\ instance-state-name=running"]),
             ("group=web", &[]),
             ("later=x tag:a=b", &["tag:a=b instance-state-name=running"]),
         ] {
@@ -156,6 +175,9 @@ mod tests {
             ("web", &["instance.group-name"]),
             ("web*", &["instance.group-name"]),
             ("s*", &["instance.group-id", "instance.group-name"]),
+            (r"s\**", &["instance.group-name"]),
+            (r"\*", &["instance.group-name"]),
+            (r"sg-\*", &["instance.group-id"]),
             ("*", &["instance.group-id", "instance.group-name"]),
             ("s", &["instance.group-name"]),
             ("sg-1|web", &["instance.group-id", "instance.group-name"]),
@@ -174,7 +196,10 @@ mod tests {
             ["instance-id=i-1 instance-lifecycle=spot", "tag:a=b instance-lifecycle=spot instance-state-name=running"]
         );
         let stopped = [native("instance-state-name", &["stopped".to_owned()])];
-        assert_eq!(shown(&conjunctions(&[], &stopped).unwrap()), ["instance-state-name=stopped"]);
+        for asked in ["", "state=running|stopped"] {
+            let calls = conjunctions(&[query(asked)], &stopped).unwrap();
+            assert_eq!(shown(&calls), ["instance-state-name=stopped"], "{asked}");
+        }
     }
 
     #[test]

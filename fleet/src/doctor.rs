@@ -88,8 +88,8 @@ async fn examine(examined: Examined) -> Result<Report, Failure> {
     let mut findings = local::settings(&examined);
     findings.extend(local::hosts(&examined));
     findings.extend(local::folders(&examined));
-    let selected = examined.selected.as_ref().map_or(&[][..], |selected| &selected.hosts);
-    let hosts: Vec<Host> = selected.iter().map(|selected| selected.host.clone()).collect();
+    let selected = examined.selected.clone().unwrap_or_default();
+    let hosts: Vec<Host> = selected.hosts.iter().map(|selected| selected.host.clone()).collect();
     let (config, basis) = match examined.ssh_config {
         Some(config) => (Some(config), Basis::Configured),
         None => load_config(&examined.settings, &mut findings),
@@ -101,7 +101,7 @@ async fn examine(examined: Examined) -> Result<Report, Failure> {
         Some(config) => {
             let contacts = basis == Basis::Configured && !hosts.is_empty();
             let password = if contacts { run::ask_password(examined.password, &prompt).await? } else { None };
-            let settings = run::connect_settings(&examined.settings, selected, config, password);
+            let settings = run::connect_settings(&examined.settings, &selected, config, password);
             let connector = Connector::new(settings, Arc::clone(&prompt) as _).keeping_no_host_keys();
             let parallel = match examined.settings.parallel.value {
                 Parallel::Exactly(parallel) => parallel.get(),

@@ -159,7 +159,7 @@ async fn vouch(
     let prompt = Arc::new(TerminalPrompt::new(floor.clone()));
     let password = run::ask_password(prepared.password, &prompt).await?;
     let config = cli::load_config(&prepared.settings)?;
-    let settings = run::connect_settings(&prepared.settings, &prepared.selected.hosts, config, password);
+    let settings = run::connect_settings(&prepared.settings, &prepared.selected, config, password);
     let connector = Arc::new(Connector::new(settings, Arc::clone(&prompt) as _));
     let looker = Arc::clone(&connector);
     // A `Match exec` runs a command of the user's, and waits.

@@ -2,11 +2,15 @@
 //!
 //! Must not know what is chosen, nor what a provider is.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
-use std::net::{IpAddr, UdpSocket};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::Duration;
+
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 
 use super::cloud_hosts::Told;
 use super::{Failure, Interruption};
@@ -19,12 +23,15 @@ use crate::ssh::config::SshConfig;
 /// The providers that are looked for although nothing is set about them.
 const LOOKED_FOR: [&str; 1] = ["ec2"];
 
+/// How long a provider may take to say what else there is.
+const LOOK_AROUND: Duration = Duration::from_secs(5);
+
 /// Who is asked what.
-struct Question {
-    provider: Provider,
-    description: Description,
+pub(super) struct Question {
+    pub(super) provider: Provider,
+    pub(super) description: Description,
     /// Whether the choice of hosts can do without the answer.
-    is_optional: bool,
+    pub(super) is_optional: bool,
 }
 
 /// What was learned from those who were asked.
@@ -58,11 +65,21 @@ fn ask_providers(
 ) -> Result<Vec<Told>, Failure> {
     let questions = questions(program, settings, wanted, inventory)?;
     if questions.is_empty() && wanted.needs_provider {
-        return Err(Failure::usage_text("the choice of hosts asks for what only providers know, and there is none")
-            .hint("set one up as [provider.NAME] in fleet.toml, or put fleet-ec2 beside this program or into PATH"));
+        return Err(if wanted.is_empty() { nothing_to_filter() } else { no_provider("the choice of hosts") });
     }
+    let told = put(program, settings, questions, inventory)?;
+    inventory.define(&wanted.groups)?;
+    Ok(told)
+}
+
+/// Puts all questions at once, and adds the answers to `inventory`. Returns what was told by whom.
+pub(super) fn put(
+    program: &str,
+    settings: &Settings,
+    questions: Vec<Question>,
+    inventory: &mut Inventory,
+) -> Result<Vec<Told>, Failure> {
     if questions.is_empty() {
-        inventory.define(&wanted.groups)?;
         return Ok(Vec::new());
     }
     let say = |line: &str| {
@@ -76,11 +93,7 @@ fn ask_providers(
         let done = threads.into_iter().map(|thread| thread.join());
         done.map(|joined| joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
-    let reach = Reach {
-        addresses: &settings.address.value,
-        address_tag: &settings.address_tag.value,
-        port_tag: &settings.port_tag.value,
-    };
+    let (reach, own) = (reach(settings), own_addresses());
     let mut told = Vec::new();
     for (question, answer) in questions.into_iter().zip(answers) {
         let name = &question.provider.settings().name;
@@ -90,9 +103,9 @@ fn ask_providers(
                 let age = described.age(std::time::SystemTime::now());
                 let (hosts, cached) = (described.records.len(), described.from_cache);
                 tracing::info!(provider = name, hosts, cached, age_seconds = age.as_secs(), "told of hosts");
-                let records: Vec<Arc<Record>> = described.records.into_iter().map(with_self).collect();
-                let rank = if question.provider.settings().configured { Rank::Own } else { Rank::Found };
-                for remark in inventory.add_records((name, rank), &records, reach) {
+                let records: Vec<Arc<Record>> =
+                    described.records.into_iter().map(|record| with_self(record, &own)).collect();
+                for remark in inventory.add_records((name, rank(&question.provider)), &records, reach) {
                     say(&format!("{program}: {name}: {remark}"));
                 }
                 let Question { provider, description, .. } = question;
@@ -106,8 +119,68 @@ fn ask_providers(
             Err(error) => return Err(error.into()),
         }
     }
-    inventory.define(&wanted.groups)?;
     Ok(told)
+}
+
+/// Adds all hosts that providers tell of, also those that do not run, for words about what there is instead. Nothing is said of
+/// those that do not tell soon.
+pub(super) fn look_around(program: &str, settings: &Settings, inventory: &mut Inventory) {
+    let Ok(questions) = questions(program, settings, &Wanted::everything(), inventory) else { return };
+    let interruption = Interruption::watch();
+    let watch = Watch { said: &|_| (), interrupted: interruption.flag() };
+    for Question { provider, mut description, .. } in questions {
+        let provider = provider.within(LOOK_AROUND);
+        description.native_filters.clear();
+        let told = provider.describe(&description, settings.asking.cache, watch);
+        if let Ok(described) = told {
+            let name = &provider.settings().name;
+            inventory.add_records((name, rank(&provider)), &described.records, reach(settings));
+        }
+    }
+}
+
+fn rank(provider: &Provider) -> Rank {
+    if provider.settings().configured { Rank::Own } else { Rank::Found }
+}
+
+fn reach(settings: &Settings) -> Reach<'_> {
+    Reach {
+        addresses: &settings.address.value,
+        address_tag: &settings.address_tag.value,
+        port_tag: &settings.port_tag.value,
+    }
+}
+
+/// The providers of which `--filter` alone chooses hosts: those that are set up, else those that are found.
+pub(super) fn filtering(settings: &Settings) -> Result<Vec<String>, Failure> {
+    let enabled = settings.providers.iter().filter(|table| table.value.enabled);
+    let mut names: Vec<String> = enabled.map(|table| table.value.settings.name.clone()).collect();
+    if names.is_empty() {
+        let surroundings = surroundings();
+        let found =
+            |name: &&str| settings.provider(name).is_some_and(|about| Provider::find(about, &surroundings).is_ok());
+        names.extend(LOOKED_FOR.iter().filter(|name| found(name)).map(|name| (*name).to_owned()));
+    }
+    match names.is_empty() {
+        true => Err(no_provider("--filter")),
+        false => Ok(names),
+    }
+}
+
+pub(super) fn surroundings() -> Surroundings {
+    Surroundings::new(std::env::current_exe().ok().as_deref(), std::env::vars_os())
+}
+
+fn no_provider(who: &str) -> Failure {
+    Failure::usage_text(format!("{who} asks for what only providers know, and there is none"))
+        .hint("set one up as [provider.NAME] in fleet.toml, or put fleet-ec2 beside this program or into PATH")
+}
+
+fn nothing_to_filter() -> Failure {
+    Failure::usage_text(
+        "--filter narrows the hosts of providers, and no provider is asked for the hosts that are named",
+    )
+    .hint("choose hosts of providers by -g; --filter alone chooses all that pass it")
 }
 
 fn questions(
@@ -120,7 +193,7 @@ fn questions(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let surroundings = Surroundings::new(std::env::current_exe().ok().as_deref(), std::env::vars_os());
+    let surroundings = surroundings();
     let mut known: Vec<ProviderSettings> = Vec::new();
     let enabled = settings.providers.iter().filter(|table| table.value.enabled);
     known.extend(enabled.map(|table| table.value.settings.clone()));
@@ -176,14 +249,43 @@ fn unknown_source(program: &str, name: &str, inventory: &Inventory) -> Failure {
     ))
 }
 
-/// The same, known to be this machine where it has an address of it. Loopback addresses are everybody's.
-pub(super) fn with_self(record: Arc<Record>) -> Arc<Record> {
-    let addresses = [&record.addresses.private, &record.addresses.public, &record.addresses.ipv6];
-    let is_own = |text: &String| {
-        text.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback() && UdpSocket::bind((address, 0)).is_ok())
+/// The addresses of this machine, but for loopback ones, which are everybody's.
+pub(super) fn own_addresses() -> HashSet<IpAddr> {
+    let address = |interface: InterfaceAddress| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
     };
+    let addresses = getifaddrs().into_iter().flatten().filter_map(address);
+    addresses.filter(|address| !address.is_loopback()).collect()
+}
+
+/// The same, known to be this machine where it has an address of it.
+pub(super) fn with_self(record: Arc<Record>, own: &HashSet<IpAddr>) -> Arc<Record> {
+    let addresses = [&record.addresses.private, &record.addresses.public, &record.addresses.ipv6];
+    let is_own = |text: &String| text.parse().is_ok_and(|address| own.contains(&address));
     match record.is_self || !addresses.into_iter().flatten().any(is_own) {
         true => record,
         false => Arc::new(Record { is_self: true, ..Record::clone(&record) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_with_an_address_of_this_machine_is_this_machine() {
+        let own: HashSet<IpAddr> = ["10.0.0.1", "2001:db8::1"].map(|text| text.parse().unwrap()).into();
+        for (addresses, is_self) in [
+            (r#"{"private":"10.0.0.1"}"#, true),
+            (r#"{"private":"10.0.0.2","ipv6":"2001:db8::1"}"#, true),
+            (r#"{"private":"10.0.0.2","public_dns":"a.example.com"}"#, false),
+            ("{}", false),
+        ] {
+            let record: Record = serde_json::from_str(&format!(r#"{{"id":"i-1","addresses":{addresses}}}"#)).unwrap();
+            assert_eq!(with_self(Arc::new(record), &own).is_self, is_self, "{addresses}");
+        }
+        assert!(own_addresses().iter().all(|address| !address.is_loopback()));
     }
 }

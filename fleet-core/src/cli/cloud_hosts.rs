@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, ready};
 
+use super::asking;
 use crate::endpoint::{AddressChoice, Endpoint, Finding, Whereabouts};
 use crate::host::Host;
 use crate::inventory::{self, Reach};
@@ -170,7 +171,8 @@ impl Answer {
         let watch = Watch { said: &|line| tracing::info!("{line}"), interrupted };
         let described = provider.describe(&self.told.description, CacheUse::Refresh, watch);
         let anew = described.map(|described| {
-            let records: Vec<_> = described.records.into_iter().map(super::asking::with_self).collect();
+            let own = asking::own_addresses();
+            let records: Vec<_> = described.records.into_iter().map(|record| asking::with_self(record, &own)).collect();
             inventory::endpoints(&records, Reach { addresses, address_tag, port_tag })
         });
         let _ = self.anew.set(anew);

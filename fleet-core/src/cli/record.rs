@@ -8,11 +8,13 @@ use std::path::Path;
 use clap::Args;
 
 use super::{Failure, Recording};
+use crate::endpoint::AddressChoice;
 use crate::host::{Host, HostSyntaxError};
+use crate::inventory;
 use crate::record::{self, Connection, FormerHost, FormerRun, Only, RecordError, RunState, Store};
 use crate::render::sanitized_line;
 use crate::select::FormerHosts;
-use crate::settings::{Layer, LayerSource, SshConfigFile};
+use crate::settings::{Asking, Layer, LayerSource, SshConfigFile};
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Record")]
@@ -91,7 +93,8 @@ impl RecordArgs {
                 Failure::usage_text(sanitized_line(&error.to_string()))
                     .hint(format!("the record of run {} is damaged: name the hosts instead", run.id))
             })?;
-            Ok((host, former.group.clone()))
+            let FormerHost { group, endpoint, instance, .. } = former.clone();
+            Ok(inventory::FormerHost { host, group, endpoint, instance })
         });
         Ok(FormerHosts { origin: format!("run {}", run.id), hosts: hosts.collect::<Result<_, Failure>>()? })
     }
@@ -123,13 +126,17 @@ impl RecordArgs {
 
 /// The layer of what the flags of a former run said about how to connect, behind the flags of this one.
 pub(super) fn layer_of(run: &FormerRun) -> Layer {
-    let Connection { user, ssh_config, ssh_options, identity } = run.header.connection.clone();
+    let Connection { user, ssh_config, ssh_options, identity, address, regions, profile, filters } =
+        run.header.connection.clone();
+    let address: Vec<AddressChoice> = address.iter().filter_map(|choice| choice.parse().ok()).collect();
     Layer {
         source: LayerSource::Run(run.id.to_string()),
         user,
         ssh_config: ssh_config.map(|file| SshConfigFile::from(std::path::PathBuf::from(file))),
         ssh_options,
         identity: (!identity.is_empty()).then(|| identity.into_iter().map(Into::into).collect()),
+        address: (!address.is_empty()).then_some(address),
+        asking: Asking { regions, profile, filters, ..Asking::default() },
         ..Layer::default()
     }
 }
@@ -142,6 +149,8 @@ pub(super) fn connection(layers: &[Layer]) -> Connection {
     };
     let ssh_config = layers.iter().find_map(|layer| layer.ssh_config.as_ref());
     let identity = layers.iter().find_map(|layer| layer.identity.as_ref());
+    let address = layers.iter().find_map(|layer| layer.address.as_ref());
+    let asking = Asking::of(layers);
     Connection {
         user: layers.iter().find_map(|layer| layer.user.clone()),
         ssh_config: ssh_config.map(|file| match file {
@@ -150,6 +159,10 @@ pub(super) fn connection(layers: &[Layer]) -> Connection {
         }),
         ssh_options: layers.iter().flat_map(|layer| layer.ssh_options.clone()).collect(),
         identity: identity.into_iter().flatten().map(|path| absolute(path)).collect(),
+        address: address.into_iter().flatten().map(ToString::to_string).collect(),
+        regions: asking.regions,
+        profile: asking.profile,
+        filters: asking.filters,
     }
 }
 

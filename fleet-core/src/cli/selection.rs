@@ -9,12 +9,12 @@ use std::time::Duration;
 use clap::Args;
 
 use super::asking::{self, Asked};
-use super::{CloudHosts, Failure, StdinUse};
+use super::{CloudHosts, Failure, StdinUse, recalling};
 use crate::endpoint::AddressChoice;
 use crate::inventory::{self, Discovered, FileSource, HostFile, Inventory, Places};
 use crate::provider::CacheUse;
 use crate::provider::protocol::NativeFilter;
-use crate::select::{FormerHosts, OwnMachine, ParsedSelection, Selected, Selection};
+use crate::select::{FormerHosts, OwnMachine, ParsedSelection, SelectError, Selected, Selection};
 use crate::settings::{self, Asking, Layer, Settings, StaticSource};
 use crate::ssh::config::SshConfig;
 
@@ -57,7 +57,8 @@ pub(super) struct SelectionArgs {
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
 
-    /// Narrow the hosts of providers by a filter of their own, as Name=NAME,Values=VALUE[,VALUE...]; repeatable
+    /// Narrow the hosts of providers by a filter of their own, as Name=NAME,Values=VALUE[,VALUE...]; alone: take all that
+    /// pass it; repeatable
     #[arg(long, value_name = "FILTER", value_parser = settings::parse_native_filter)]
     filter: Vec<NativeFilter>,
 
@@ -81,7 +82,7 @@ pub(super) struct SelectionArgs {
 impl SelectionArgs {
     /// Whether any host was asked for.
     pub(super) fn chooses(&self) -> bool {
-        self.names_hosts() || !self.exclude.is_empty()
+        self.names_hosts() || !self.exclude.is_empty() || !self.filter.is_empty()
     }
 
     /// Whether any host is named that others are left out of.
@@ -118,7 +119,9 @@ impl SelectionArgs {
         stdin: StdinUse,
         former: Option<FormerHosts>,
     ) -> Result<Chosen, Failure> {
-        let default = settings.default.value.as_ref().filter(|_| !self.names_hosts() && former.is_none());
+        let by_filter = !self.filter.is_empty() && !self.names_hosts() && former.is_none();
+        let by_default = !by_filter && !self.names_hosts() && former.is_none();
+        let default = settings.default.value.as_ref().filter(|_| by_default);
         if let Some(expression) = default {
             let place = settings.default.origin.place();
             let _ = writeln!(io::stderr(), "{program}: no hosts named: taking default = {expression:?} ({place})");
@@ -131,13 +134,15 @@ impl SelectionArgs {
             groups: default.map_or_else(|| self.groups.clone(), |expression| vec![expression.clone()]),
             exclude: self.exclude.clone(),
             limit: self.limit,
+            filters: settings.asking.filters.clone(),
+            filtered: if by_filter { asking::filtering(settings)? } else { Vec::new() },
             own_machine: if settings.include_self.value { OwnMachine::Included } else { OwnMachine::LeftOut },
-            former,
+            former: former.clone(),
         };
         let selection = selection.parse()?;
         let mut inventory = inventory(program, settings, files)?;
         inventory.remarks().iter().for_each(|remark| tracing::info!("{remark}"));
-        choose(program, settings, &selection, &mut inventory)
+        choose(program, settings, &selection, former.as_ref(), &mut inventory)
     }
 }
 
@@ -152,18 +157,38 @@ fn choose(
     program: &str,
     settings: &Settings,
     selection: &ParsedSelection,
+    former: Option<&FormerHosts>,
     inventory: &mut Inventory,
 ) -> Result<Chosen, Failure> {
+    let recalled = former.map(|former| recalling::recall(program, settings, former, inventory)).transpose()?;
     let Asked { told, ssh_config } = asking::ask(program, settings, &selection.wanted(inventory), inventory)?;
+    if let Some(former) = former {
+        recalling::reach(program, settings, former, inventory);
+    }
     inventory.apply_user_rules(settings.user_rules.iter().map(|rule| &rule.value));
-    let selected = selection.select(inventory).inspect_err(|error| {
-        if error.is_unknown_group() {
-            // What was left out may be what is missing.
-            say(program, inventory.remarks());
-        }
-    })?;
-    let cloud_hosts = CloudHosts::new(told, &selected.hosts, settings);
-    Ok(Chosen { selected, cloud_hosts, ssh_config })
+    let selected =
+        selection.select(inventory).map_err(|error| better(error, program, settings, selection, inventory))?;
+    let told = recalled.into_iter().flatten().chain(told).collect();
+    Ok(Chosen { cloud_hosts: CloudHosts::new(told, &selected.hosts, settings), selected, ssh_config })
+}
+
+/// The error in the words of somebody who knows all hosts of all providers.
+fn better(
+    error: SelectError,
+    program: &str,
+    settings: &Settings,
+    selection: &ParsedSelection,
+    inventory: &mut Inventory,
+) -> SelectError {
+    if error.is_unanswered() && !selection.wanted(inventory).is_empty() {
+        asking::look_around(program, settings, inventory);
+    }
+    let better = selection.select(inventory).err().filter(SelectError::is_unanswered).unwrap_or(error);
+    if better.is_unknown_group() {
+        // What was left out may be what is missing.
+        say(program, inventory.remarks());
+    }
+    better
 }
 
 /// What files tell: the host files that were typed, or those of the settings, and those of other tools. Says which hosts of

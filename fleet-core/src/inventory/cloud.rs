@@ -2,19 +2,22 @@
 //!
 //! Must not know how a provider is asked, nor which of its hosts a command is for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::misses::shown;
 use super::term::{Meaning, Reading, States};
 use super::{Inventory, Rank};
 use crate::endpoint::{AddressChoice, Endpoint, UserRule};
 use crate::host::Host;
 use crate::hostset::Expression;
 use crate::provider::protocol::{Fact, Record};
-use crate::sanitize::sanitized_line;
 
 /// States from which no host comes back.
 const ENDED: [&str; 2] = ["shutting-down", "terminated"];
+
+/// How many hosts without an address are named.
+const NAMED_UNREACHED: usize = 3;
 
 /// How the hosts of providers are reached.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +33,8 @@ pub struct Reach<'a> {
 impl Inventory {
     /// Adds the hosts that `provider` tells of. Remarks on those without an address.
     ///
-    /// A host is called by its name where no other of the answer has it, else by its id.
+    /// A host is called as in the former run, if it was there; else by its name where no other of the answer has it, and by
+    /// its id otherwise.
     pub fn add_records(
         &mut self,
         (provider, rank): (&str, Rank),
@@ -42,21 +46,26 @@ impl Inventory {
         for record in records {
             *times.entry(record.name.as_deref().unwrap_or_default()).or_default() += 1;
         }
+        let former = self.former_names.get(provider).cloned().unwrap_or_default();
+        let taken: HashSet<&Host> = former.values().collect();
+        let provider_name: Arc<str> = provider.into();
         let own_network = own_network(records);
         let mut members: Vec<(String, Vec<usize>)> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
-        let mut remarks = Vec::new();
+        let mut unreached = Vec::new();
         for record in records {
             let unique = record.name.as_deref().filter(|name| times.get(name) == Some(&1));
-            let named = unique.and_then(|name| Host::new(name).ok()).or_else(|| Host::new(&record.id).ok());
-            let Some(host) = named else { continue };
+            let named = unique.and_then(|name| Host::new(name).ok()).filter(|host| !taken.contains(host));
+            let called = former.get(&record.id).cloned().or(named).or_else(|| Host::new(&record.id).ok());
+            let Some(host) = called else { continue };
             let index = self.add_host(&host, provider, &origin(provider, record));
             let endpoint = endpoint(record, reach, own_network);
             if endpoint.address.as_deref() == Some(&record.id) {
-                remarks.push(format!("{host} ({}) has no address that is wanted", record.id));
+                unreached.push(format!("{host} ({})", record.id));
             }
             self.learn_endpoint(index, Some(&endpoint));
             self.hosts[index].record = Some(Arc::clone(record));
+            self.hosts[index].provider = Some(Arc::clone(&provider_name));
             for group in self.groups_of(record) {
                 let place = *places.entry(group.clone()).or_insert_with(|| {
                     members.push((group, Vec::new()));
@@ -68,7 +77,11 @@ impl Inventory {
         for (group, indexes) in members {
             self.add_members(provider, &group, &indexes);
         }
-        remarks
+        let more = unreached.len().saturating_sub(NAMED_UNREACHED);
+        unreached.truncate(NAMED_UNREACHED);
+        let named = unreached.iter().map(|host| format!("{host} has no address that is wanted"));
+        let more = (more > 0).then(|| format!("{more} more have no address that is wanted"));
+        named.chain(more).collect()
     }
 
     /// Lets the first of `rules` that means a host say who logs in there.
@@ -119,8 +132,9 @@ fn own_network(records: &[Arc<Record>]) -> Option<&str> {
 
 /// `ec2 i-0abc (eu-west-1a)`, harmless as facts are not.
 fn origin(provider: &str, record: &Record) -> String {
-    let place = one(record, "az").or_else(|| one(record, "region")).map(sanitized_line);
-    place.map_or_else(|| format!("{provider} {}", record.id), |place| format!("{provider} {} ({place})", record.id))
+    let place = one(record, "az").or_else(|| one(record, "region"));
+    let id = &record.id;
+    place.map_or_else(|| format!("{provider} {id}"), |place| format!("{provider} {id} ({})", shown(place)))
 }
 
 fn one<'a>(record: &'a Record, fact: &str) -> Option<&'a str> {
@@ -175,6 +189,7 @@ mod tests {
 
     use super::super::{GroupDefinition, file};
     use super::*;
+    use crate::provider::protocol::NativeFilter;
     use crate::select::{Selected, Selection};
 
     fn records() -> Vec<Arc<Record>> {
@@ -206,8 +221,12 @@ mod tests {
     }
 
     /// What `-g` chooses once a provider has told of all its hosts.
-    fn chosen(mut inventory: Inventory, group: &str) -> Result<Selected, String> {
-        let selection = Selection { groups: vec![group.to_owned()], ..Selection::default() }.parse().unwrap();
+    fn chosen(inventory: Inventory, group: &str) -> Result<Selected, String> {
+        chosen_by(inventory, Selection { groups: vec![group.to_owned()], ..Selection::default() })
+    }
+
+    fn chosen_by(mut inventory: Inventory, selection: Selection) -> Result<Selected, String> {
+        let selection = selection.parse().unwrap();
         let wanted = selection.wanted(&inventory);
         inventory.add_records(("ec2", Rank::Own), &records(), REACH);
         inventory.define(&wanted.groups).unwrap();
@@ -245,6 +264,110 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_alone_chooses_all_hosts_of_its_provider_and_one_about_states_those_that_do_not_run_too() {
+        let filter = |name: &str| NativeFilter { name: name.to_owned(), values: vec!["a,b".to_owned()] };
+        for (filtered, group, name, exclude, expected) in [
+            (true, None, "instance-lifecycle", None, "web-1 web-2 i-3 i-4"),
+            (true, None, "instance-state-name", None, "web-1 web-2 i-3 i-4 i-5"),
+            (true, None, "instance-lifecycle", Some("tag:Role=web"), "i-3 i-4"),
+            (false, Some("web"), "instance-state-name", None, "web-1 web-2 i-5"),
+        ] {
+            let selection = Selection {
+                filters: vec![filter(name)],
+                filtered: filtered.then(|| "ec2".to_owned()).into_iter().collect(),
+                groups: group.map(str::to_owned).into_iter().collect(),
+                exclude: exclude.map(str::to_owned).into_iter().collect(),
+                ..Selection::default()
+            };
+            let wanted = selection.clone().parse().unwrap().wanted(&inventory("here", &[]));
+            assert!(wanted.needs_provider && !wanted.is_empty(), "{name}");
+            let selected = chosen_by(inventory("here", &[]), selection).unwrap();
+            assert_eq!(names(&selected), expected, "{name} {group:?} {exclude:?}");
+        }
+        let nobody =
+            Selection { filters: vec![filter("x")], filtered: vec!["other".to_owned()], ..Selection::default() };
+        let error = chosen_by(inventory("", &[]), nobody).unwrap_err();
+        assert!(error.starts_with("no hosts are selected: --filter Name=x,Values=\"a,b\" names none"), "{error}");
+        let named = Selection { filters: vec![filter("x")], hosts: vec!["a".to_owned()], ..Selection::default() };
+        let wanted = named.parse().unwrap().wanted(&inventory("", &[]));
+        assert!(wanted.needs_provider && wanted.is_empty(), "nobody is asked, which is an error");
+    }
+
+    #[test]
+    fn a_backslash_takes_the_meaning_of_wildcards_away() {
+        for (value, expected) in
+            [(r"a\*b", "i-1"), ("a*b", "i-1 i-2 i-3"), (r"a\?b", ""), (r"a\\b", "i-3"), (r"'a\*b'", "i-1")]
+        {
+            let tagged = ["a*b", "axb", r"a\b"].into_iter().zip(1..).map(|(tag, number)| {
+                let tags = [("K".to_owned(), tag.to_owned())].into();
+                Arc::new(Record { id: format!("i-{number}"), tags, ..Record::default() })
+            });
+            let mut inventory = inventory("", &[]);
+            inventory.add_records(("ec2", Rank::Own), &tagged.collect::<Vec<_>>(), REACH);
+            let selection = Selection { groups: vec![format!("tag:K={value}")], ..Selection::default() };
+            let selected = selection.parse().unwrap().select(&inventory);
+            assert_eq!(selected.map(|selected| names(&selected)).unwrap_or_default(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_means_nobody_is_explained_by_what_there_is() {
+        for (group, expected) in [
+            (
+                "wbe",
+                "-g: there is no group \"wbe\", and no host has fleet:role=wbe or Role=wbe \
+                 (did you mean web (3 hosts)? known groups: db, later, web)",
+            ),
+            ("@ec2:wbe", "did you mean web (3 hosts)? known groups: db, web)"),
+            ("laetr", "did you mean later? known groups: db, later, web)"),
+            ("tag:Role=wbe", "-g tag:Role=wbe names none (no host has Role=wbe; did you mean web (3 hosts)?)"),
+            ("tag:Rloe=web", "no host has a tag Rloe; did you mean Role (4 hosts)?)"),
+            ("tag:Rloe", "no host has a tag Rloe; did you mean Role (4 hosts)?)"),
+            ("tag:os=x", "(no host has os=x; there are ubuntu (1 host))"),
+            ("role:wbe", "(no host has role:wbe; did you mean web (3 hosts)?)"),
+            ("az:aa", "(no host has az:aa; did you mean a (1 host)?)"),
+            ("vpc:vpc-1", "(no host has vpc:vpc-1; there are v (2 hosts))"),
+            ("name:web-*1*1", "did you mean web-1 (1 host) or web-2 (1 host)?)"),
+            ("tag:Role=web&name:'a b*'", "(1 host of name:\"a b*\" does not run; name:\"a b*\"&state:* means them)"),
+            (
+                "tag:Role=x,tag:Role=y",
+                "(no host has Role=x; there are web (3 hosts), old (1 host); no host has Role=y; ",
+            ),
+        ] {
+            let error = chosen(inventory("", &[("later", "az:zz")]), group).unwrap_err();
+            assert!(error.contains(expected), "{group}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_group_of_which_no_host_runs_is_said_to_sleep() {
+        let mut inventory = inventory("", &[]);
+        let text = r#"[{"id":"i-1","state":"stopped","tags":{"Role":"web"}},{"id":"i-2","state":"stopped","tags":{"Role":"web"}}]"#;
+        let records: Vec<Record> = serde_json::from_str(text).unwrap();
+        inventory.add_records(("ec2", Rank::Own), &records.into_iter().map(Arc::new).collect::<Vec<_>>(), REACH);
+        let selection = Selection { groups: vec!["web".to_owned()], ..Selection::default() }.parse().unwrap();
+        let hint = selection.select(&inventory).unwrap_err().hint().unwrap();
+        assert_eq!(hint, "2 hosts of @web do not run; @web&state:* means them");
+    }
+
+    #[test]
+    fn what_a_hint_takes_from_providers_is_harmless_short_and_little() {
+        let mut inventory = inventory("", &[]);
+        let record = |number: u32| {
+            let value = format!("{number} \u{1b}[2J\n{}", "x".repeat(5000));
+            let tags = [("K".to_owned(), value.clone()), (value.clone(), String::new()), ("Role".to_owned(), value)];
+            Arc::new(Record { id: format!("i-{number}"), tags: tags.into(), ..Record::default() })
+        };
+        inventory.add_records(("ec2", Rank::Own), &(0..100).map(record).collect::<Vec<_>>(), REACH);
+        for group in ["tag:K=1", "tag:J", "nobody", "role:x", "tag:K=y,tag:K=z,tag:K=a,tag:K=b,tag:K=c"] {
+            let selection = Selection { groups: vec![group.to_owned()], ..Selection::default() }.parse().unwrap();
+            let error = selection.select(&inventory).unwrap_err();
+            let text = format!("{error} {}", error.hint().unwrap());
+            assert!(!text.contains(char::is_control) && text.len() < 2500, "{group}: {text}");
+        }
+    }
+
+    #[test]
     fn a_group_of_two_sources_has_to_be_qualified() {
         let known = || inventory("[web]\nhere", &[]);
         let error = chosen(known(), "web").unwrap_err();
@@ -258,6 +381,77 @@ mod tests {
     fn the_machine_that_asks_is_left_out_and_named() {
         let selected = chosen(inventory("", &[]), "web").unwrap();
         assert_eq!(selected.left_out.map(|host| host.to_string()).as_deref(), Some("me"));
+    }
+
+    /// Records as somebody may make them who wants to harm: whatever a text may hold, in turn in each of them.
+    fn hostile(count: usize) -> Vec<Arc<Record>> {
+        const TEXTS: [&str; 10] = [
+            "a b",
+            "a,b",
+            "a=b",
+            "\u{fc}\u{4e2d}",
+            "\u{1b}[2J",
+            "x\n* ssh-ed25519 AAAA",
+            "$(reboot)",
+            "-oProxyCommand=x",
+            "@web",
+            "twin",
+        ];
+        let record = |number: usize| {
+            let text = TEXTS[number % TEXTS.len()];
+            let mut record = Record { id: format!("i-{number}"), ..Record::default() };
+            if !number.is_multiple_of(7) {
+                record.name = Some(text.to_owned());
+                record.addresses.private =
+                    Some(format!("10.{}.{}.{}", number >> 16, (number >> 8) & 255, number & 255));
+            }
+            if !number.is_multiple_of(3) {
+                let tags = [("Role", text), (text, text), ("fleet:address", text), ("fleet:port", text), ("n", "ok")];
+                record.tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+                record.facts.insert("az".to_owned(), Fact::One(text.to_owned()));
+            }
+            Arc::new(record)
+        };
+        (0..count).map(record).collect()
+    }
+
+    #[test]
+    fn thousands_of_records_with_any_texts_are_told_apart_and_do_no_harm() {
+        for count in [2500, 10_000] {
+            let mut inventory = inventory("", &[]);
+            let remarks = inventory.add_records(("ec2", Rank::Own), &hostile(count), REACH);
+            assert_eq!(remarks.len(), NAMED_UNREACHED + 1);
+            assert_eq!(inventory.hosts().len(), count);
+            let chosen = |group: &str| {
+                let selection = Selection { groups: vec![group.to_owned()], ..Selection::default() };
+                selection.parse().unwrap().select(&inventory).unwrap()
+            };
+            let selected = chosen("@ec2:*");
+            assert_eq!(selected.hosts.len(), count);
+            for host in &selected.hosts {
+                let Endpoint { address, host_key_alias, .. } = host.endpoint.clone().unwrap();
+                for name in [Some(host.host.name().to_owned()), address, host_key_alias.clone()] {
+                    assert!(Host::new(&name.unwrap()).is_ok(), "{host:?}");
+                }
+                assert_eq!(host_key_alias, host.instance.clone().map(|instance| instance.id));
+                let shown = [host.origins.concat(), host.rules.concat(), host.host.to_string(), remarks.concat()];
+                assert!(!shown.concat().contains(char::is_control), "{host:?}");
+            }
+            let with = |text: &str| {
+                let has = |record: &&Arc<Record>| record.tags.get("Role").is_some_and(|role| role == text);
+                hostile(count).iter().filter(has).count()
+            };
+            for (group, text) in [
+                ("tag:Role='a b'", "a b"),
+                ("tag:Role=\"a,b\"", "a,b"),
+                ("tag:Role=a=b", "a=b"),
+                ("tag:Role=\u{fc}\u{4e2d}", "\u{fc}\u{4e2d}"),
+                ("tag:Role='\u{1b}[2J'", "\u{1b}[2J"),
+                ("tag:Role='$(reboot)'", "$(reboot)"),
+            ] {
+                assert_eq!(chosen(group).hosts.len(), with(text), "{group:?}");
+            }
+        }
     }
 
     #[test]

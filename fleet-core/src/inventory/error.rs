@@ -53,7 +53,7 @@ pub enum InventoryError {
         /// Where the group is defined.
         origin: String,
         /// What is wrong.
-        problem: TermError,
+        problem: Box<TermError>,
     },
     /// A group's name cannot be written in a selection.
     #[error("{origin}: {found}; expected {expected}")]

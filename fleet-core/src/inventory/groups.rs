@@ -216,7 +216,7 @@ impl Universe for Scope<'_, '_> {
 impl Scope<'_, '_> {
     fn refused(&self, problem: TermError) -> InventoryError {
         let problem = problem.with_groups(self.resolver.groups.keys().copied());
-        InventoryError::Term { origin: self.within.definition.origin.clone(), problem }
+        InventoryError::Term { origin: self.within.definition.origin.clone(), problem: Box::new(problem) }
     }
 }
 

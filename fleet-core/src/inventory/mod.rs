@@ -8,8 +8,10 @@ mod clustershell;
 mod discover;
 mod error;
 pub mod file;
+mod former;
 mod genders;
 mod groups;
+mod misses;
 mod nearest;
 mod pattern;
 mod rank;
@@ -19,13 +21,14 @@ mod ssh_hosts;
 mod term;
 mod wanted;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use cloud::{Reach, endpoints};
 pub use discover::{Discovered, FileSource, Places, discover};
 pub use error::{Ambiguous, InventoryError};
 pub use file::{HostFile, HostLine};
+pub use former::{FormerHost, Recalled, Way};
 pub use groups::GroupDefinition;
 use groups::Parsed;
 pub(crate) use nearest::did_you_mean;
@@ -38,7 +41,7 @@ pub(crate) use term::{Meaning, Reading, States, known_groups};
 pub use wanted::Wanted;
 pub(crate) use wanted::states_of;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Instance};
 use crate::host::Host;
 use crate::provider::protocol::Record;
 
@@ -59,12 +62,21 @@ pub struct KnownHost {
     pub endpoint: Option<Endpoint>,
     /// What its provider said of it.
     pub record: Option<Arc<Record>>,
+    /// The provider that said it.
+    pub provider: Option<Arc<str>>,
 }
 
 impl KnownHost {
     fn new(host: Host, rank: Rank) -> Self {
         let (groups, origins, sources) = (Vec::new(), Vec::new(), Vec::new());
-        Self { host, groups, origins, sources, rank, endpoint: None, record: None }
+        Self { host, groups, origins, sources, rank, endpoint: None, record: None, provider: None }
+    }
+
+    /// What its provider calls it, if it has one.
+    #[must_use]
+    pub fn instance(&self) -> Option<Instance> {
+        let (provider, record) = self.provider.as_ref().zip(self.record.as_ref())?;
+        Some(Instance { provider: provider.as_ref().to_owned(), id: record.id.clone() })
     }
 }
 
@@ -102,6 +114,8 @@ pub struct Inventory {
     group_tags: Vec<String>,
     /// What was left out of files of other tools, and why.
     remarks: Vec<String>,
+    /// What hosts of providers were called in a former run, by provider and id.
+    former_names: HashMap<String, HashMap<String, Host>>,
 }
 
 /// What a group may be called, in words.
@@ -225,10 +239,14 @@ impl Inventory {
         self.group_names_of(None)
     }
 
-    /// The names of the groups of a source, or of all sources; sorted.
+    /// The names of the groups of a source, or of all sources; sorted. Those that wait for providers are among them.
     pub fn group_names_of<'a>(&'a self, source: Option<&'a str>) -> impl Iterator<Item = &'a str> {
-        let is_of = move |group: &SourceGroup| source.is_none_or(|source| source == group.source);
-        self.groups.iter().filter(move |(_, groups)| groups.iter().any(is_of)).map(|(name, _)| name.as_str())
+        let is_of = move |of: &str| source.is_none_or(|source| source == of);
+        let is_known = move |(_, groups): &(_, &Vec<SourceGroup>)| groups.iter().any(|group| is_of(&group.source));
+        let known = self.groups.iter().filter(is_known).map(|(name, _)| name.as_str());
+        let deferred = self.deferred.iter().filter(move |parsed| is_of(&parsed.source));
+        let names: BTreeSet<&str> = known.chain(deferred.map(|parsed| parsed.definition.name.as_str())).collect();
+        names.into_iter()
     }
 
     /// Every group with its source and its members, by name.

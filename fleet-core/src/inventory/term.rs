@@ -6,13 +6,15 @@ use std::collections::BTreeSet;
 
 use globset::Glob;
 
+use super::misses::shown;
 use super::{Ambiguous, FILES, Inventory, KnownHost, PatternError, Patterns, Rank, did_you_mean, nearest};
 use crate::host::{Host, HostSyntaxError};
 use crate::hostset::{Term, Word};
 use crate::provider::{self, protocol::Filter};
 
-/// How many group names a hint lists.
+/// How many group names a hint lists, if there are no more; otherwise so many of them.
 const LISTED_GROUPS: usize = 20;
+const LISTED_OF_MANY: usize = 8;
 /// The states of a host that there is, whether or not it runs.
 pub(crate) const STATES: [&str; 4] = ["pending", "running", "stopping", "stopped"];
 
@@ -26,9 +28,10 @@ pub(crate) enum Meaning {
 }
 
 /// Which hosts of a provider are meant where an expression does not say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum States {
     /// Those that run.
+    #[default]
     Running,
     /// All: the expression speaks of states.
     Any,
@@ -60,13 +63,15 @@ pub enum TermError {
     #[error(transparent)]
     Pattern(#[from] PatternError),
     /// Nobody defines the group.
-    #[error("there is no group \"{name}\"{}", .of.as_ref().map_or(String::new(), |source| format!(" in {source}")))]
+    #[error("there is no group \"{name}\"{}{}", of.as_ref().map_or(String::new(), |of| format!(" in {of}")), untagged(name, tags))]
     UnknownGroup {
         /// The name.
         name: String,
         /// The source that was named with it.
         of: Option<String>,
-        /// Known groups with similar names.
+        /// The tags of hosts that were looked at for it.
+        tags: Vec<String>,
+        /// Known groups with similar names, and how many hosts these have.
         nearest: Vec<String>,
         /// All known groups.
         known: Vec<String>,
@@ -95,10 +100,10 @@ impl TermError {
     /// The same where these groups are known too.
     pub(super) fn with_groups<'a>(self, more: impl Iterator<Item = &'a str>) -> Self {
         match self {
-            Self::UnknownGroup { name, of: None, known, .. } => {
+            Self::UnknownGroup { name, of: None, tags, known, .. } => {
                 let known: BTreeSet<String> = known.into_iter().chain(more.map(str::to_owned)).collect();
                 let nearest = nearest(&name, known.iter().map(String::as_str));
-                Self::UnknownGroup { name, of: None, nearest, known: known.into_iter().collect() }
+                Self::UnknownGroup { name, of: None, tags, nearest, known: known.into_iter().collect() }
             }
             other => other,
         }
@@ -138,12 +143,21 @@ impl TermError {
 
 /// The names of groups, in words.
 pub(crate) fn known_groups(groups: &[String]) -> String {
-    let listed = groups[..groups.len().min(LISTED_GROUPS)].join(", ");
+    let listed = |count: usize| groups[..count].iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
     match groups.len() {
         0 => "no groups are known".to_owned(),
-        count if count > LISTED_GROUPS => format!("known groups: {listed} and {} more", count - LISTED_GROUPS),
-        _ => format!("known groups: {listed}"),
+        count if count > LISTED_GROUPS => {
+            let (listed, more) = (listed(LISTED_OF_MANY), count - LISTED_OF_MANY);
+            format!("known groups: {listed} and {more} more; fleet hosts --groups lists them")
+        }
+        count => format!("known groups: {}", listed(count)),
     }
+}
+
+/// The tags that no host has the group by.
+fn untagged(name: &str, tags: &[String]) -> String {
+    let tags: Vec<String> = tags.iter().map(|tag| format!("{tag}={name}")).collect();
+    if tags.is_empty() { String::new() } else { format!(", and no host has {}", tags.join(" or ")) }
 }
 
 /// A host that a term means.
@@ -245,7 +259,7 @@ impl Inventory {
     }
 
     /// Whether a host is in a state that is meant; those of files always are.
-    fn is_meant(&self, place: usize, states: States) -> bool {
+    pub(super) fn is_meant(&self, place: usize, states: States) -> bool {
         let record = self.hosts[place].record.as_ref();
         states == States::Any || record.is_none_or(|record| provider::matches(record, &[]))
     }
@@ -274,10 +288,12 @@ impl Inventory {
         }
         let known: BTreeSet<String> = self.group_names_of(source).map(str::to_owned).collect();
         let known: Vec<String> = known.into_iter().collect();
+        let nearest = nearest(name, known.iter().map(String::as_str));
         Err(TermError::UnknownGroup {
             name: name.to_owned(),
             of: source.map(str::to_owned),
-            nearest: nearest(name, known.iter().map(String::as_str)),
+            tags: if self.has_records() { self.group_tags.clone() } else { Vec::new() },
+            nearest: nearest.iter().map(|name| self.sized(name)).collect(),
             known,
         })
     }
@@ -299,12 +315,12 @@ impl Inventory {
     }
 
     /// The hosts of providers that a query asks for.
-    fn answering(&self, term: &Term, states: States) -> Vec<Meant> {
+    pub(super) fn answering(&self, term: &Term, states: States) -> Vec<Meant> {
         let queries: Vec<Vec<Filter>> = self.queries_of(term, states);
         let asked =
             |known: &&KnownHost| known.record.as_ref().is_some_and(|record| provider::matches(record, &queries));
         let group = match term {
-            Term::Fact { name: "role", value } if !value.contains(['*', '?']) => Some(value.clone()),
+            Term::Fact { name: "role", value } if !value.contains(['*', '?', '\\']) => Some(value.clone()),
             _ => None,
         };
         let meant = |known: &KnownHost| Meant { host: known.host.clone(), group: group.clone(), times: 1 };

@@ -26,9 +26,16 @@ pub struct Wanted {
     pub needs_provider: bool,
     /// The groups, by source and name, that are defined by what is asked.
     pub groups: Vec<(String, String)>,
+    /// Which hosts are meant where an expression does not say.
+    states: States,
 }
 
 impl Wanted {
+    /// All hosts of all providers, also those that do not run.
+    pub(crate) fn everything() -> Self {
+        Self { of_all: vec![with_states(Vec::new(), States::Any)], states: States::Any, ..Self::default() }
+    }
+
     /// Whether nobody needs to be asked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -51,9 +58,10 @@ pub(crate) fn states_of<'a>(expressions: impl IntoIterator<Item = &'a Expression
 }
 
 impl Inventory {
-    /// What must be asked before these expressions can be evaluated; words without mark mean `meaning`.
-    pub(crate) fn wanted(&self, hosts: &[&Expression], groups: &[&Expression]) -> Wanted {
-        let mut wanted = Wanted { known: Some(Rank::Own), ..Wanted::default() };
+    /// What must be asked before these expressions can be evaluated, at least for hosts in these states; words without mark
+    /// mean a host in `hosts`, a group in `groups`.
+    pub(crate) fn wanted(&self, hosts: &[&Expression], groups: &[&Expression], states: States) -> Wanted {
+        let mut wanted = Wanted { known: Some(Rank::Own), states, ..Wanted::default() };
         for expression in hosts {
             self.want(expression, Bare::Host, &mut wanted, 0);
         }
@@ -65,7 +73,7 @@ impl Inventory {
     }
 
     fn want(&self, expression: &Expression, bare: Bare, wanted: &mut Wanted, depth: usize) {
-        let states = states_of([expression]);
+        let states = if wanted.states == States::Any { States::Any } else { states_of([expression]) };
         for term in expression.sought() {
             match term {
                 Term::Names(_) if bare == Bare::Host => {}
@@ -247,7 +255,7 @@ mod tests {
             ("@ssh:x", Some(Rank::Own)),
         ] {
             let expression = Expression::parse(text, &mut || 0).unwrap();
-            let wanted = inventory.wanted(&[], &[&expression]);
+            let wanted = inventory.wanted(&[], &[&expression], States::default());
             assert_eq!((wanted.known, wanted.ssh), (known, text.contains("ssh")), "{text}");
         }
     }

@@ -86,6 +86,13 @@ impl Provider {
         self
     }
 
+    /// The same, which may take no longer than so to answer.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.settings.timeout = self.settings.timeout.min(limit);
+        self
+    }
+
     /// What is set about it.
     #[must_use]
     pub fn settings(&self) -> &ProviderSettings {

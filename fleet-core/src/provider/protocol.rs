@@ -3,8 +3,11 @@
 //! Must not know how a provider is run, nor whether it says the truth.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The version of the protocol.
 pub const VERSION: u32 = 1;
@@ -150,6 +153,18 @@ pub struct NativeFilter {
     pub values: Vec<String>,
 }
 
+impl fmt::Display for NativeFilter {
+    /// As it may be typed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let typed =
+            |value: &String| match value.is_empty() || value.contains([',', '"', '\'', '[']) || value.ends_with(' ') {
+                true => format!("\"{}\"", value.replace('\\', r"\\").replace('"', "\\\"")),
+                false => value.clone(),
+            };
+        write!(f, "Name={},Values={}", self.name, self.values.iter().map(typed).collect::<Vec<_>>().join(","))
+    }
+}
+
 /// One host, as its provider tells of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -208,13 +223,38 @@ pub struct Addresses {
 }
 
 /// One value or several.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Fact {
     /// One.
     One(String),
     /// Several.
     Many(Vec<String>),
+}
+
+/// By hand, as a derived one reads each value twice.
+impl<'de> Deserialize<'de> for Fact {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FactVisitor)
+    }
+}
+
+struct FactVisitor;
+
+impl<'de> Visitor<'de> for FactVisitor {
+    type Value = Fact;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or a list of texts")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Fact, E> {
+        Ok(Fact::One(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, values: A) -> Result<Fact, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(values)).map(Fact::Many)
+    }
 }
 
 #[cfg(test)]
@@ -246,6 +286,20 @@ mod tests {
             let request = Request { protocol: VERSION, action, provider: "ec2".to_owned(), settings };
             assert_eq!(serde_json::to_string(&request).unwrap(), expected);
             assert_eq!(serde_json::from_str::<Request>(expected).unwrap(), request);
+        }
+    }
+
+    #[test]
+    fn a_fact_is_a_text_or_a_list_of_texts() {
+        for (text, fact) in [
+            (r#""a\u001bb""#, Some(Fact::One("a\u{1b}b".to_owned()))),
+            (r#"["a","b"]"#, Some(Fact::Many(vec!["a".to_owned(), "b".to_owned()]))),
+            ("[]", Some(Fact::Many(Vec::new()))),
+            ("7", None),
+            ("[7]", None),
+            ("{}", None),
+        ] {
+            assert_eq!(serde_json::from_str(text).ok(), fact, "{text}");
         }
     }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::line::{FinishedLine, Line, StageLine, StartedLine};
 use super::{Fate, Header, RecordError, RunId, VERSION};
+use crate::endpoint::{Endpoint, Instance};
 use crate::render::sanitized_line;
 
 /// A run of which there is a journal.
@@ -33,6 +34,10 @@ pub struct FormerHost {
     pub host: String,
     /// The group it was chosen by.
     pub group: Option<String>,
+    /// Where it was reached, if its name does not say it.
+    pub endpoint: Option<Endpoint>,
+    /// What its provider calls it, if it has one.
+    pub instance: Option<Instance>,
     /// What became of it.
     pub fate: Fate,
     /// How often it was started.
@@ -82,6 +87,8 @@ impl FormerRun {
         let hosts = header.hosts.iter().map(|known| FormerHost {
             host: known.host.clone(),
             group: known.group.clone(),
+            endpoint: known.endpoint.clone(),
+            instance: known.instance.clone(),
             ..FormerHost::default()
         });
         let state = match writer {

@@ -8,8 +8,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Fate;
+use crate::endpoint::{Endpoint, Instance};
 use crate::event::HostIndex;
 use crate::outcome::{Outcome, Stop};
+use crate::provider::protocol::NativeFilter;
 
 /// A line. What a later version adds is read as [`Line::Other`], and its new fields are passed over.
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,6 +70,12 @@ pub struct HeaderHost {
     /// The group it was chosen by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Where it was reached, if its name does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Endpoint>,
+    /// What its provider calls it, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Instance>,
 }
 
 /// The flags that decide whom we log in as, and where: without them the same hosts would not be the same.
@@ -86,6 +94,18 @@ pub struct Connection {
     /// `--identity`: absolute paths.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub identity: Vec<String>,
+    /// `--address`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub address: Vec<String>,
+    /// `--region`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<String>,
+    /// `--profile`: only its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// `--filter`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<NativeFilter>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -26,7 +26,7 @@ fn store() -> (TempDir, Store) {
 }
 
 fn header(hosts: usize) -> Header {
-    let hosts = (0..hosts).map(|n| HeaderHost { host: format!("web{n}"), group: None }).collect();
+    let hosts = (0..hosts).map(|n| HeaderHost { host: format!("web{n}"), ..HeaderHost::default() }).collect();
     Header { tool: "psh".to_owned(), command: "uptime".to_owned(), hosts, ..Header::default() }
 }
 

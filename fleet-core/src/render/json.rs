@@ -454,6 +454,7 @@ mod tests {
             rules: Vec::new(),
             endpoint: None,
             record: None,
+            instance: None,
         };
         let hosts = [
             selected("web1", Some("me"), Some(2222), Some("web"), &["-H", "hosts.txt:3"]),

@@ -38,6 +38,8 @@ impl Beginning {
         let host = |selected: &crate::select::SelectedHost| HeaderHost {
             host: selected.host.to_string(),
             group: selected.group.clone(),
+            endpoint: selected.endpoint.clone(),
+            instance: selected.instance.clone(),
         };
         let header = Header {
             tool: prepared.program.to_owned(),

@@ -111,7 +111,7 @@ impl Universe for Naming<'_> {
     type Error = SelectError;
 
     fn resolve(&mut self, term: &Term) -> Result<Vec<Host>, SelectError> {
-        let refused = |problem| SelectError::Term { flag: self.flag, problem };
+        let refused = |problem| SelectError::Term { flag: self.flag, problem: Box::new(problem) };
         let meant = self.inventory.meant(term, self.reading).map_err(refused)?;
         let rule = format!("{} {term}", self.flag);
         let is_typed = self.reading.meaning == Meaning::Host;

@@ -22,7 +22,7 @@ pub enum SelectError {
         /// The flag.
         flag: &'static str,
         /// What is wrong.
-        problem: TermError,
+        problem: Box<TermError>,
     },
     /// `-x` is used as in pssh.
     #[error("-x: \"{value}\" is no host; expected hosts to exclude")]
@@ -49,6 +49,8 @@ pub struct Empty {
     pub known: usize,
     /// The known groups.
     pub groups: Vec<String>,
+    /// What there is that is like what was asked for, a line each.
+    pub misses: Vec<String>,
 }
 
 impl Empty {
@@ -67,6 +69,9 @@ impl Empty {
             1 => "1 host is known".to_owned(),
             known => format!("{known} hosts are known, -g '*' chooses all"),
         };
+        if !self.misses.is_empty() {
+            return self.misses.join("; ");
+        }
         format!("choose hosts by -H HOST, -h FILE or -g GROUP; {known}; {}", known_groups(&self.groups))
     }
 }
@@ -75,7 +80,18 @@ impl SelectError {
     /// Whether something is asked for that no source has.
     #[must_use]
     pub fn is_unknown_group(&self) -> bool {
-        matches!(self, Self::Term { problem: TermError::UnknownGroup { .. }, .. })
+        matches!(self, Self::Term { problem, .. } if matches!(**problem, TermError::UnknownGroup { .. }))
+    }
+
+    /// Whether it may be said better by somebody who knows all hosts.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Term { problem, .. } => {
+                matches!(**problem, TermError::UnknownGroup { .. } | TermError::NoMatch { .. })
+            }
+            Self::Empty(Empty { asked, excluded, .. }) => *excluded == 0 && !asked.is_empty(),
+            Self::Expression { .. } | Self::SshArguments { .. } | Self::ZeroLimit => false,
+        }
     }
 
     /// What to do next, where the error does not say it all.

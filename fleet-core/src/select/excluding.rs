@@ -27,7 +27,7 @@ impl Universe for Excluding<'_> {
     type Error = SelectError;
 
     fn resolve(&mut self, term: &Term) -> Result<Vec<Host>, SelectError> {
-        let refused = |problem| SelectError::Term { flag: "-x", problem };
+        let refused = |problem| SelectError::Term { flag: "-x", problem: Box::new(problem) };
         if let Term::Names(word) | Term::Pattern(word) = term {
             let patterns = Patterns::parse([word.to_string().as_str()]).map_err(|error| refused(error.into()))?;
             return Ok(self.chosen.iter().filter(|host| patterns.matches(host)).cloned().collect());

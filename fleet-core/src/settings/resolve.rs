@@ -5,9 +5,7 @@
 use std::time::Duration;
 
 use super::value::is_user_name;
-use super::{
-    Asking, Key, Layer, LayerSource, Limit, Origin, ProviderTable, Setting, Settings, SettingsError, StaticSource,
-};
+use super::{Asking, Key, Layer, Limit, Origin, ProviderTable, Setting, Settings, SettingsError, StaticSource};
 use crate::endpoint::{AddressChoice, UserRule};
 use crate::inventory::GroupDefinition;
 use crate::provider::{self, ProviderSettings};
@@ -30,7 +28,7 @@ impl Settings {
     /// When a value in force is impossible: a user that is no user, an option without value.
     pub fn resolve(layers: &[Layer]) -> Result<Self, SettingsError> {
         let limit = |limit: Limit| limit.duration();
-        let asking = asking(layers);
+        let asking = Asking::of(layers);
         Ok(Self {
             hosts: pick(layers, Key::Hosts, |layer| layer.hosts.clone()).unwrap_or_default(),
             parallel: pick(layers, Key::Parallel, |layer| layer.parallel).unwrap_or_default(),
@@ -135,12 +133,6 @@ fn user_rules(layers: &[Layer]) -> Vec<Setting<UserRule>> {
 fn default_hosts(layers: &[Layer]) -> Setting<Option<String>> {
     let said = |layer: &Layer| layer.default.clone().map(|text| Some(text).filter(|text| !text.trim().is_empty()));
     pick(layers, Key::Default, said).unwrap_or_default()
-}
-
-/// Only flags say it.
-fn asking(layers: &[Layer]) -> Asking {
-    let flags = layers.iter().find(|layer| layer.source == LayerSource::Flags);
-    flags.map(|layer| layer.asking.clone()).unwrap_or_default()
 }
 
 fn providers(layers: &[Layer], asking: &Asking) -> Vec<Setting<ProviderTable>> {

@@ -377,9 +377,12 @@ impl Connector {
         let endpoint = endpoint.as_deref();
         let known = endpoint.and_then(|endpoint| endpoint.user.as_ref());
         let user = self.settings.user.as_ref().or(known).or(self.settings.default_user.as_ref());
+        let known = &self.settings.endpoints;
         match (user, host.user()) {
-            (Some(user), None) => self.settings.config.route(&host.clone().with_user(Some(user.clone())), endpoint),
-            _ => self.settings.config.route(host, endpoint),
+            (Some(user), None) => {
+                self.settings.config.route(&host.clone().with_user(Some(user.clone())), endpoint, known)
+            }
+            _ => self.settings.config.route(host, endpoint, known),
         }
     }
 }

@@ -167,7 +167,7 @@ mod tests {
         let config = SshConfig::load(&ConfigSources { options: Vec::new(), file }, local).unwrap();
         let way = |name: &&str| Way {
             name: (*name).to_owned(),
-            route: config.route(&name.parse::<Host>().unwrap(), None).unwrap(),
+            route: config.route(&name.parse::<Host>().unwrap(), None, &Default::default()).unwrap(),
         };
         hosts.iter().map(way).collect()
     }

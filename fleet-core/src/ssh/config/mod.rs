@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Endpoints};
 use crate::host::Host;
 
 mod algorithms;
@@ -135,16 +135,23 @@ impl SshConfig {
     ///
     /// As ssh(1) does it, jump hosts have their own settings from the files, without the options of the command line;
     /// the first one may itself be behind others. Each `proxy` is [`Proxy::Jump`] with all hosts before it, but for the
-    /// first one's.
+    /// first one's. Jump hosts that are called as one of `known` are reached where that is.
     ///
     /// # Errors
     /// As for [`SshConfig::resolve`], and when the hosts lead to each other.
-    pub fn route(&self, host: &Host, endpoint: Option<&Endpoint>) -> Result<Vec<HostConfig>, ConfigError> {
+    pub fn route(
+        &self,
+        host: &Host,
+        endpoint: Option<&Endpoint>,
+        known: &Endpoints,
+    ) -> Result<Vec<HostConfig>, ConfigError> {
         const LONGEST_ROUTE: usize = 16;
         let mut route = vec![self.resolve(host, endpoint)?];
         let mut before = Self::hops(&route[0]);
         while let Some(hop) = before.pop() {
-            let mut config = self.resolve_as(&hop, None, CommandLine::LeftOut)?;
+            let endpoint = known.of_jump_host(&hop);
+            let user = hop.user().or(endpoint.and_then(|endpoint| endpoint.user.as_deref())).map(str::to_owned);
+            let mut config = self.resolve_as(&hop.clone().with_user(user), endpoint, CommandLine::LeftOut)?;
             if before.is_empty() {
                 before = Self::hops(&config);
             } else {

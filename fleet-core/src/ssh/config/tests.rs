@@ -297,7 +297,7 @@ fn a_route_is_the_chain_of_jump_hosts_with_settings_of_their_own() {
          Host inner\nProxyJump ignored\nHostName inner.example\nHost web\nProxyJump gate,inner:7\nUser w\n",
     )]);
     let config = machine.load(ConfigSource::Path(machine.path("config")), &["Port=9", "User=cli"]).unwrap();
-    let route = config.route(&host("web"), None).unwrap();
+    let route = config.route(&host("web"), None, &Endpoints::default()).unwrap();
     let servers: Vec<_> =
         route.iter().map(|server| format!("{}@{}:{}", server.user, server.host_name, server.port)).collect();
     assert_eq!(servers, ["ops@outer:1", "g@gate:22", "me@inner.example:7", "cli@web:9"]);
@@ -316,7 +316,7 @@ fn what_is_known_of_a_host_comes_before_the_files_and_patterns_match_its_name_or
         host_key_alias: Some("i-0abc".to_owned()),
     };
     let server = |text: &str, name: &str| {
-        let route = config(text).route(&host(name), Some(&endpoint)).unwrap();
+        let route = config(text).route(&host(name), Some(&endpoint), &Endpoints::default()).unwrap();
         let alias = route.last().unwrap().host_key_alias.clone().unwrap_or_default();
         let servers = route.iter().map(|server| format!("{}@{}:{}", server.user, server.host_name, server.port));
         format!("{} {alias}", servers.collect::<Vec<_>>().join(" "))
@@ -342,10 +342,13 @@ fn what_is_known_of_a_host_comes_before_the_files_and_patterns_match_its_name_or
 #[test]
 fn jump_hosts_that_lead_to_each_other_are_refused() {
     for text in ["Host *\nProxyJump gate\n", "Host gate\nProxyJump web\nHost web\nProxyJump gate\n"] {
-        let error = config(text).route(&host("web"), None).unwrap_err().to_string();
+        let error = config(text).route(&host("web"), None, &Endpoints::default()).unwrap_err().to_string();
         assert!(error.contains("jump host loop via "), "{error}");
     }
-    assert_eq!(config("Host !gate *\nProxyJump gate\n").route(&host("web"), None).unwrap().len(), 2);
+    assert_eq!(
+        config("Host !gate *\nProxyJump gate\n").route(&host("web"), None, &Endpoints::default()).unwrap().len(),
+        2
+    );
 }
 
 #[test]
@@ -434,4 +437,27 @@ fn the_hosts_are_those_that_host_lines_name_in_full() {
         names.iter().map(shown).collect::<Vec<_>>().join(" "),
         "g=1:1 10.0.0.1=config:2 a=config:2 b=config:2 c=config:3 h=inner:1 f=config:6 i=ssh_config:1"
     );
+}
+
+#[test]
+fn a_jump_host_that_somebody_knows_is_reached_where_it_is() {
+    let endpoint = Endpoint {
+        address: Some("10.0.0.9".to_owned()),
+        port: Some(2200),
+        user: Some("ubuntu".to_owned()),
+        host_key_alias: Some("i-9".to_owned()),
+    };
+    let known: Endpoints = [(host("gate"), endpoint)].into_iter().collect();
+    for (text, reached) in [
+        ("Host web\nProxyJump gate\n", "ubuntu@10.0.0.9:2200 i-9"),
+        ("Host web\nProxyJump me@gate:22\n", "me@10.0.0.9:22 i-9"),
+        ("Host web\nProxyJump other,gate\n", "ubuntu@10.0.0.9:2200 i-9"),
+    ] {
+        let route = config(text).route(&host("web"), None, &known).unwrap();
+        let gate = &route[route.len() - 2];
+        let alias = gate.host_key_alias.clone().unwrap_or_default();
+        assert_eq!(format!("{}@{}:{} {alias}", gate.user, gate.host_name, gate.port), reached, "{text}");
+    }
+    let route = config("Host web\nProxyJump other\n").route(&host("web"), None, &known).unwrap();
+    assert_eq!(route[0].host_name, "other");
 }
