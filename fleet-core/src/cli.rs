@@ -5,6 +5,7 @@
 
 mod asking;
 mod canary;
+mod choosing;
 mod connection;
 mod examine;
 mod failure;
@@ -17,6 +18,7 @@ mod refused;
 mod rollout;
 mod running;
 mod selection;
+mod sources;
 mod terminal;
 
 use std::io::{self, Write};
@@ -24,6 +26,7 @@ use std::io::{self, Write};
 use clap::Args;
 
 pub use self::canary::CanaryQuestion;
+pub use self::choosing::ChooseArgs;
 use self::connection::ConnectionArgs;
 pub use self::examine::Examined;
 pub use self::failure::Failure;
@@ -36,6 +39,7 @@ use self::refused::RefusedArgs;
 use self::rollout::RolloutArgs;
 use self::running::RunningArgs;
 use self::selection::SelectionArgs;
+pub use self::sources::SourceArgs;
 pub use self::terminal::{TerminalPrompt, our_terminal};
 use crate::fanout::RolloutSettings;
 use crate::outcome::{ExitRule, ExitStatus};

@@ -4,21 +4,32 @@
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 
-use super::{Failure, StdinUse, asking};
-use crate::endpoint::AddressChoice;
+use super::{Failure, SourceArgs, StdinUse, asking};
 use crate::inventory::{self, HostFile, Inventory};
-use crate::provider::CacheUse;
-use crate::provider::protocol::NativeFilter;
 use crate::select::{FormerHosts, OwnMachine, Selected, Selection};
-use crate::settings::{self, Asking, Layer, Settings};
+use crate::settings::{Layer, Settings};
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Selection")]
 pub(super) struct SelectionArgs {
+    #[command(flatten)]
+    named: NamedArgs,
+
+    /// Print the chosen hosts and where each comes from (with --json as objects), and stop
+    #[arg(long)]
+    pub(super) list: bool,
+
+    #[command(flatten)]
+    sources: SourceArgs,
+}
+
+/// The flags that name hosts.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Selection")]
+pub(super) struct NamedArgs {
     /// Run on HOST: [user@]host[:port], ranges web[01-20], comma lists; repeatable
     #[arg(short = 'H', long = "host", value_name = "HOST", allow_hyphen_values = true)]
     hosts: Vec<String>,
@@ -38,73 +49,26 @@ pub(super) struct SelectionArgs {
     /// Take only the first N hosts
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+}
 
-    /// Print the chosen hosts and where each comes from (with --json as objects), and stop
-    #[arg(long)]
-    pub(super) list: bool,
-
-    /// Take this address of cloud hosts: auto, private, public, ipv6, dns or tag:KEY; a list is in order [default: auto]
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
-    address: Vec<AddressChoice>,
-
-    /// Ask providers for the hosts of REGION; comma lists; repeatable
-    #[arg(long, value_name = "REGION", value_delimiter = ',')]
-    region: Vec<String>,
-
-    /// Ask providers with the credentials of PROFILE
-    #[arg(long, value_name = "PROFILE")]
-    profile: Option<String>,
-
-    /// Narrow the hosts of providers by a filter of their own, as Name=NAME,Values=VALUE[,VALUE...]; repeatable
-    #[arg(long, value_name = "FILTER", value_parser = settings::parse_native_filter)]
-    filter: Vec<NativeFilter>,
-
-    /// Ask providers anew, whatever they have said before
-    #[arg(long)]
-    refresh: bool,
-
-    /// Ask providers anew, and keep nothing of what they say
-    #[arg(long, conflicts_with = "refresh")]
-    no_cache: bool,
-
-    /// Take what providers have said for so long [default: 60s]
-    #[arg(long, value_name = "TIME", value_parser = settings::parse_duration)]
-    cache_ttl: Option<Duration>,
-
-    /// Run on this machine too, where it is one of the hosts
-    #[arg(long)]
-    include_self: bool,
+/// Which hosts are meant where none is named, nor a default is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unnamed {
+    /// None: whoever acts on hosts has to be told of them.
+    Nobody,
+    /// All known ones.
+    Everybody,
 }
 
 impl SelectionArgs {
     /// Whether any host was asked for.
     pub(super) fn chooses(&self) -> bool {
-        self.names_hosts() || !self.exclude.is_empty()
-    }
-
-    /// Whether any host is named that others are left out of.
-    fn names_hosts(&self) -> bool {
-        !(self.hosts.is_empty() && self.host_files.is_empty() && self.groups.is_empty())
+        self.named.names_hosts() || !self.named.exclude.is_empty()
     }
 
     /// What the flags set, over `layer`.
     pub(super) fn layer(&self, layer: Layer) -> Layer {
-        Layer {
-            address: (!self.address.is_empty()).then(|| self.address.clone()),
-            include_self: self.include_self.then_some(true),
-            cache_ttl: self.cache_ttl,
-            asking: Asking {
-                regions: self.region.clone(),
-                profile: self.profile.clone(),
-                filters: self.filter.clone(),
-                cache: match (self.no_cache, self.refresh) {
-                    (true, _) => CacheUse::Off,
-                    (false, true) => CacheUse::Refresh,
-                    (false, false) => CacheUse::Use,
-                },
-            },
-            ..layer
-        }
+        self.sources.layer(layer)
     }
 
     /// The hosts that the flags choose out of the known ones, or out of those of a former run. Without either, the
@@ -116,37 +80,75 @@ impl SelectionArgs {
         stdin: StdinUse,
         former: Option<FormerHosts>,
     ) -> Result<Selected, Failure> {
-        let default = settings.default.value.as_ref().filter(|_| !self.names_hosts() && former.is_none());
+        self.named.select(program, settings, stdin, former, Unnamed::Nobody)
+    }
+}
+
+impl NamedArgs {
+    /// The same with more values of `-H`.
+    pub(super) fn with_hosts(mut self, hosts: Vec<String>) -> Self {
+        self.hosts.extend(hosts);
+        self
+    }
+
+    /// Whether any host is named that others are left out of.
+    fn names_hosts(&self) -> bool {
+        !(self.hosts.is_empty() && self.host_files.is_empty() && self.groups.is_empty())
+    }
+
+    /// As [`SelectionArgs::select`].
+    pub(super) fn select(
+        &self,
+        program: &str,
+        settings: &Settings,
+        stdin: StdinUse,
+        former: Option<FormerHosts>,
+        unnamed: Unnamed,
+    ) -> Result<Selected, Failure> {
+        let names_none = !self.names_hosts() && former.is_none();
+        let default = settings.default.value.as_ref().filter(|_| names_none);
         if let Some(expression) = default {
             let place = settings.default.origin.place();
             let _ = writeln!(io::stderr(), "{program}: no hosts named: taking default = {expression:?} ({place})");
         }
-        let mut typed = Vec::new();
-        for path in &self.host_files {
-            typed.push(read_host_file(path, stdin)?);
-        }
+        let groups = match default {
+            Some(expression) => vec![expression.clone()],
+            None if names_none && unnamed == Unnamed::Everybody => vec!["@*".to_owned()],
+            None => self.groups.clone(),
+        };
+        let files = self.read_files(stdin)?;
         let selection = Selection {
             hosts: self.hosts.clone(),
-            files: typed.clone(),
-            groups: default.map_or_else(|| self.groups.clone(), |expression| vec![expression.clone()]),
+            files: files.clone(),
+            groups,
             exclude: self.exclude.clone(),
             limit: self.limit,
             own_machine: if settings.include_self.value { OwnMachine::Included } else { OwnMachine::LeftOut },
             former,
         };
         let selection = selection.parse()?;
-        let mut sources = typed;
-        if self.host_files.is_empty() {
-            for path in &settings.hosts.value {
-                sources.push(inventory::file::read(path)?);
-            }
-        }
-        let inventory = Inventory::merge(&sources, &[], &settings.groups)?;
-        let mut inventory = inventory.with_group_tags(settings.group_tags.value.clone());
+        let mut inventory = inventory(settings, files)?;
         asking::ask(program, settings, &selection.wanted(&inventory), &mut inventory)?;
         inventory.apply_user_rules(settings.user_rules.iter().map(|rule| &rule.value));
         Ok(selection.select(&inventory)?)
     }
+
+    /// The host files that are named.
+    pub(super) fn read_files(&self, stdin: StdinUse) -> Result<Vec<HostFile>, Failure> {
+        self.host_files.iter().map(|path| read_host_file(path, stdin)).collect()
+    }
+}
+
+/// What is known without asking anybody: the hosts and groups of these files, or of those of the settings.
+pub(super) fn inventory(settings: &Settings, typed: Vec<HostFile>) -> Result<Inventory, Failure> {
+    let mut sources = typed;
+    if sources.is_empty() {
+        for path in &settings.hosts.value {
+            sources.push(inventory::file::read(path)?);
+        }
+    }
+    let inventory = Inventory::merge(&sources, &[], &settings.groups)?;
+    Ok(inventory.with_group_tags(settings.group_tags.value.clone()))
 }
 
 fn read_host_file(path: &Path, stdin: StdinUse) -> Result<HostFile, Failure> {

@@ -7,6 +7,7 @@ mod cloud;
 mod error;
 pub mod file;
 mod groups;
+mod listing;
 mod nearest;
 mod pattern;
 mod term;
@@ -20,6 +21,7 @@ pub use error::{Ambiguous, InventoryError};
 pub use file::{HostFile, HostLine};
 pub use groups::GroupDefinition;
 use groups::Parsed;
+pub use listing::KnownGroup;
 pub(crate) use nearest::did_you_mean;
 pub use nearest::nearest;
 pub use pattern::{PatternError, Patterns};
@@ -218,13 +220,6 @@ impl Inventory {
     pub fn group_names_of<'a>(&'a self, source: Option<&'a str>) -> impl Iterator<Item = &'a str> {
         let is_of = move |group: &SourceGroup| source.is_none_or(|source| source == group.source);
         self.groups.iter().filter(move |(_, groups)| groups.iter().any(is_of)).map(|(name, _)| name.as_str())
-    }
-
-    /// Every group with its source and its members, by name.
-    pub fn all_groups(&self) -> impl Iterator<Item = (&str, &str, &[Member])> {
-        self.groups.iter().flat_map(|(name, groups)| {
-            groups.iter().map(move |group| (group.source.as_str(), name.as_str(), group.members.as_slice()))
-        })
     }
 
     /// `host` with the user and port it is known by, where it was typed without.

@@ -211,7 +211,7 @@ impl Inventory {
     }
 
     /// Whether a host is in a state that is meant; those of files always are.
-    fn is_meant(&self, place: usize, states: States) -> bool {
+    pub(super) fn is_meant(&self, place: usize, states: States) -> bool {
         let record = self.hosts[place].record.as_ref();
         states == States::Any || record.is_none_or(|record| provider::matches(record, &[]))
     }
