@@ -2,8 +2,8 @@
 //!
 //! Must not know how a list is shown.
 
-use super::Inventory;
 use super::term::States;
+use super::{Inventory, SETTINGS, SourceGroup};
 use crate::host::Host;
 
 /// A group and the source that defines it.
@@ -31,6 +31,15 @@ impl Inventory {
             }));
         }
         known
+    }
+
+    /// The groups that say what a known host is for: all but those of the settings, which are views of a fleet. By name.
+    pub fn roles<'a>(&'a self, host: &Host) -> impl Iterator<Item = &'a str> {
+        let place = self.by_host.get(host).copied();
+        let has = move |group: &SourceGroup| {
+            group.source != SETTINGS && group.members.iter().any(|member| Some(member.host) == place)
+        };
+        self.groups.iter().filter(move |(_, groups)| groups.iter().any(has)).map(|(name, _)| name.as_str())
     }
 }
 
@@ -74,6 +83,15 @@ mod tests {
         inventory.add_records("lab", &[record("i-1", "running"), record("i-2", "stopped")], reach);
         inventory.define(&wanted.groups).unwrap();
         assert_eq!(told(&inventory), "fleet:asked=i-1 hosts:none= hosts:web=web1,web2 lab:web=i-1");
+    }
+
+    #[test]
+    fn the_roles_of_a_host_are_its_groups_but_for_those_of_the_settings() {
+        let inventory = inventory("web1,new");
+        let roles = |name: &str| inventory.roles(&Host::new(name).unwrap()).collect::<Vec<_>>();
+        for (name, expected) in [("web1", &["web"][..]), ("new", &[]), ("unknown", &[])] {
+            assert_eq!(roles(name), expected, "{name}");
+        }
     }
 
     #[test]
