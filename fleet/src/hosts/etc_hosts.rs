@@ -73,7 +73,7 @@ mod tests {
             listing.remarks,
             [
                 "left out, as no IP address of theirs is known: named,web1",
-                "left out, as their names are no host names: gr\u{fc}n,10.0.0.9",
+                "left out, as their names are no host names: 10.0.0.9,gr\u{fc}n",
                 "left out, as a host before it has the same name: web-1",
             ]
         );
