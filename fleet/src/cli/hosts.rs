@@ -14,16 +14,16 @@ Formats:
   hosts         lines for hosts(5), of the hosts that have an IP address
   TEMPLATE      a line for each host: '{name} {addr} {tag.Role}'; {{ and }} are braces
 Placeholders:
-  {host} {name} {user} {port} {addr} {id} {state} {index} {group} {groups} {source} {origin}, {tag.KEY}, and what else
-  providers say: {type}, {az}, {region}, {vpc}, {subnet}, {image}, {sg}, {asg}, ... What a host does not have is empty.
-  Control characters in values are spelt out (\\n, \\x1b); --json has them as they are.
+  {host} {name} {user} {port} {addr} {id} {state} {index} {group} {groups} {source} {origin}
+  {tag.KEY} {type} {az} {region} {vpc} {subnet} {image} {sg} {asg} and what else providers say
+  What a host does not have is empty. Control characters are spelt out (\\n, \\x1b), but for --json.
 Examples:
   fleet hosts -g web -x web07
   fleet hosts --fold '@web&@db' 'rack[1-4]-node[01-16]'
   fleet hosts -g tag:Role=web --format ssh-config > ~/.ssh/fleet.conf
   fleet hosts --groups";
 
-/// What they say here: nothing is run.
+/// The flags that choose hosts, with words that do not speak of running anything, and those for the form of the list.
 #[derive(Clone, Debug, Args)]
 #[command(
     disable_help_flag = true,
