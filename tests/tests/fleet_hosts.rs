@@ -64,6 +64,8 @@ fn a_person_gets_a_table_without_anything_that_a_terminal_obeys() {
     let long = hosts(&env, &["--long"]).expect_code(0);
     assert_eq!(long.stdout_text(), shown.stdout_text().replace("\r\n", "\n"));
     assert_eq!(long.stdout_text().lines().count(), 7, "{long}");
+    let turned = env.fleet(["hosts", "--expand", "-H", "a\u{202e}b"]).on_terminal().finish().expect_code(0);
+    turned.expect_stdout("a\\u{202e}b").expect_nowhere("\u{202e}");
 }
 
 #[test]
