@@ -5,6 +5,7 @@
 
 mod asking;
 mod canary;
+mod choosing;
 mod cloud_hosts;
 mod connection;
 mod examine;
@@ -20,6 +21,7 @@ mod refused;
 mod rollout;
 mod running;
 mod selection;
+mod sources;
 mod terminal;
 
 use std::io::{self, Write};
@@ -28,6 +30,7 @@ use std::sync::Arc;
 use clap::Args;
 
 pub use self::canary::CanaryQuestion;
+pub use self::choosing::ChooseArgs;
 pub use self::cloud_hosts::CloudHosts;
 use self::connection::ConnectionArgs;
 pub use self::examine::Examined;
@@ -42,6 +45,7 @@ use self::refused::RefusedArgs;
 use self::rollout::RolloutArgs;
 use self::running::RunningArgs;
 use self::selection::{Chosen, SelectionArgs};
+pub use self::sources::SourceArgs;
 pub use self::terminal::{TerminalPrompt, our_terminal};
 use crate::fanout::RolloutSettings;
 use crate::outcome::{ExitRule, ExitStatus};

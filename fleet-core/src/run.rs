@@ -25,7 +25,7 @@ use crate::host::Host;
 use crate::outcome::ExitStatus;
 use crate::record::{FormerRun, Work};
 use crate::render::{self, Completion, HostLabel, Layout, RenderError, RenderSettings};
-use crate::select::{IdleExclude, Selected, SelectedHost};
+use crate::select::{Selected, SelectedHost};
 use crate::settings::{LayerSource, Origin, Settings};
 use crate::ssh::config::{Origin as NoticeOrigin, SshConfig};
 use crate::ssh::{ConnectSettings, Connector, Prompt, Secret, StageTimeout};
@@ -320,25 +320,10 @@ fn say_about_rollout(prepared: &Prepared) {
 
 /// Remarks on the choice of hosts: what was named twice, and what was excluded in vain.
 fn say_about_selection(prepared: &Prepared, work: &Work) {
-    let Selected { hosts, duplicates, idle_excludes, drawn, left_out, others: _ } = &prepared.selected;
     if let Some(run) = &prepared.former {
-        say(prepared.program, &about_former(run, hosts, work));
+        say(prepared.program, &about_former(run, &prepared.selected.hosts, work));
     }
-    if !duplicates.is_empty() {
-        let names: Vec<String> = duplicates.iter().map(|duplicate| duplicate.host.to_string()).collect();
-        let folded = crate::hostset::fold(&names);
-        say(prepared.program, &format!("named more than once, runs once: {folded}"));
-    }
-    for slice in drawn {
-        say(prepared.program, &format!("chosen by chance: {slice} chooses the same hosts again"));
-    }
-    if let Some(host) = left_out {
-        say(prepared.program, &format!("{host} is this machine, and left out; --include-self takes it, too"));
-    }
-    for IdleExclude { value, group } in idle_excludes {
-        let hint = group.as_ref().map(|group| format!("; the group is excluded by -x {group}"));
-        say(prepared.program, &format!("-x {value} leaves out nobody{}", hint.unwrap_or_default()));
-    }
+    prepared.selected.remarks().iter().for_each(|remark| say(prepared.program, remark));
 }
 
 /// `run 20261122-0324-7f3a: 3 of 20 hosts`, and what is to be known about them.

@@ -5,6 +5,7 @@
 mod choosing;
 mod error;
 mod excluding;
+mod remarks;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -73,6 +74,10 @@ pub struct SelectedHost {
     pub host: Host,
     /// The group it was chosen by, else the first it belongs to.
     pub group: Option<String>,
+    /// All groups it belongs to, in the order they were met.
+    pub groups: Vec<String>,
+    /// The sources that know it: `hosts`, `fleet`, the name of a provider.
+    pub sources: Vec<String>,
     /// What was typed that means it: `-H web[1-3]`, `-g tag:Role=web`.
     pub rules: Vec<String>,
     /// The places that name it: `-H`, `hosts.txt:3`, `fleet.toml [groups] web`.
@@ -83,6 +88,38 @@ pub struct SelectedHost {
     pub record: Option<Arc<Record>>,
     /// What its provider calls it, if it has one.
     pub instance: Option<Instance>,
+}
+
+impl SelectedHost {
+    /// The name or the address to connect to.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        let known = self.endpoint.as_ref().and_then(|endpoint| endpoint.address.as_deref());
+        known.unwrap_or(self.host.name())
+    }
+
+    /// The port it was named with, else the one it is known by.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.host.port().or(self.endpoint.as_ref().and_then(|endpoint| endpoint.port))
+    }
+
+    /// The user it was named with, else the one it is known by.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.host.user().or(self.endpoint.as_ref().and_then(|endpoint| endpoint.user.as_deref()))
+    }
+}
+
+/// A host that was named and is not chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excluded {
+    /// The host.
+    pub host: Host,
+    /// What was typed that means it, as in [`SelectedHost::rules`].
+    pub rules: Vec<String>,
+    /// What takes it out again: `-x web[1-3]`, `-H @web!web2`, `--limit 3`, or `include_self = false`.
+    pub reasons: Vec<String>,
 }
 
 /// A host that was named more than once, and will run once.
@@ -110,6 +147,8 @@ pub struct Selected {
     pub left_out: Option<Host>,
     /// Where the other known hosts are reached, as they may be jump hosts.
     pub others: Vec<(Host, Endpoint)>,
+    /// Those that were named and are not chosen, in the order in which they dropped out.
+    pub excluded: Vec<Excluded>,
 }
 
 /// What was asked for, understood.
@@ -176,14 +215,17 @@ impl ParsedSelection {
     /// # Errors
     /// When something asked for is unknown, and when no host is left.
     pub fn select(&self, inventory: &Inventory) -> Result<Selected, SelectError> {
-        let (mut chosen, mentions) = self.choose(inventory)?;
+        let (mut chosen, mut mentions) = self.choose(inventory)?;
         let left_out = self.leave_out_own_machine(inventory, &mut chosen);
+        mentions.drop_out(left_out.as_slice(), "include_self = false");
         let asked = chosen.len();
-        let idle_excludes = self.exclude(inventory, &mut chosen)?;
+        let idle_excludes = self.exclude(inventory, &mut chosen, &mut mentions)?;
         if chosen.is_empty() {
             return Err(self.empty(inventory, asked));
         }
-        chosen.truncate(self.typed.limit.unwrap_or(usize::MAX));
+        if let Some(limit) = self.typed.limit.filter(|limit| *limit < chosen.len()) {
+            mentions.drop_out(&chosen.split_off(limit), &format!("--limit {limit}"));
+        }
         let all = self.hosts.iter().chain(&self.groups).chain(&self.exclude);
         let former: HashMap<&Host, &FormerHost> =
             self.typed.former.iter().flat_map(|former| &former.hosts).map(|former| (&former.host, former)).collect();
@@ -193,6 +235,7 @@ impl ParsedSelection {
         Ok(Selected {
             others,
             duplicates: mentions.duplicates(&chosen),
+            excluded: mentions.excluded(&chosen),
             hosts: chosen.into_iter().map(|host| self.selected(host, inventory, &mentions, &former)).collect(),
             idle_excludes,
             drawn: all.flat_map(Expression::drawn).map(ToString::to_string).collect(),
@@ -248,12 +291,19 @@ impl ParsedSelection {
     }
 
     /// Takes out what `-x` names, and tells which values of it name nobody.
-    fn exclude(&self, inventory: &Inventory, chosen: &mut Vec<Host>) -> Result<Vec<IdleExclude>, SelectError> {
+    fn exclude(
+        &self,
+        inventory: &Inventory,
+        chosen: &mut Vec<Host>,
+        mentions: &mut Mentions,
+    ) -> Result<Vec<IdleExclude>, SelectError> {
         let mut idle = Vec::new();
         let mut excluded: HashSet<Host> = HashSet::new();
         for (expression, value) in self.exclude.iter().zip(&self.typed.exclude) {
             let named: HashSet<Host> = expression.evaluate(&mut Excluding { inventory, chosen })?.into_iter().collect();
-            if !chosen.iter().any(|host| named.contains(host)) {
+            let taken: Vec<Host> = chosen.iter().filter(|host| named.contains(host)).cloned().collect();
+            mentions.drop_out(&taken, &format!("-x {value}"));
+            if taken.is_empty() {
                 let is_group = inventory.group_names().any(|name| name == value);
                 idle.push(IdleExclude { value: value.clone(), group: is_group.then(|| format!("@{value}")) });
             }
@@ -284,6 +334,8 @@ impl ParsedSelection {
         }
         SelectedHost {
             group,
+            groups: known.map_or_else(Vec::new, |known| known.groups.clone()),
+            sources: known.map_or_else(Vec::new, |known| known.sources.clone()),
             rules: mention.map_or_else(Vec::new, |mention| mention.rules.clone()),
             origins,
             endpoint: known.and_then(|known| known.endpoint.clone()),
@@ -391,6 +443,53 @@ mod tests {
         ] {
             assert_eq!(hosts(&select(selection(typed), &fleet()).unwrap()), expected, "{typed}");
         }
+    }
+
+    #[test]
+    fn what_takes_a_host_out_is_told_with_what_brought_it_in() {
+        for (typed, expected) in [
+            ("-g web", ""),
+            ("-g web -x web[2-3],db1 -x web3", "web2 (-g web) -x web[2-3],db1; web3 (-g web) -x web[2-3],db1, -x web3"),
+            ("-H @web!web3", "web3 (-H @web, -H web3) -H @web!web3"),
+            (
+                "-g @web&@db --limit 1",
+                "web2 (-g @web) -g @web&@db; web3 (-g @web) -g @web&@db; db1 (-g @db) -g @web&@db",
+            ),
+            ("-H @web!web3 -H web3", ""),
+            ("-g web --limit 2", "web4 (-g web) --limit 2"),
+            ("-H web9,web8 -x web8 --limit 1", "web8 (-H web8) -x web8"),
+        ] {
+            let selected = select(selection(typed), &fleet()).unwrap();
+            let told = |excluded: &Excluded| {
+                format!("{} ({}) {}", excluded.host, excluded.rules.join(", "), excluded.reasons.join(", "))
+            };
+            assert_eq!(selected.excluded.iter().map(told).collect::<Vec<_>>().join("; "), expected, "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_chosen_host_tells_its_groups_and_sources_and_how_it_is_reached() {
+        let selected = select(selection("-H web4,me@web1,new:22"), &fleet()).unwrap();
+        let told = |host: &SelectedHost| {
+            format!(
+                "{} {:?} {:?} {} {:?} {:?}",
+                host.host,
+                host.groups,
+                host.sources,
+                host.address(),
+                host.port(),
+                host.user()
+            )
+        };
+        let told: Vec<String> = selected.hosts.iter().map(told).collect();
+        assert_eq!(
+            told,
+            [
+                r#"web4 ["db", "web", "all"] ["hosts", "fleet"] web4 None None"#,
+                r#"me@web1:2222 [] [] web1 Some(2222) Some("me")"#,
+                r#"new:22 [] [] new Some(22) None"#,
+            ]
+        );
     }
 
     #[test]

@@ -43,6 +43,14 @@ impl Template {
     /// # Errors
     /// When another stands there, or a brace alone.
     pub fn parse(text: &[u8], known: &[&str]) -> Result<Self, TemplateError> {
+        Self::parse_open(text, known, |name| known.contains(&name))
+    }
+
+    /// The same where more may stand than can be listed: `is_known` decides, `known` is what an error names.
+    ///
+    /// # Errors
+    /// As [`Template::parse`].
+    pub fn parse_open(text: &[u8], known: &[&str], is_known: impl Fn(&str) -> bool) -> Result<Self, TemplateError> {
         let mut template = Self { parts: Vec::new() };
         let mut rest = text;
         while let Some(at) = rest.iter().position(|b| b"{}".contains(b)) {
@@ -56,7 +64,7 @@ impl Template {
             }
             let end = behind.iter().position(|&b| b == b'}').filter(|_| brace == b'{').ok_or_else(unpaired)?;
             let name = String::from_utf8_lossy(&behind[..end]).into_owned();
-            if !known.contains(&name.as_str()) {
+            if !is_known(&name) {
                 return Err(TemplateError::Unknown { name, known: known.iter().map(ToString::to_string).collect() });
             }
             template.parts.push(Part::Placeholder(name));
@@ -166,6 +174,14 @@ mod tests {
         ] {
             assert_eq!(filled(text).unwrap_err().to_string(), message, "{text}");
         }
+    }
+
+    #[test]
+    fn an_open_template_takes_what_its_rule_takes_and_names_what_is_listed() {
+        let parse = |text: &str| Template::parse_open(text.as_bytes(), &["tag.KEY"], |name| name.starts_with("tag."));
+        assert_eq!(parse("{tag.a}-{tag.b c}").unwrap().names().collect::<Vec<_>>(), ["tag.a", "tag.b c"]);
+        let refused = parse("{tag}").unwrap_err().to_string();
+        assert_eq!(refused, "{tag} is not a placeholder: expected one of {tag.KEY}");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! Must not know what the subcommands do.
 
+mod hosts;
+
 use std::env;
 use std::ffi::OsString;
 use std::io::Write;
@@ -12,7 +14,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use fleet_sandbox::{Fault, Roles, SIMULATED_COMMANDS};
 
-use crate::{config, demo, doctor, history, init, provider, sandbox, trust};
+pub(crate) use self::hosts::{ClassifyArgs, FormArgs, HostsArgs};
+use crate::{classify, config, demo, doctor, history, init, provider, sandbox, trust};
 
 /// Control a fleet of hosts
 #[derive(Debug, Parser)]
@@ -40,6 +43,16 @@ enum Command {
     /// Nothing is changed anywhere. Without hosts only this machine is looked at. With --quiet, what is fine is left out;
     /// flags about commands and their output do nothing here.
     Doctor(Box<DoctorArgs>),
+    /// List the hosts that a tool would take, and contact none of them
+    ///
+    /// Hosts are chosen as for the other tools; without any, the default ones, else all known ones. On a terminal the list is
+    /// a table, in a pipe the names, one a line. What ssh_config says of hosts is not shown.
+    Hosts(Box<HostsArgs>),
+    /// Answer Puppet's question what a host is for, as an External Node Classifier
+    ///
+    /// Prints YAML: classes are the host's roles and the names of its security groups, parameters are its tags, both with names
+    /// that Puppet can use, and the environment is its tag fleet:environment. The exit code is 1 when nobody knows the host.
+    Classify(ClassifyArgs),
     /// Make the host keys of chosen hosts known that their provider vouches for
     ///
     /// A provider may know them; else they are read from what the host printed on its console at its first boot. Where only
@@ -269,6 +282,8 @@ pub(crate) fn run(
         Command::Sandbox(command) => sandbox::run(command, stdout, stderr),
         Command::History(args) => history::run(&args, stdout, stderr),
         Command::Doctor(arguments) => doctor::run(arguments.fleet, stdout, stderr),
+        Command::Hosts(args) => crate::hosts::run(*args, stdout, stderr),
+        Command::Classify(args) => classify::run(&args, stdout, stderr),
         Command::Trust(arguments) => trust::run(*arguments, stdout, stderr),
         Command::Provider(ProviderCommand::Check(arguments)) => provider::run(&arguments, stdout, stderr),
         Command::Config(args) => config::run(&args, stdout, stderr),

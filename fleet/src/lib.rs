@@ -2,15 +2,18 @@
 //!
 //! Must not know how the subcommands' work is done: that is in the crates below.
 
+mod classify;
 mod cli;
 mod config;
 mod demo;
 mod doctor;
 mod history;
+mod hosts;
 mod init;
 mod provider;
 mod sandbox;
 mod trust;
+mod yaml;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -47,6 +47,7 @@ const SEAMS: &[Seam] = &[
             "psh/src/cli.rs",
             "psh/src/cli/",
             "fleet/src/cli.rs",
+            "fleet/src/cli/",
             "bench/src/",
         ],
         because: "only cli knows arguments",

@@ -4,23 +4,34 @@
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 
 use super::asking::{self, Asked};
-use super::{CloudHosts, Failure, StdinUse, recalling};
-use crate::endpoint::AddressChoice;
+use super::{CloudHosts, Failure, SourceArgs, StdinUse, recalling};
 use crate::inventory::{self, Discovered, FileSource, HostFile, Inventory, Places};
-use crate::provider::CacheUse;
-use crate::provider::protocol::NativeFilter;
 use crate::select::{FormerHosts, OwnMachine, ParsedSelection, SelectError, Selected, Selection};
-use crate::settings::{self, Asking, Layer, Settings, StaticSource};
+use crate::settings::{Layer, Settings, StaticSource};
 use crate::ssh::config::SshConfig;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Selection")]
 pub(super) struct SelectionArgs {
+    #[command(flatten)]
+    named: NamedArgs,
+
+    /// Print the chosen hosts and where each comes from (with --json as objects), and stop
+    #[arg(long)]
+    pub(super) list: bool,
+
+    #[command(flatten)]
+    sources: SourceArgs,
+}
+
+/// The flags that name hosts.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Selection")]
+pub(super) struct NamedArgs {
     /// Run on HOST: [user@]host[:port], ranges web[01-20], comma lists; repeatable
     #[arg(short = 'H', long = "host", value_name = "HOST", allow_hyphen_values = true)]
     hosts: Vec<String>,
@@ -40,74 +51,26 @@ pub(super) struct SelectionArgs {
     /// Take only the first N hosts
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+}
 
-    /// Print the chosen hosts and where each comes from (with --json as objects), and stop
-    #[arg(long)]
-    pub(super) list: bool,
-
-    /// Take this address of cloud hosts: auto, private, public, ipv6, dns or tag:KEY; a list is in order [default: auto]
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
-    address: Vec<AddressChoice>,
-
-    /// Ask providers for the hosts of REGION; comma lists; repeatable
-    #[arg(long, value_name = "REGION", value_delimiter = ',')]
-    region: Vec<String>,
-
-    /// Ask providers with the credentials of PROFILE
-    #[arg(long, value_name = "PROFILE")]
-    profile: Option<String>,
-
-    /// Narrow the hosts of providers by a filter of their own, as Name=NAME,Values=VALUE[,VALUE...]; alone: take all that
-    /// pass it; repeatable
-    #[arg(long, value_name = "FILTER", value_parser = settings::parse_native_filter)]
-    filter: Vec<NativeFilter>,
-
-    /// Ask providers anew, whatever they have said before
-    #[arg(long)]
-    refresh: bool,
-
-    /// Ask providers anew, and keep nothing of what they say
-    #[arg(long, conflicts_with = "refresh")]
-    no_cache: bool,
-
-    /// Take what providers have said for so long [default: 60s]
-    #[arg(long, value_name = "TIME", value_parser = settings::parse_duration)]
-    cache_ttl: Option<Duration>,
-
-    /// Run on this machine too, where it is one of the hosts
-    #[arg(long)]
-    include_self: bool,
+/// Which hosts are meant where none is named, nor a default is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unnamed {
+    /// None: whoever acts on hosts has to be told of them.
+    Nobody,
+    /// All known ones.
+    Everybody,
 }
 
 impl SelectionArgs {
     /// Whether any host was asked for.
     pub(super) fn chooses(&self) -> bool {
-        self.names_hosts() || !self.exclude.is_empty() || !self.filter.is_empty()
-    }
-
-    /// Whether any host is named that others are left out of.
-    fn names_hosts(&self) -> bool {
-        !(self.hosts.is_empty() && self.host_files.is_empty() && self.groups.is_empty())
+        self.named.names_hosts() || !self.named.exclude.is_empty() || self.sources.filters()
     }
 
     /// What the flags set, over `layer`.
     pub(super) fn layer(&self, layer: Layer) -> Layer {
-        Layer {
-            address: (!self.address.is_empty()).then(|| self.address.clone()),
-            include_self: self.include_self.then_some(true),
-            cache_ttl: self.cache_ttl,
-            asking: Asking {
-                regions: self.region.clone(),
-                profile: self.profile.clone(),
-                filters: self.filter.clone(),
-                cache: match (self.no_cache, self.refresh) {
-                    (true, _) => CacheUse::Off,
-                    (false, true) => CacheUse::Refresh,
-                    (false, false) => CacheUse::Use,
-                },
-            },
-            ..layer
-        }
+        self.sources.layer(layer)
     }
 
     /// The hosts that the flags choose out of the known ones, or out of those of a former run. Without either, the
@@ -119,19 +82,49 @@ impl SelectionArgs {
         stdin: StdinUse,
         former: Option<FormerHosts>,
     ) -> Result<Chosen, Failure> {
-        let by_filter = !self.filter.is_empty() && !self.names_hosts() && former.is_none();
-        let by_default = !by_filter && !self.names_hosts() && former.is_none();
-        let default = settings.default.value.as_ref().filter(|_| by_default);
+        self.named.select(program, settings, stdin, former, Unnamed::Nobody)
+    }
+}
+
+impl NamedArgs {
+    /// The same with more values of `-H`.
+    pub(super) fn with_hosts(mut self, hosts: Vec<String>) -> Self {
+        self.hosts.extend(hosts);
+        self
+    }
+
+    /// Whether any host is named that others are left out of.
+    fn names_hosts(&self) -> bool {
+        !(self.hosts.is_empty() && self.host_files.is_empty() && self.groups.is_empty())
+    }
+
+    /// As [`SelectionArgs::select`].
+    pub(super) fn select(
+        &self,
+        program: &str,
+        settings: &Settings,
+        stdin: StdinUse,
+        former: Option<FormerHosts>,
+        unnamed: Unnamed,
+    ) -> Result<Chosen, Failure> {
+        let names_none = !self.names_hosts() && former.is_none();
+        let by_filter = names_none && !settings.asking.filters.is_empty();
+        let names_none = names_none && !by_filter;
+        let default = settings.default.value.as_ref().filter(|_| names_none);
         if let Some(expression) = default {
             let place = settings.default.origin.place();
             let _ = writeln!(io::stderr(), "{program}: no hosts named: taking default = {expression:?} ({place})");
         }
-        let files: Vec<HostFile> =
-            self.host_files.iter().map(|path| read_host_file(path, stdin)).collect::<Result<_, _>>()?;
+        let groups = match default {
+            Some(expression) => vec![expression.clone()],
+            None if names_none && unnamed == Unnamed::Everybody => vec!["@*".to_owned()],
+            None => self.groups.clone(),
+        };
+        let files = self.read_files(stdin)?;
         let selection = Selection {
             hosts: self.hosts.clone(),
             files: files.clone(),
-            groups: default.map_or_else(|| self.groups.clone(), |expression| vec![expression.clone()]),
+            groups,
             exclude: self.exclude.clone(),
             limit: self.limit,
             filters: settings.asking.filters.clone(),
@@ -143,6 +136,11 @@ impl SelectionArgs {
         let mut inventory = inventory(program, settings, files)?;
         inventory.remarks().iter().for_each(|remark| tracing::info!("{remark}"));
         choose(program, settings, &selection, former.as_ref(), &mut inventory)
+    }
+
+    /// The host files that are named.
+    pub(super) fn read_files(&self, stdin: StdinUse) -> Result<Vec<HostFile>, Failure> {
+        self.host_files.iter().map(|path| read_host_file(path, stdin)).collect()
     }
 }
 
@@ -193,7 +191,7 @@ fn better(
 
 /// What files tell: the host files that were typed, or those of the settings, and those of other tools. Says which hosts of
 /// host files are left out.
-fn inventory(program: &str, settings: &Settings, typed: Vec<HostFile>) -> Result<Inventory, Failure> {
+pub(super) fn inventory(program: &str, settings: &Settings, typed: Vec<HostFile>) -> Result<Inventory, Failure> {
     let mut files = typed;
     if files.is_empty() && settings.sources.value.contains(&StaticSource::Hosts) {
         for path in &settings.hosts.value {

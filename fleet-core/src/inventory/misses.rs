@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::iter;
 
 use super::term::States;
-use super::{Inventory, did_you_mean, nearest};
+use super::{Inventory, Member, SourceGroup, did_you_mean, nearest};
 use crate::hostset::Term;
 use crate::provider::protocol::{Fact, Record};
 use crate::sanitize::sanitized_line;
@@ -73,14 +73,9 @@ impl Inventory {
     }
 
     fn group_sizes(&self) -> BTreeMap<&str, usize> {
-        let runs = |host: usize| self.is_meant(host, States::Running);
-        let sizes = self
-            .all_groups()
-            .map(|(_, name, members)| (name, members.iter().filter(|member| runs(member.host)).count()));
-        sizes.fold(BTreeMap::new(), |mut sizes, (name, size)| {
-            *sizes.entry(name).or_default() += size;
-            sizes
-        })
+        let runs = |member: &&Member| self.is_meant(member.host, States::Running);
+        let size = |group: &SourceGroup| group.members.iter().filter(runs).count();
+        self.groups.iter().map(|(name, groups)| (name.as_str(), groups.iter().map(size).sum())).collect()
     }
 
     /// The values that `of` finds in the records of hosts that run, and how many have each.

@@ -11,6 +11,7 @@ pub mod file;
 mod former;
 mod genders;
 mod groups;
+mod listing;
 mod misses;
 mod nearest;
 mod pattern;
@@ -31,6 +32,7 @@ pub use file::{HostFile, HostLine};
 pub use former::{FormerHost, Recalled, Way};
 pub use groups::GroupDefinition;
 use groups::Parsed;
+pub use listing::KnownGroup;
 pub(crate) use nearest::did_you_mean;
 pub use nearest::nearest;
 pub use pattern::{PatternError, Patterns};
@@ -247,13 +249,6 @@ impl Inventory {
         let deferred = self.deferred.iter().filter(move |parsed| is_of(&parsed.source));
         let names: BTreeSet<&str> = known.chain(deferred.map(|parsed| parsed.definition.name.as_str())).collect();
         names.into_iter()
-    }
-
-    /// Every group with its source and its members, by name.
-    pub fn all_groups(&self) -> impl Iterator<Item = (&str, &str, &[Member])> {
-        self.groups.iter().flat_map(|(name, groups)| {
-            groups.iter().map(move |group| (group.source.as_str(), name.as_str(), group.members.as_slice()))
-        })
     }
 
     /// `host` with the user and port it is known by, where it was typed without.

@@ -72,6 +72,25 @@ impl Inventory {
         wanted
     }
 
+    /// What must be asked before all groups are known: for all hosts that run; for those in other states too, where
+    /// the definition of a group speaks of states.
+    #[must_use]
+    pub fn wanted_by_groups(&self) -> Wanted {
+        let states = states_of(self.deferred.iter().flat_map(|parsed| &parsed.expressions));
+        let name = |parsed: &Parsed| (parsed.source.clone(), parsed.definition.name.clone());
+        Wanted {
+            of_all: vec![with_states(Vec::new(), states)],
+            groups: self.deferred.iter().map(name).collect(),
+            ..Wanted::default()
+        }
+    }
+
+    /// What must be asked before every host is known, in whatever state.
+    #[must_use]
+    pub fn wanted_by_hosts(&self) -> Wanted {
+        Wanted { of_all: vec![with_states(Vec::new(), States::Any)], ..Wanted::default() }
+    }
+
     fn want(&self, expression: &Expression, bare: Bare, wanted: &mut Wanted, depth: usize) {
         let states = if wanted.states == States::Any { States::Any } else { states_of([expression]) };
         for term in expression.sought() {

@@ -21,10 +21,9 @@ use crate::event::{Event, HostEvent, HostIndex, Stream, Wave, WaveKind};
 use crate::hostset;
 use crate::outcome::{Outcome, Report, Stop};
 use crate::pace::Change;
-use crate::select::SelectedHost;
 
 /// The version of the objects. Grows when a field changes its meaning or goes; new fields and events do not count.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// Objects for what happens.
 pub(super) struct Json {
@@ -35,23 +34,6 @@ pub(super) struct Json {
     assembler: Assembler,
     /// Where equal answers are told of.
     answers: Option<Answers>,
-}
-
-/// A chosen host as `--list` shows it.
-#[derive(Serialize)]
-struct ListedLine<'a> {
-    v: u32,
-    event: &'static str,
-    host: String,
-    index: HostIndex,
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    port: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    group: Option<&'a str>,
-    origins: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -299,25 +281,6 @@ fn hexadecimal(digest: &Digest) -> String {
     digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// The chosen hosts, one object a line: `--list --json`.
-#[must_use]
-pub fn listed(hosts: &[SelectedHost]) -> Vec<u8> {
-    let line = |(index, selected): (HostIndex, &SelectedHost)| {
-        to_line(&ListedLine {
-            v: VERSION,
-            event: "listed",
-            host: selected.host.to_string(),
-            index,
-            name: selected.host.name(),
-            user: selected.host.user(),
-            port: selected.host.port(),
-            group: selected.group.as_deref(),
-            origins: &selected.origins,
-        })
-    };
-    hosts.iter().enumerate().flat_map(line).collect()
-}
-
 fn output(
     console: &mut Console,
     names: &[String],
@@ -381,7 +344,7 @@ fn write(console: &mut Console, line: &impl Serialize) -> Result<(), RenderError
     console.write(Stream::Stdout, &to_line(line))
 }
 
-fn to_line(object: &impl Serialize) -> Vec<u8> {
+pub(super) fn to_line(object: &impl Serialize) -> Vec<u8> {
     // To memory, and every map key is a string: there is nothing that could fail.
     let mut bytes = serde_json::to_vec(object).unwrap_or_default();
     bytes.push(b'\n');
@@ -404,7 +367,6 @@ mod tests {
         SharedWriter, event, finished_ok, labels, outcome_refused, output, retry, show, started,
     };
     use super::*;
-    use crate::host::Host;
     use crate::outcome::Stage;
     use crate::pace::Reason;
 
@@ -443,31 +405,6 @@ mod tests {
     #[test]
     fn nothing_is_said_on_standard_error_when_all_is_fine() {
         assert_eq!(show(settings(), &["web1"], &[started(0), finished_ok(0)]).stderr, "");
-    }
-
-    #[test]
-    fn a_list_has_an_object_for_each_host() {
-        let selected = |name: &str, user: Option<&str>, port, group: Option<&str>, origins: &[&str]| SelectedHost {
-            host: Host::new(name).unwrap().with_user(user.map(str::to_owned)).with_port(port),
-            group: group.map(str::to_owned),
-            origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
-            rules: Vec::new(),
-            endpoint: None,
-            record: None,
-            instance: None,
-        };
-        let hosts = [
-            selected("web1", Some("me"), Some(2222), Some("web"), &["-H", "hosts.txt:3"]),
-            selected("fe80::1", None, None, None, &["-H"]),
-        ];
-        let text = String::from_utf8(listed(&hosts)).unwrap();
-        insta::assert_snapshot!(text, @r#"
-        {"v":1,"event":"listed","host":"me@web1:2222","index":0,"name":"web1","user":"me","port":2222,"group":"web","origins":["-H","hosts.txt:3"]}
-        {"v":1,"event":"listed","host":"fe80::1","index":1,"name":"fe80::1","origins":["-H"]}
-        "#);
-        for line in text.lines() {
-            assert_documented(line);
-        }
     }
 
     #[test]

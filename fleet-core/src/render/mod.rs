@@ -16,6 +16,7 @@ mod groups;
 mod held;
 mod json;
 mod lines;
+mod listed;
 mod normalize;
 mod outflow;
 mod paint;
@@ -40,7 +41,7 @@ use crate::sanitize;
 
 pub use display::build;
 pub use files::file_names;
-pub use json::listed;
+pub use listed::{excluded, known_groups, listed};
 pub use outflow::Outflow;
 pub use sanitize::{copy_sanitized, sanitized_line};
 pub use settings::{

@@ -2,9 +2,9 @@
 //!
 //! Must not know what is left out again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::{Duplicate, SelectError};
+use super::{Duplicate, Excluded, SelectError};
 use crate::host::Host;
 use crate::hostset::{Expression, Term, Universe};
 use crate::inventory::{HostFile, Inventory, Meaning, Reading};
@@ -24,13 +24,41 @@ pub(super) struct Mention {
     grouped: usize,
 }
 
-/// How the hosts were named.
+/// How the hosts were named, and which of them dropped out again.
 #[derive(Debug, Default)]
-pub(super) struct Mentions(HashMap<Host, Mention>);
+pub(super) struct Mentions {
+    named: HashMap<Host, Mention>,
+    /// Each with what takes it out, in order.
+    dropped: Vec<(Host, String)>,
+}
 
 impl Mentions {
     pub(super) fn get(&self, host: &Host) -> Option<&Mention> {
-        self.0.get(host)
+        self.named.get(host)
+    }
+
+    /// Notes that `reason` takes these out.
+    pub(super) fn drop_out(&mut self, hosts: &[Host], reason: &str) {
+        self.dropped.extend(hosts.iter().map(|host| (host.clone(), reason.to_owned())));
+    }
+
+    /// Those that dropped out and were not brought in by something else.
+    pub(super) fn excluded(&self, chosen: &[Host]) -> Vec<Excluded> {
+        if self.dropped.is_empty() {
+            return Vec::new();
+        }
+        let chosen: HashSet<&Host> = chosen.iter().collect();
+        let mut excluded: Vec<Excluded> = Vec::new();
+        let mut places: HashMap<&Host, usize> = HashMap::new();
+        for (host, reason) in self.dropped.iter().filter(|(host, _)| !chosen.contains(host)) {
+            let place = *places.entry(host).or_insert_with(|| {
+                let rules = self.get(host).map_or_else(Vec::new, |mention| mention.rules.clone());
+                excluded.push(Excluded { host: host.clone(), rules, reasons: Vec::new() });
+                excluded.len() - 1
+            });
+            add_new(&mut excluded[place].reasons, reason.clone());
+        }
+        excluded
     }
 
     /// The `chosen` hosts that were named more than once.
@@ -41,7 +69,7 @@ impl Mentions {
     }
 
     fn of(&mut self, host: &Host) -> &mut Mention {
-        self.0.entry(host.clone()).or_default()
+        self.named.entry(host.clone()).or_default()
     }
 }
 
@@ -64,8 +92,13 @@ impl<'a> Choosing<'a> {
         expression: &Expression,
         reading: Reading<'_>,
     ) -> Result<(), SelectError> {
-        let mut naming = Naming { inventory: self.inventory, flag, reading, mentions: &mut self.mentions };
+        let named = Vec::new();
+        let mut naming = Naming { inventory: self.inventory, flag, reading, mentions: &mut self.mentions, named };
         let hosts = expression.evaluate(&mut naming)?;
+        let mut named = naming.named;
+        let left: HashSet<&Host> = hosts.iter().collect();
+        named.retain(|host| !left.contains(host));
+        self.mentions.drop_out(&named, &format!("{flag} {expression}"));
         self.hosts.extend(hosts);
         Ok(())
     }
@@ -92,7 +125,7 @@ impl<'a> Choosing<'a> {
 
     /// The hosts, each once, in the order of their first mention; and how they were named.
     pub(super) fn into_parts(self) -> (Vec<Host>, Mentions) {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         let hosts = self.hosts.into_iter().filter(|host| seen.insert(host.clone())).collect();
         (hosts, self.mentions)
     }
@@ -104,6 +137,8 @@ struct Naming<'a> {
     flag: &'static str,
     reading: Reading<'a>,
     mentions: &'a mut Mentions,
+    /// What its terms mean, before operators take some of it out.
+    named: Vec<Host>,
 }
 
 impl Universe for Naming<'_> {
@@ -127,7 +162,9 @@ impl Universe for Naming<'_> {
                 false => mention.grouped = mention.grouped.max(meant.times),
             }
         }
-        Ok(meant.into_iter().map(|meant| meant.host).collect())
+        let hosts: Vec<Host> = meant.into_iter().map(|meant| meant.host).collect();
+        self.named.extend_from_slice(&hosts);
+        Ok(hosts)
     }
 }
 
