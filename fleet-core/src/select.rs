@@ -486,7 +486,7 @@ mod tests {
             told,
             [
                 r#"web4 ["db", "web", "all"] ["hosts", "fleet"] web4 None None"#,
-                r#"me@web1:2222 [] [] web1 Some(2222) Some("me")"#,
+                r#"me@web1:2222 ["all"] ["hosts", "fleet"] web1 Some(2222) Some("me")"#,
                 r#"new:22 [] [] new Some(22) None"#,
             ]
         );

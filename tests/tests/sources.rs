@@ -255,8 +255,8 @@ fn a_choice_that_fails_names_what_is_near_and_what_was_left_out() {
     env.write("cs/groups.conf", conf.replace("[Main]\n", "[Main]\nconfdir: $CFGDIR/groups.d\n"));
     env.write("work/hosts", "[webs]\nw1\n");
     for (arguments, code, said) in [
-        (["-h", "hosts", "-g", "wbs"], 2, "did you mean webs?"),
-        (["-H", "w1", "-x", "@comptue"], 2, "did you mean compute?"),
+        (["-h", "hosts", "-g", "wbs"], 2, "did you mean webs (1 host)?"),
+        (["-H", "w1", "-x", "@comptue"], 2, "did you mean compute ("),
         (["-H", "@slurm:debug", "--limit", "1"], 2, "more.conf:1: the groups of \"slurm\" come from commands"),
         (
             ["-H", "@rcks:r1", "--limit", "1"],
