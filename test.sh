@@ -105,8 +105,8 @@ find_no_aws() {
     fi
 }
 
-# Users build psh in under three minutes on two cores, and it is small. How long it takes here depends on what is built
-# already and on what else this machine does, so it is only told.
+# Builds psh as its users do, and looks at its size. How long that takes depends on what is built already and on what else
+# this machine does, so it is only told.
 check_release() {
     local start=$SECONDS stripped size
     cargo build -p psh --release
