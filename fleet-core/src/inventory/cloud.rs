@@ -257,8 +257,20 @@ mod tests {
             ("*", "here web-1 web-2 i-3 i-4"),
             ("ubuntus", "web-1"),
             ("both", "web-1 here"),
+            ("front", "web-1 web-2 here"),
+            ("asleep", "i-5"),
+            ("asleep,web", "i-5 web-1 web-2"),
         ] {
-            let known = inventory("here", &[("ubuntus", "tag:os=ubuntu"), ("both", "@ubuntus,here")]);
+            let known = inventory(
+                "here",
+                &[
+                    ("ubuntus", "tag:os=ubuntu"),
+                    ("both", "@ubuntus,here"),
+                    ("front", "@web,here"),
+                    ("asleep", "tag:Role=web&state:stopped"),
+                    ("broken", "@nobody"),
+                ],
+            );
             assert_eq!(chosen(known, group).map(|selected| names(&selected)), Ok(expected.to_owned()), "{group}");
         }
     }

@@ -57,12 +57,19 @@ impl Parsed {
         self.expressions.iter().flat_map(Expression::terms)
     }
 
-    /// Whether it asks for what only providers know, by itself.
-    fn asks(&self, inventory: &Inventory) -> bool {
+    /// Whether it asks for what only providers know, by itself. A group that nobody else has may be one of theirs, if the user
+    /// names it.
+    fn asks(&self, inventory: &Inventory, defined: &HashSet<&str>) -> bool {
         self.terms().any(|term| match term {
             Term::Tag { .. } | Term::Fact { .. } => true,
             Term::Group { source: Some(source), .. } => !inventory.sources.contains_key(source),
-            Term::Group { source: None, .. } | Term::Names(_) | Term::Pattern(_) => false,
+            Term::Group { source: None, name } => {
+                self.source == SETTINGS
+                    && !name.contains(['*', '?', '['])
+                    && !inventory.groups.contains_key(name)
+                    && !defined.contains(name.as_str())
+            }
+            Term::Names(_) | Term::Pattern(_) => false,
         })
     }
 
@@ -88,7 +95,8 @@ pub(super) fn add(inventory: &mut Inventory, definitions: &[(String, GroupDefini
             fixed.extend(parsed);
         }
     }
-    let mut deferred: Vec<Parsed> = fixed.extract_if(.., |parsed| parsed.asks(inventory)).collect();
+    let defined: HashSet<&str> = definitions.iter().map(|(_, definition)| definition.name.as_str()).collect();
+    let mut deferred: Vec<Parsed> = fixed.extract_if(.., |parsed| parsed.asks(inventory, &defined)).collect();
     loop {
         let more: Vec<Parsed> = fixed.extract_if(.., |parsed| parsed.names_any_of(&deferred)).collect();
         if more.is_empty() {
@@ -235,11 +243,13 @@ mod tests {
             let origin = format!("fleet.toml [groups] {name}");
             GroupDefinition { name: name.to_owned(), expressions: vec![expression.to_owned()], origin }
         };
-        Inventory::merge(&[file], &[], &definitions.lines().map(define).collect::<Vec<_>>())
+        let mut inventory = Inventory::merge(&[file], &[], &definitions.lines().map(define).collect::<Vec<_>>())?;
+        inventory.define(&inventory.wanted_by_groups().groups)?;
+        Ok(inventory)
     }
 
     fn members(inventory: &Inventory, group: &str) -> String {
-        let members = inventory.members(Some(SETTINGS), group, None).unwrap().unwrap().iter();
+        let members = inventory.group(Some(SETTINGS), group, None).unwrap().unwrap().members.iter();
         members.map(|member| inventory.hosts()[member.host].host.to_string()).collect::<Vec<_>>().join(" ")
     }
 

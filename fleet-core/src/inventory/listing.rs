@@ -13,7 +13,7 @@ pub struct KnownGroup {
     pub source: String,
     /// The name, without `@`.
     pub name: String,
-    /// Its hosts, in order; of those that providers tell of, the ones that run.
+    /// Its hosts, in order; of a provider's group, the ones that run.
     pub hosts: Vec<Host>,
 }
 
@@ -24,9 +24,8 @@ impl Inventory {
         let mut known = Vec::new();
         for (name, groups) in &self.groups {
             known.extend(groups.iter().map(|group| {
-                let members = group.members.iter().map(|member| member.host);
-                let meant = members.filter(|&place| self.is_meant(place, States::Running));
-                let hosts = meant.map(|place| self.hosts[place].host.clone()).collect();
+                let meant = self.members_meant(group, States::Running);
+                let hosts = meant.map(|member| self.hosts[member.host].host.clone()).collect();
                 KnownGroup { source: group.source.clone(), name: name.clone(), hosts }
             }));
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::iter;
 
 use super::term::States;
-use super::{Inventory, Member, SourceGroup, did_you_mean, nearest};
+use super::{Inventory, SourceGroup, did_you_mean, nearest};
 use crate::hostset::Term;
 use crate::provider::protocol::{Fact, Record};
 use crate::sanitize::sanitized_line;
@@ -58,9 +58,10 @@ impl Inventory {
 
     /// A group of which no host runs.
     fn group_miss(&self, source: Option<&str>, name: &str) -> Option<String> {
-        let members = self.members(source, name, None).ok()??;
-        let runs = members.iter().any(|member| self.is_meant(member.host, States::Running));
-        (!members.is_empty() && !runs).then(|| asleep(&format!("@{}", shown(name)), members.len()))
+        let group = self.group(source, name, None).ok()??;
+        let runs = self.members_meant(group, States::Running).next().is_some();
+        let all = group.members.len();
+        (all > 0 && !runs).then(|| asleep(&format!("@{}", shown(name)), all))
     }
 
     fn tag_miss(&self, key: &str, value: Option<&str>) -> String {
@@ -73,8 +74,7 @@ impl Inventory {
     }
 
     fn group_sizes(&self) -> BTreeMap<&str, usize> {
-        let runs = |member: &&Member| self.is_meant(member.host, States::Running);
-        let size = |group: &SourceGroup| group.members.iter().filter(runs).count();
+        let size = |group: &SourceGroup| self.members_meant(group, States::Running).count();
         self.groups.iter().map(|(name, groups)| (name.as_str(), groups.iter().map(size).sum())).collect()
     }
 

@@ -212,23 +212,17 @@ impl Inventory {
         self.add_hosts(source);
     }
 
-    /// The members of the group `name` of a source, or of the source that answers for it; `home` comes before others.
+    /// The group `name` of a source, or of the source that answers for it; `home` comes before others.
     ///
     /// # Errors
     /// When several sources of one rank have such a group.
-    pub fn members(
-        &self,
-        source: Option<&str>,
-        name: &str,
-        home: Option<&str>,
-    ) -> Result<Option<&[Member]>, TermError> {
+    fn group(&self, source: Option<&str>, name: &str, home: Option<&str>) -> Result<Option<&SourceGroup>, TermError> {
         let Some(groups) = self.groups.get(name) else { return Ok(None) };
         let source = match source {
             Some(source) => Some(source),
             None => rank::answering(name, self.sources_of(name), home)?,
         };
-        let found = groups.iter().find(|group| Some(group.source.as_str()) == source);
-        Ok(found.map(|group| group.members.as_slice()))
+        Ok(groups.iter().find(|group| Some(group.source.as_str()) == source))
     }
 
     /// The sources that have a group called so.
@@ -420,7 +414,7 @@ mod tests {
             shown,
             ["db1 () a:1", "web1 (canary web) a:3 a:6 b:1", "web2 (web) a:4", "web3 (web) b:3", "root@web1 (web) b:4"]
         );
-        let web = merged.members(None, "web", None).unwrap().unwrap();
+        let web = &merged.group(None, "web", None).unwrap().unwrap().members;
         assert_eq!(
             web.iter().map(|member| (member.host, member.times)).collect::<Vec<_>>(),
             [(1, 1), (2, 1), (3, 1), (4, 1)]
@@ -431,11 +425,11 @@ mod tests {
     fn a_group_counts_how_often_one_source_names_a_host() {
         let known = inventory("[web]\nweb1\nweb[1-2]\n[empty]\n");
         assert_eq!(
-            known.members(None, "web", None).unwrap().unwrap(),
+            known.group(None, "web", None).unwrap().unwrap().members,
             [Member { host: 0, times: 2 }, Member { host: 1, times: 1 }]
         );
-        assert_eq!(known.members(None, "empty", None).unwrap().unwrap(), []);
-        assert_eq!(known.members(None, "other", None).unwrap(), None);
+        assert_eq!(known.group(None, "empty", None).unwrap().unwrap().members, []);
+        assert_eq!(known.group(None, "other", None).unwrap(), None);
         assert_eq!(known.group_names().collect::<Vec<_>>(), ["empty", "web"]);
     }
 

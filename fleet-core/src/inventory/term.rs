@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use globset::Glob;
 
 use super::misses::shown;
-use super::{Ambiguous, FILES, Inventory, KnownHost, PatternError, Patterns, Rank, did_you_mean, nearest};
+use super::{
+    Ambiguous, FILES, Inventory, KnownHost, Member, PatternError, Patterns, Rank, SourceGroup, did_you_mean, nearest,
+};
 use crate::host::{Host, HostSyntaxError};
 use crate::hostset::{Term, Word};
 use crate::provider::{self, protocol::Filter};
@@ -264,20 +266,31 @@ impl Inventory {
         states == States::Any || record.is_none_or(|record| provider::matches(record, &[]))
     }
 
+    /// The members of a group that are meant. Where a provider says who is in it, those that are in a state that is meant; whoever
+    /// defines a group otherwise has chosen among states.
+    pub(super) fn members_meant<'a>(
+        &'a self,
+        group: &'a SourceGroup,
+        states: States,
+    ) -> impl Iterator<Item = &'a Member> {
+        group.members.iter().filter(move |member| {
+            let is_told = self.hosts[member.host].provider.as_deref() == Some(group.source.as_str());
+            !is_told || self.is_meant(member.host, states)
+        })
+    }
+
     fn in_group(&self, source: Option<&str>, name: &str, reading: Reading<'_>) -> Result<Vec<Meant>, TermError> {
         let is_pattern = name.contains(['*', '?', '[']);
         let names: Vec<&str> = if is_pattern { self.groups_like(source, name)? } else { vec![name] };
         let mut meant = Vec::new();
         let mut found = false;
         for name in names {
-            if let Some(members) = self.members(source, name, reading.home)? {
+            if let Some(group) = self.group(source, name, reading.home)? {
                 found = true;
-                meant.extend(members.iter().filter(|member| self.is_meant(member.host, reading.states)).map(
-                    |member| {
-                        let host = self.hosts[member.host].host.clone();
-                        Meant { host, group: Some(name.to_owned()), times: member.times }
-                    },
-                ));
+                meant.extend(self.members_meant(group, reading.states).map(|member| {
+                    let host = self.hosts[member.host].host.clone();
+                    Meant { host, group: Some(name.to_owned()), times: member.times }
+                }));
             }
         }
         if let (false, Some(super::SSH_SOURCE)) = (found, source) {
