@@ -25,7 +25,7 @@ pub struct HostFile {
     pub lines: Vec<HostLine>,
     /// The headings, also those without hosts.
     pub groups: Vec<String>,
-    /// Whether it is an inventory of Ansible: then there is a group [`ALL`].
+    /// Whether it is an inventory of Ansible: then there is a group `all`.
     pub is_ansible: bool,
     /// Groups that consist of others.
     pub definitions: Vec<GroupDefinition>,
