@@ -197,6 +197,8 @@ fn questions(
     let mut known: Vec<ProviderSettings> = Vec::new();
     let enabled = settings.providers.iter().filter(|table| table.value.enabled);
     known.extend(enabled.map(|table| table.value.settings.clone()));
+    // Whoever has set up a provider may have nothing to do with one that is merely installed.
+    let has_own = !known.is_empty();
     let is_set = |name: &str| settings.providers.iter().any(|table| table.value.settings.name == name);
     let named = wanted.of_one.iter().map(|(name, _)| name.as_str());
     for name in named.chain(LOOKED_FOR).filter(|name| !is_set(name)) {
@@ -227,8 +229,11 @@ fn questions(
             Err(error) => return Err(error.into()),
         };
         let description = Description { queries, native_filters: filters.clone() };
-        let is_known = wanted.known == Some(Rank::Own);
-        let is_optional = !is_named && !wanted.needs_provider && (is_known || !configured);
+        let is_needed = match configured {
+            true => wanted.needs_provider || wanted.known != Some(Rank::Own),
+            false => wanted.needs_provider && !has_own,
+        };
+        let is_optional = !is_named && !is_needed;
         questions.push(Question { provider, description, is_optional });
     }
     Ok(questions)
