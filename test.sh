@@ -46,6 +46,7 @@ find_missing_packages() {
     need ps procps
     need python3 python3
     need nodeset clustershell
+    need bsdtar libarchive-tools
     for shell in dash bash zsh mksh tcsh fish busybox; do
         need "$shell" "$shell"
     done
