@@ -48,6 +48,7 @@ find_missing_packages() {
     need python3 python3
     need nodeset clustershell
     need nodeattr genders
+    need bsdtar libarchive-tools
     for shell in dash bash zsh mksh tcsh fish busybox; do
         need "$shell" "$shell"
     done
