@@ -17,6 +17,7 @@
 //! Bytes to bytes: must not know of SSH, channels or time. The shell is in the `.sh` files of this folder.
 
 mod announcement;
+mod copy_in;
 mod facts;
 mod job;
 mod quote;
@@ -28,6 +29,10 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 pub use announcement::{Announcement, RemoteProcess, StopVerdict};
+pub use copy_in::{
+    Attributes, CopyIn, CopyRefusal, Landing, MissingFolder, Packing, RefusalKind, Replaced, copy_commit, copy_in_command,
+    copy_name,
+};
 pub use facts::{Fact, Facts, facts_command};
 pub use job::{
     JobName, JobNameError, JobShell, JobStart, JobState, JobWait, job_list_command, job_output_command,

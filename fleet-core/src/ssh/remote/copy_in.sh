@@ -1,0 +1,183 @@
+# Receives files into a folder of its own beside their targets, verifies them, and has them renamed over their targets.
+#
+# In:  standard input, a tar archive: "d", the copies; "s", what separates files in digests; "sums", "list" and "commit",
+#      what is done with them; "end", the digest of these three. See copy_commit.sh.
+#      $token; $folder, where the copies go, and $into and $as when a single one has a name of its own there: it is $as
+#      in $folder, unless $into is a folder; $needed, in KiB, or empty; $mkdirs, $gzip and $backup, not empty for yes;
+#      $flags, for tar; $owner, for chown, or empty.
+# Out: status 0, or on standard error a line that says why nothing was changed (or, of half-done, how much was).
+
+LC_ALL=C
+export LC_ALL
+unset CDPATH TAR_OPTIONS GZIP
+exec 3<&0 </dev/null
+here= staging= made= jobs=
+
+# refuse KIND TEXT: leaves nothing behind and says why.
+refuse() {
+  trap '' HUP INT TERM
+  undo
+  case $1:$2 in no-room:) set -- "$1" "${needed:-0} $(cd "$here" && room)" ;; esac
+  printf '\036fleet %s error %s %s\n' "$token" "$1" "$(printf %s "$2" | tr '\n' ' ')" >&2
+  exit 1
+}
+
+undo() {
+  { [ -z "$jobs" ] || kill $jobs; wait; } 2>/dev/null
+  [ -z "$here" ] || {
+    [ -z "$elsewhere" ] || forget
+    cd "$here" && rm -rf "$staging"
+  } 2>/dev/null
+  [ -z "$made" ] || (cd "$base" && rmdir -p "./$made") 2>/dev/null
+}
+
+# blame TEXT: sets $kind to what a program means with it.
+blame() {
+  case $1 in
+    *'o space left'* | *'uota exceeded'*) kind=no-room ;;
+    *'ead-only file system'*) kind=read-only ;;
+    *'ermission denied'* | *'not permitted'*) kind=denied ;;
+    *'xists'* | *'ot a directory'* | *'s a directory'*) kind=conflict ;;
+    *'next header'* | *hecksum* | *'crc error'* | *'orrupt'* | *'nvalid'* | *'ot in gzip'* | *amaged*) kind=damaged ;;
+    *) kind=failed ;;
+  esac
+}
+
+# attempt COMMAND...: refuses with what the command says when it fails.
+attempt() {
+  said=$("$@" 2>&1) && return
+  blame "$said"
+  refuse "$kind" "$said"
+}
+
+# room: prints the KiB that are free here.
+room() {
+  df -P -k . 2>/dev/null | {
+    read -r line && read -r line
+    # The name of a file system may hold blanks.
+    set -- ${line%%%*}
+    [ $# -lt 5 ] || shift $(($# - 2))
+    printf '%s\n' "$1"
+  }
+}
+
+# leftovers FOLDER/: removes what copies left there that were killed. A folder says in its name who works in it; those
+# that other hosts share with us, and those of other users, are not ours to judge.
+leftovers() {
+  for old in "$1".fleet-copy-*; do
+    if [ -d "$old" ] && [ ! -L "$old" ] && [ -O "$old" ] && [ "${old##*@}" = "$node" ]; then
+      birth=${old##*/}
+      birth=${birth%@*}
+      birth=${birth#.fleet-copy-*-}
+      born "${birth%%-*}"
+      [ "$born" ] && [ "$born" = "${birth#*-}" ] || rm -rf "$old"
+    fi
+  done 2>/dev/null
+}
+
+# same SHA256 CKSUM LENGTH FILE...: whether this is the digest of the files.
+same() {
+  case $digest in cksum) set -- "$2 $3" "$@" ;; *) set -- "$1" "$@" ;; esac
+  sum=$1
+  shift 4
+  case $(cat "$@" 2>/dev/null | $digest) in *"$sum"*) ;; *) return 1 ;; esac
+}
+
+# make: makes $folder and what is missing above it.
+make() {
+  base=$folder
+  until [ -d "$base" ]; do
+    made=${base##*/}${made:+/$made}
+    base=${base%/*}
+    base=${base:-/}
+  done
+  base=$(cd "$base" && pwd -P) || return
+  (cd "$base" && mkdir -p "./$made")
+}
+
+trap 'refuse cut "the copy was interrupted"' HUP INT TERM
+trap '' PIPE
+if [ "$as" ] && [ -d "$into" ]; then
+  folder=$into as=
+fi
+if [ "$mkdirs" ] && [ ! -d "$folder" ]; then
+  said=$(make 2>&1) || {
+    blame "$said"
+    refuse "$kind" "$said"
+  }
+fi
+cd "$folder" 2>/dev/null || {
+  if [ -d "$folder" ]; then
+    refuse denied "$folder cannot be entered"
+  elif [ -e "$folder" ]; then
+    refuse conflict "$folder is no folder"
+  fi
+  refuse no-folder "$folder is missing"
+}
+command -v tar >/dev/null 2>&1 || refuse no-tar 'there is no tar'
+[ -z "$gzip" ] || command -v gzip >/dev/null 2>&1 || refuse no-tar 'there is no gzip'
+umask 077
+{ read -r node </proc/sys/kernel/hostname || node=$(uname -n); } 2>/dev/null
+leftovers ./
+here=$(pwd -P)
+born "$$"
+staging=.fleet-copy-$token-$$-$born@$node
+free=$(room)
+# Some shells count to 2^31.
+case $needed:$free in
+  : | :* | *: | *:*[!0-9]*) ;;
+  *) [ "${#free}" -gt 9 ] || { [ "${#needed}" -lt 10 ] && [ "$free" -ge "$needed" ]; } || refuse no-room ;;
+esac
+attempt mkdir "$staging"
+attempt mkdir "$staging/d"
+# Not every file system has pipes: then all is waited for.
+mkfifo "$staging/said" "$staging/plain" 2>/dev/null
+
+unpack() {
+  cd "$staging" && exec tar "x${flags}f" - 2>>said
+}
+
+# What tar says is read at once: it would go on to the end of the stream on a full disk.
+if [ ! "$gzip" ]; then
+  (unpack) <&3 &
+elif [ -p "$staging/plain" ]; then
+  gzip -dc <&3 >"$staging/plain" 2>>"$staging/said" &
+  jobs=$!
+  (unpack) <"$staging/plain" &
+else
+  gzip -dc <&3 2>>"$staging/said" | (unpack) &
+fi
+tar=$!
+jobs="$jobs $tar"
+[ -p "$staging/said" ] || wait "$tar"
+exec 4<"$staging/said"
+told= told_kind=failed
+while IFS= read -r line <&4; do
+  blame "$line"
+  case $line:$kind in *'time stamp'*) continue ;; esac
+  [ "$told" ] && { [ "$told_kind" != failed ] || [ "$kind" = failed ]; } || told=$line told_kind=$kind
+  case $kind in
+    no-room) refuse no-room ;;
+    read-only) refuse read-only "$line" ;;
+  esac
+done
+wait "$tar"
+status=$?
+{ [ -z "$gzip" ] || wait; } || status=1
+jobs=
+exec 3<&- 4<&-
+[ -f "$staging/end" ] || case $told_kind in
+  failed | conflict) refuse cut "the stream ended too early: $told" ;;
+  *) refuse "$told_kind" "$told" ;;
+esac
+[ "$status" -eq 0 ] || refuse "$told_kind" "$told"
+for digest in sha256sum 'shasum -a 256' sha256 'openssl dgst -sha256' cksum ''; do
+  case $($digest </dev/null 2>/dev/null) in
+    *e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855* | '4294967295 0'*) break ;;
+  esac
+done
+[ "$digest" ] || refuse no-tar 'there is none of sha256sum, shasum, sha256, openssl and cksum'
+cd "$staging/d" || refuse failed "$staging cannot be entered"
+read -r sha crc len <../end
+same "$sha" "$crc" "$len" ../sums ../list ../commit || refuse damaged 'the end of the stream is not what was sent'
+. ../commit

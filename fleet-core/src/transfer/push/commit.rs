@@ -1,0 +1,231 @@
+//! The end of the stream: how a host verifies what it has received, and renames it over its targets.
+//!
+//! The same for all hosts: where the files go, and what becomes of the ones that they replace, a host knows from its
+//! command line. The shell that reads this is `ssh/remote/copy_commit.sh`. Must not know how files are read or sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::ssh::remote::{Attributes, copy_commit, copy_name};
+use crate::transfer::archive::{END, Header, HeaderKind, padding};
+use crate::transfer::digest::{Digest, SEPARATOR};
+use crate::transfer::manifest::{Entry, EntryKind};
+
+/// The most that a program on a host is given as arguments, in bytes with their pointers: POSIX grants 4 KiB, the smallest
+/// limit among systems in use is 128 KiB with the environment (`ARG_MAX`).
+const MAX_ARGUMENTS_LEN: usize = 96 * 1024;
+
+/// The most names in a command of the list: shells take time in the square of it.
+const MAX_NAMES: usize = 1000;
+
+/// The blocks of the host's file system, as far as the room that a file takes is concerned.
+const DISK_BLOCK_KIB: u64 = 4;
+
+/// The bits of a folder's mode without which its owner cannot work in it.
+const OWNER_BITS: u32 = 0o700;
+
+/// Files that are verified together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// The files are those among these entries of the manifest.
+    pub entries: Range<usize>,
+    /// Of the files one after the other, each with what `Digester::end_file` puts behind it.
+    pub digest: Digest,
+}
+
+/// The entries of a manifest in parts whose files are verified together. All of the entries are in one, in their order.
+#[must_use]
+pub fn batches(entries: &[Entry]) -> Vec<Range<usize>> {
+    let mut batches = Vec::new();
+    let (mut start, mut len) = (0, 0);
+    for (at, entry) in entries.iter().enumerate() {
+        let more = if is_file(entry) { argument_len(&word(entry)) + argument_len(b"../s") } else { 0 };
+        if len + more > MAX_ARGUMENTS_LEN {
+            batches.push(start..at);
+            (start, len) = (at, 0);
+        }
+        len += more;
+    }
+    if start < entries.len() {
+        batches.push(start..entries.len());
+    }
+    batches
+}
+
+/// The room that entries take on a host.
+#[must_use]
+pub fn needed_kib(entries: &[Entry]) -> u64 {
+    let kib = |entry: &Entry| match entry.kind {
+        EntryKind::File { len } => (len.div_ceil(1024 * DISK_BLOCK_KIB) + 1) * DISK_BLOCK_KIB,
+        EntryKind::Folder | EntryKind::Symlink { .. } => DISK_BLOCK_KIB,
+    };
+    entries.iter().map(kib).sum()
+}
+
+/// What stands before the content of an entry in the stream.
+#[must_use]
+pub fn header(entry: &Entry, attributes: Attributes) -> Vec<u8> {
+    let bits = match attributes {
+        Attributes::Permissions => 0o777,
+        Attributes::All => 0o7777,
+    };
+    let (kind, always) = match &entry.kind {
+        EntryKind::File { len } => (HeaderKind::File { len: *len }, 0),
+        // On the host, files are renamed out of it.
+        EntryKind::Folder => (HeaderKind::Folder, OWNER_BITS),
+        EntryKind::Symlink { target } => (HeaderKind::Symlink { target: target.as_os_str().as_bytes() }, 0),
+    };
+    let (uid, gid) = match attributes {
+        Attributes::Permissions => (0, 0),
+        Attributes::All => (entry.uid, entry.gid),
+    };
+    let name = [b"d/", entry.path.as_os_str().as_bytes()].concat();
+    Header { name: &name, kind, mode: entry.mode & bits | always, mtime: entry.mtime, uid, gid }.to_bytes()
+}
+
+/// What a host does once it has received all entries.
+#[derive(Clone, Copy, Debug)]
+pub struct Commit<'a> {
+    /// What was sent, in that order.
+    pub entries: &'a [Entry],
+    /// The digests of all files, by [`batches`].
+    pub batches: &'a [Batch],
+    /// The entries that were sent but are not to be kept, such as files that changed while they were read.
+    pub dropped: &'a BTreeSet<usize>,
+    /// What is kept of modes.
+    pub attributes: Attributes,
+}
+
+impl Commit<'_> {
+    /// The stream's last bytes: what comes after the entries, to the end of the archive.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let (sums, list, commit) = (self.sums(), self.list(), copy_commit().as_bytes());
+        let digest = Digest::of(&[&sums, &list, commit].concat());
+        let end = format!("{}\n", digest_words(&digest));
+        let mut bytes = Vec::new();
+        for (name, content) in
+            [("s", SEPARATOR), ("sums", &sums), ("list", &list), ("commit", commit), ("end", end.as_bytes())]
+        {
+            let (name, len) = (name.as_bytes(), content.len() as u64);
+            let header = Header { name, kind: HeaderKind::File { len }, mode: 0o600, mtime: 0, uid: 0, gid: 0 };
+            for part in [&header.to_bytes(), content, padding(len)] {
+                bytes.extend_from_slice(part);
+            }
+        }
+        bytes.extend_from_slice(&END);
+        bytes
+    }
+
+    fn sums(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        for batch in self.batches {
+            let mut files = self.entries[batch.entries.clone()].iter().filter(|entry| is_file(entry)).peekable();
+            if files.peek().is_none() {
+                continue;
+            }
+            text.extend_from_slice(format!("batch {}", digest_words(&batch.digest)).as_bytes());
+            for file in files {
+                text.push(b' ');
+                text.extend(word(file));
+                text.extend_from_slice(b" $s");
+            }
+            text.push(b'\n');
+        }
+        text
+    }
+
+    fn list(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        let dropped = self.dropped.iter().filter_map(|at| self.entries.get(*at)).map(word);
+        push_calls(&mut text, b"drop", dropped);
+        for (parent, children) in self.by_parent() {
+            let prefix = if parent.is_empty() { Vec::new() } else { [parent, b"/"].concat() };
+            let prefix = copy_name(&prefix);
+            push_calls(&mut text, &[b"folders ", &prefix[..]].concat(), children.folders.into_iter());
+            push_calls(&mut text, &[b"files ", &prefix[..]].concat(), children.files.into_iter());
+        }
+        self.push_restrictions(&mut text);
+        text
+    }
+
+    fn by_parent(&self) -> BTreeMap<&[u8], Children> {
+        let mut parents: BTreeMap<&[u8], Children> = BTreeMap::new();
+        for (at, entry) in self.entries.iter().enumerate() {
+            if self.dropped.contains(&at) {
+                continue;
+            }
+            let parent = entry.path.parent().map_or(&b""[..], |parent| parent.as_os_str().as_bytes());
+            let children = parents.entry(parent).or_default();
+            match entry.kind {
+                EntryKind::Folder => children.folders.push(word(entry)),
+                EntryKind::File { .. } | EntryKind::Symlink { .. } => children.files.push(word(entry)),
+            }
+        }
+        parents
+    }
+
+    /// The real modes of folders that [`header`] has given more: what is in one cannot be reached then.
+    fn push_restrictions(&self, text: &mut Vec<u8>) {
+        let bits = match self.attributes {
+            Attributes::Permissions => 0o777,
+            Attributes::All => 0o7777,
+        };
+        let closed = |entry: &&Entry| entry.kind == EntryKind::Folder && entry.mode & OWNER_BITS != OWNER_BITS;
+        let mut closed: Vec<&Entry> = self.entries.iter().filter(closed).collect();
+        closed.sort_by_key(|entry| std::cmp::Reverse(entry.path.components().count()));
+        for (number, entry) in closed.into_iter().enumerate() {
+            text.extend_from_slice(format!("restrict {number} {:o} ", entry.mode & bits).as_bytes());
+            text.extend(word(entry));
+            text.push(b'\n');
+        }
+    }
+}
+
+/// What is in a folder, as words of the shell.
+#[derive(Default)]
+struct Children {
+    folders: Vec<Vec<u8>>,
+    files: Vec<Vec<u8>>,
+}
+
+fn is_file(entry: &Entry) -> bool {
+    matches!(entry.kind, EntryKind::File { .. })
+}
+
+/// As the shell's `same` takes it.
+fn digest_words(digest: &Digest) -> String {
+    format!("{} {} {}", digest.sha256_hex(), digest.cksum, digest.len)
+}
+
+/// The name of an entry as a word of the shell.
+fn word(entry: &Entry) -> Vec<u8> {
+    copy_name(entry.path.as_os_str().as_bytes())
+}
+
+/// What an argument takes of the room for all of them: never less than it will, as quotes count too.
+fn argument_len(word: &[u8]) -> usize {
+    word.len() + 1 + size_of::<usize>()
+}
+
+/// Lines that call `command` with all `words`, as many in one as a program can be given.
+fn push_calls(text: &mut Vec<u8>, command: &[u8], words: impl Iterator<Item = Vec<u8>>) {
+    let (mut names, mut len) = (0, 0);
+    for word in words {
+        if names == MAX_NAMES || len + argument_len(&word) > MAX_ARGUMENTS_LEN {
+            text.push(b'\n');
+            (names, len) = (0, 0);
+        }
+        if names == 0 {
+            text.extend_from_slice(command);
+        }
+        names += 1;
+        len += argument_len(&word);
+        text.push(b' ');
+        text.extend(word);
+    }
+    if names > 0 {
+        text.push(b'\n');
+    }
+}
