@@ -162,7 +162,8 @@ mod tests {
             let error = text.parse::<Limit>().unwrap_err();
             assert_eq!(error.found, text);
         }
-        let message = "found \"fast\"; expected a number of KiB in a second, or one with a unit, as in 500K, 2.5M, 1G or 100MB";
+        let message =
+            "found \"fast\"; expected a number of KiB in a second, or one with a unit, as in 500K, 2.5M, 1G or 100MB";
         assert_eq!("fast".parse::<Limit>().unwrap_err().to_string(), message);
     }
 

@@ -332,7 +332,10 @@ mod tests {
     #[test]
     fn what_is_no_destination_is_refused() {
         let error = |text: &str| Destination::new(Path::new(text), Sent::OneFile).unwrap_err().to_string();
-        assert_eq!(error(""), "the destination is empty; expected a path on the hosts, or \".\" for the folder of login");
+        assert_eq!(
+            error(""),
+            "the destination is empty; expected a path on the hosts, or \".\" for the folder of login"
+        );
         assert_eq!(
             error("~root/x"),
             "\"~root/x\" names the home of another user; expected a path, or ~/ for the home of the one who logs in"

@@ -62,7 +62,9 @@ pub enum FilterError {
         pattern: String,
     },
     /// `**` next to something else.
-    #[error("\"**\" stands for whole folders in the pattern \"{pattern}\"; expected it alone between slashes, as in a/**/b")]
+    #[error(
+        "\"**\" stands for whole folders in the pattern \"{pattern}\"; expected it alone between slashes, as in a/**/b"
+    )]
     Stars {
         /// As typed.
         pattern: String,
@@ -167,7 +169,11 @@ mod tests {
         ] {
             for (paths, expected) in [(out, true), (kept, false)] {
                 for path in paths.split_whitespace() {
-                    assert_eq!(excluded(&[(Action::Exclude, pattern)], Path::new(path)), expected, "{pattern} on {path}");
+                    assert_eq!(
+                        excluded(&[(Action::Exclude, pattern)], Path::new(path)),
+                        expected,
+                        "{pattern} on {path}"
+                    );
                 }
             }
         }

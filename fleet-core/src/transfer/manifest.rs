@@ -235,8 +235,13 @@ mod tests {
                 assert_eq!(selection.next_from(entry), next, "{selection:?} {entry}");
                 for end in entry..8 {
                     let range = entry..end;
-                    let (any, all) = (range.clone().any(|i| expected.contains(&i)), range.clone().all(|i| expected.contains(&i)));
-                    assert_eq!((selection.meets(&range), selection.covers(&range)), (any, all), "{selection:?} {range:?}");
+                    let (any, all) =
+                        (range.clone().any(|i| expected.contains(&i)), range.clone().all(|i| expected.contains(&i)));
+                    assert_eq!(
+                        (selection.meets(&range), selection.covers(&range)),
+                        (any, all),
+                        "{selection:?} {range:?}"
+                    );
                 }
             }
         }
@@ -244,15 +249,7 @@ mod tests {
 
     #[test]
     fn totals_are_those_of_the_selected() {
-        let entry = |kind| Entry {
-            path: "x".into(),
-            source: "x".into(),
-            kind,
-            mode: 0o644,
-            mtime: 0,
-            uid: 0,
-            gid: 0,
-        };
+        let entry = |kind| Entry { path: "x".into(), source: "x".into(), kind, mode: 0o644, mtime: 0, uid: 0, gid: 0 };
         let manifest = Manifest {
             entries: vec![
                 entry(EntryKind::Folder),

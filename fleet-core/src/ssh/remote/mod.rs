@@ -30,8 +30,8 @@ use std::time::Duration;
 
 pub use announcement::{Announcement, RemoteProcess, StopVerdict};
 pub use copy_in::{
-    Attributes, CopyIn, CopyRefusal, Landing, MissingFolder, Packing, RefusalKind, Replaced, copy_commit, copy_in_command,
-    copy_name,
+    Attributes, CopyIn, CopyRefusal, Landing, MissingFolder, Packing, RefusalKind, Replaced, copy_commit,
+    copy_in_command, copy_name,
 };
 pub use facts::{Fact, Facts, facts_command};
 pub use job::{

@@ -66,9 +66,7 @@ pub fn gather(sources: &[Source], hosts: usize, settings: &ScanSettings) -> Resu
                 for (host, source) in parts.iter_mut().zip(sources) {
                     let part = match known.entry(source) {
                         hash_map::Entry::Occupied(part) => part.get().clone(),
-                        hash_map::Entry::Vacant(place) => {
-                            place.insert(add(&mut manifest, source, settings)?).clone()
-                        }
+                        hash_map::Entry::Vacant(place) => place.insert(add(&mut manifest, source, settings)?).clone(),
                     };
                     host.push(part);
                 }

@@ -37,7 +37,10 @@ pub(super) struct Pool {
 enum Slot {
     /// Somebody sees to it.
     Claimed,
-    Kept { chunk: Arc<Chunk>, age: u64 },
+    Kept {
+        chunk: Arc<Chunk>,
+        age: u64,
+    },
 }
 
 /// Where a reader is.
@@ -92,14 +95,7 @@ pub(super) enum Room {
 
 impl Pool {
     pub(super) fn new(memory: Arc<Memory>) -> Self {
-        Self {
-            memory,
-            chunks: BTreeMap::new(),
-            readers: BTreeMap::new(),
-            next_reader: 0,
-            age: 0,
-            alone: 0,
-        }
+        Self { memory, chunks: BTreeMap::new(), readers: BTreeMap::new(), next_reader: 0, age: 0, alone: 0 }
     }
 
     /// A reader comes, and wants from the first chunk on what `selection` has.
@@ -152,7 +148,8 @@ impl Pool {
             if let Some(room) = self.memory.try_reserve(claim.bytes) {
                 return Room::Yes(room);
             }
-            if !self.drop_unwanted(plan) && !self.part(plan, claim) {
+            let dropped = self.drop_unwanted(plan) || self.drop_behind(claim.chunk);
+            if !dropped && !self.part(plan, claim) {
                 let behind = self.behind(plan, claim);
                 let waited = behind.iter().map(|behind| self.readers[behind].waited).max().unwrap_or(own);
                 return Room::Full(now + PATIENCE.saturating_sub(waited));
@@ -237,6 +234,14 @@ impl Pool {
         unwanted.is_some_and(|(_, chunk)| self.chunks.remove(&chunk).is_some())
     }
 
+    /// Lets the last chunk go that comes behind `chunk`, as of a former wave: it is read again when it is its turn, and what
+    /// is asked for now cannot wait for that. `false` when there is none.
+    fn drop_behind(&mut self, chunk: usize) -> bool {
+        let kept = self.chunks.range(chunk + 1..).rev();
+        let last = kept.filter(|(_, slot)| matches!(slot, Slot::Kept { .. })).map(|(last, _)| *last).next();
+        last.is_some_and(|last| self.chunks.remove(&last).is_some())
+    }
+
     /// Those who keep `claim` waiting: who wants something that is kept, and is in the rear half.
     fn behind(&self, plan: &Plan, claim: &Claimant) -> Vec<ReaderId> {
         let Some(last) = self.with_others().map(|(_, reader)| reader.next).min() else { return Vec::new() };
@@ -265,19 +270,28 @@ impl Pool {
         }
     }
 
-    /// Parts those behind from those ahead when patience has come to an end: the fewer go alone. `false` when it has not.
+    /// Parts those behind from those who wait when patience has come to an end: the fewer go alone. `false` when it has not.
     fn part(&mut self, plan: &Plan, claim: &Claimant) -> bool {
         let behind = self.behind(plan, claim);
         let exhausted = |id: &ReaderId| self.readers[id].waited >= PATIENCE;
         let slow: Vec<_> = behind.iter().copied().filter(exhausted).collect();
-        let ahead = self.with_others().count() - behind.len();
-        let own_end = behind.is_empty() && exhausted(&claim.id);
-        if own_end || slow.len() > ahead {
-            self.goes_alone(claim.id);
-            return true;
+        if slow.is_empty() && !(behind.is_empty() && exhausted(&claim.id)) {
+            return false;
         }
-        slow.iter().for_each(|id| self.goes_alone(*id));
-        !slow.is_empty()
+        let waiting = self.with_others().filter(|(id, reader)| *id == claim.id || reader.next >= claim.chunk);
+        let waiting: Vec<_> = waiting.map(|(id, _)| id).collect();
+        let few = match slow.len() {
+            0 => vec![claim.id],
+            slow_ones if slow_ones > waiting.len() => waiting,
+            _ => slow.clone(),
+        };
+        few.into_iter().for_each(|id| self.goes_alone(id));
+        for id in slow {
+            if let Some(reader) = self.readers.get_mut(&id) {
+                reader.waited = Duration::ZERO;
+            }
+        }
+        true
     }
 }
 

@@ -154,10 +154,8 @@ impl Files {
 
     fn content(&self, entry: &Entry, span: &Span, buffer: &mut [u8]) -> Result<(), SourceError> {
         let changed = || SourceError::Changed { path: entry.source.clone() };
-        let unreadable = |error: &io::Error| SourceError::Unreadable {
-            path: entry.source.clone(),
-            reason: error.to_string(),
-        };
+        let unreadable =
+            |error: &io::Error| SourceError::Unreadable { path: entry.source.clone(), reason: error.to_string() };
         let file = self.opened(entry, span)?;
         (self.read_at)(&file, buffer, span.offset).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => changed(),
@@ -177,10 +175,8 @@ impl Files {
             return Ok(Arc::clone(file));
         }
         let changed = || SourceError::Changed { path: entry.source.clone() };
-        let unreadable = |error: io::Error| SourceError::Unreadable {
-            path: entry.source.clone(),
-            reason: error.to_string(),
-        };
+        let unreadable =
+            |error: io::Error| SourceError::Unreadable { path: entry.source.clone(), reason: error.to_string() };
         // What is a fifo by now must not make us wait for its writer.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::open(&entry.source, flags, Mode::empty()).map_err(|error| unreadable(error.into()))?;

@@ -204,25 +204,15 @@ impl SourceReader {
 
     /// What of a chunk is to be sent.
     async fn piece(&mut self, chunk: &Chunk) -> Option<Piece> {
-        let mut all = true;
-        for part in chunk.parts.iter() {
-            if !self.selection.has(part.entry) || self.left_out == Some(part.entry) {
-                all = false;
-            } else if let Some(failure) = &part.failure {
-                self.failures.entry(part.entry).or_insert_with(|| Arc::clone(failure));
-                if part.bytes.is_empty() {
-                    self.left_out = Some(part.entry);
-                }
-            }
-        }
-        if chunk.plain.is_empty() {
+        let wanted: Vec<&Part> = chunk.parts.iter().filter(|part| self.takes(part)).collect();
+        if chunk.plain.is_empty() || wanted.is_empty() {
             return None;
         }
-        if all {
+        if wanted.len() == chunk.parts.len() {
             let bytes = chunk.gzip.as_ref().unwrap_or(&chunk.plain).clone();
             return Some(Piece { bytes, parts: Arc::clone(&chunk.parts) });
         }
-        let (plain, parts) = self.wanted(chunk);
+        let (plain, parts) = joined_parts(chunk, &wanted);
         if plain.is_empty() {
             return None;
         }
@@ -233,18 +223,31 @@ impl SourceReader {
         Some(Piece { bytes, parts })
     }
 
-    /// The wanted parts of a chunk, put together.
-    fn wanted(&self, chunk: &Chunk) -> (Bytes, Arc<[Part]>) {
-        let mut plain = BytesMut::new();
-        let wanted = |part: &&Part| self.selection.has(part.entry) && self.left_out != Some(part.entry);
-        let parts = chunk.parts.iter().filter(wanted).map(|part| {
-            let moved = moved(part, plain.len());
-            plain.extend_from_slice(&chunk.plain[part.bytes.clone()]);
-            moved
-        });
-        let parts = parts.collect();
-        (plain.freeze(), parts)
+    /// Whether a part is sent; keeps in mind what it is not.
+    fn takes(&mut self, part: &Part) -> bool {
+        if !self.selection.has(part.entry) || self.left_out == Some(part.entry) {
+            return false;
+        }
+        if let Some(failure) = &part.failure {
+            self.failures.entry(part.entry).or_insert_with(|| Arc::clone(failure));
+            if part.offset == 0 {
+                self.left_out = Some(part.entry);
+            }
+        }
+        true
     }
+}
+
+/// Some parts of a chunk, put together.
+fn joined_parts(chunk: &Chunk, wanted: &[&Part]) -> (Bytes, Arc<[Part]>) {
+    let mut plain = BytesMut::new();
+    let parts = wanted.iter().map(|part| {
+        let moved = moved(part, plain.len());
+        plain.extend_from_slice(&chunk.plain[part.bytes.clone()]);
+        moved
+    });
+    let parts = parts.collect();
+    (plain.freeze(), parts)
 }
 
 impl Drop for SourceReader {
