@@ -73,7 +73,6 @@ impl FromStr for Limit {
         if number != 0.0 && !(1.0..1e18).contains(&bytes) {
             return Err(refused());
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0, or from 1 to 10^18")]
         let bytes = bytes.round() as u64;
         Ok(NonZeroU64::new(bytes).map_or(Self::Unlimited, |bytes| Self::At(Rate(bytes))))
     }
@@ -106,7 +105,6 @@ impl Bucket {
     /// A full bucket.
     #[must_use]
     pub fn new(rate: Rate, now: Instant) -> Self {
-        #[expect(clippy::cast_precision_loss, reason = "a rate is no count: 53 bits are enough")]
         let bytes_per_second = rate.0.get() as f64;
         let burst_bytes = (bytes_per_second * BURST.as_secs_f64()).max(SMALLEST_BURST_BYTES);
         Self { bytes_per_second, burst_bytes, available_bytes: burst_bytes, updated: now }
@@ -118,7 +116,6 @@ impl Bucket {
         let passed = now.saturating_duration_since(self.updated).as_secs_f64();
         self.available_bytes = (self.available_bytes + passed * self.bytes_per_second).min(self.burst_bytes);
         self.updated = self.updated.max(now);
-        #[expect(clippy::cast_precision_loss, reason = "no piece has 2^53 bytes")]
         let bytes = bytes as f64;
         self.available_bytes -= bytes;
         Duration::try_from_secs_f64(-self.available_bytes.min(0.0) / self.bytes_per_second).unwrap_or(Duration::MAX)
@@ -126,7 +123,6 @@ impl Bucket {
 
     /// Gives back what was taken and did not leave: a host that is cancelled while it waits must not slow the others.
     pub fn give_back(&mut self, bytes: usize) {
-        #[expect(clippy::cast_precision_loss, reason = "no piece has 2^53 bytes")]
         let bytes = bytes as f64;
         self.available_bytes = (self.available_bytes + bytes).min(self.burst_bytes);
     }

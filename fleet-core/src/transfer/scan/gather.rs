@@ -147,10 +147,10 @@ impl<'a> Selector<'a> {
 }
 
 /// Puts an entry to its name. Of two folders the later one goes: what is in it comes behind both.
-fn place<'a>(
+fn place(
     entries: &[Entry],
     entry: usize,
-    place: hash_map::Entry<'_, &'a Path, usize>,
+    place: hash_map::Entry<'_, &Path, usize>,
     merged: &mut Vec<usize>,
 ) -> Result<(), ScanError> {
     let mut taken = match place {

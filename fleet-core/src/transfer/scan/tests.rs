@@ -177,7 +177,7 @@ fn a_followed_symlink_that_leads_back_is_a_problem_and_no_endless_walk() {
 fn what_cannot_be_read_is_named_and_the_others_are_taken() {
     let made = folder(&["d/a", "d/closed/x", "d/secret", "d/z"]);
     for name in ["d/closed", "d/secret"] {
-        fs::set_permissions(made.path().join(name), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(made.path().join(name), fs::Permissions::from_mode(0o000)).unwrap();
     }
     let scanned = without_privileges(|| scanned(&made, "d", &ScanSettings::default()));
     fs::set_permissions(made.path().join("d/closed"), fs::Permissions::from_mode(0o700)).unwrap();
@@ -208,7 +208,7 @@ fn sockets_and_their_like_are_left_out_and_mentioned() {
 #[test]
 fn an_excluded_folder_is_not_walked() {
     let made = folder(&["d/cache/x", "d/a.tmp", "d/b", "d/e/cache"]);
-    fs::set_permissions(made.path().join("d/cache"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(made.path().join("d/cache"), fs::Permissions::from_mode(0o000)).unwrap();
     let filter = Filter::new([(Action::Exclude, "/d/cache/"), (Action::Exclude, "*.tmp")]).unwrap();
     let settings = ScanSettings { filter, ..ScanSettings::default() };
     let scanned = without_privileges(|| scanned(&made, "d", &settings));

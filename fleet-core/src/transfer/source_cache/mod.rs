@@ -132,6 +132,9 @@ pub struct GroupDigest {
     pub digest: Digest,
 }
 
+/// The digest of files that were read for it.
+type DigestResult = Result<Digest, Arc<SourceError>>;
+
 /// A chunk that was read for all.
 #[derive(Debug)]
 struct Chunk {
@@ -153,7 +156,7 @@ struct Shared {
     reads: Arc<Semaphore>,
     delivered_bytes: AtomicU64,
     /// Digests of files that nobody else was sent together, by their indices.
-    uncommon: tokio::sync::Mutex<HashMap<Vec<usize>, Result<Digest, Arc<SourceError>>>>,
+    uncommon: tokio::sync::Mutex<HashMap<Vec<usize>, DigestResult>>,
 }
 
 /// The right to read a chunk for all; given up when it is dropped.
@@ -256,7 +259,7 @@ impl Shared {
     }
 
     /// The digest of files that were not sent together to anybody before: they are read again.
-    async fn uncommon_digest(self: &Arc<Self>, files: Vec<usize>) -> Result<Digest, Arc<SourceError>> {
+    async fn uncommon_digest(self: &Arc<Self>, files: Vec<usize>) -> DigestResult {
         let mut known = self.uncommon.lock().await;
         if let Some(digest) = known.get(&files) {
             return digest.clone();

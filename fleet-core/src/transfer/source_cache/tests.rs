@@ -42,15 +42,11 @@ struct Case {
 
 impl Case {
     fn new(files: &[(&str, usize)], packing: Packing) -> Self {
-        Self::with(files, packing, BUDGET, |entries| vec![0..entries])
+        Self::with(files, packing, BUDGET, &[])
     }
 
-    fn with(
-        files: &[(&str, usize)],
-        packing: Packing,
-        budget_bytes: usize,
-        groups: impl Fn(usize) -> Vec<Range<usize>>,
-    ) -> Self {
+    /// New groups begin at the entries `cuts`.
+    fn with(files: &[(&str, usize)], packing: Packing, budget_bytes: usize, cuts: &[usize]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, len) in files {
             fs::write(folder.path().join(name), content(name, *len)).unwrap();
@@ -59,12 +55,14 @@ impl Case {
         let source = format!("{}/", folder.path().display());
         let scanned = scan(Path::new(&source), &ScanSettings::default()).unwrap();
         let manifest = Arc::new(Manifest { entries: scanned.entries, problems: Vec::new() });
+        let bounds = [&[0], cuts, &[manifest.entries.len()]].concat();
+        let groups = bounds.windows(2).map(|pair| pair[0]..pair[1]).collect();
         let cache = SourceCache::new(SourceSettings {
             manifest: Arc::clone(&manifest),
             framing: Arc::new(Named),
             packing,
             budget_bytes,
-            groups: groups(manifest.entries.len()),
+            groups,
         });
         Self { folder, manifest, cache }
     }
@@ -166,7 +164,7 @@ const MIXED: [(&str, usize); 6] = [("a", 10), ("b", 0), ("c", 700_000), ("d", 30
 #[tokio::test(start_paused = true)]
 async fn whatever_the_number_of_readers_each_byte_is_read_once() {
     for packing in [Packing::Plain, Packing::Gzip] {
-        let case = Case::with(&MIXED, packing, 2 * BUDGET, |entries| vec![0..entries]);
+        let case = Case::with(&MIXED, packing, 2 * BUDGET, &[]);
         let mut readers: Vec<_> = (0..7).map(|_| case.reader()).collect();
         let mut last = readers.pop().unwrap();
         let expected = Arc::new(case.all());
@@ -357,16 +355,19 @@ async fn a_file_that_is_not_as_listed_is_left_out_and_the_others_are_sent() {
     assert_eq!(case.read_bytes(), 60);
 }
 
+/// What happens to a file, and its name.
+type Change = (&'static str, fn(&Path));
+
 #[tokio::test(start_paused = true)]
 async fn a_file_that_changes_in_the_middle_ends_in_zeros_and_fails() {
-    let change: [(&str, fn(&Path)); 3] = [
+    let changes: [Change; 3] = [
         ("shorter", |path| File::options().write(true).open(path).unwrap().set_len(400_000).unwrap()),
         ("longer", |path| File::options().write(true).open(path).unwrap().set_len(4_000_000).unwrap()),
         ("touched", |path| File::open(path).unwrap().set_modified(UNIX_EPOCH).unwrap()),
     ];
-    for (how, change) in change {
+    for (how, change) in changes {
         let files = [("a", 10), ("big", 3 * MIB), ("c", 30)];
-        let case = Case::with(&files, Packing::Plain, 2 * BUDGET, |entries| vec![0..entries]);
+        let case = Case::with(&files, Packing::Plain, 2 * BUDGET, &[]);
         let mut reader = case.reader();
         let mut other = case.reader();
         let mut bytes = first(&mut reader, 3).await;
@@ -444,7 +445,7 @@ async fn what_is_held_stays_below_the_budget_whatever_the_readers_do() {
             assert!(counters.peak_bytes <= BUDGET, "{counters:?}");
             let alone = usize::try_from(counters.alone).unwrap();
             assert!(counters.peak_alone_bytes <= alone * room_for(PIECE_LEN, packing), "{counters:?}");
-            assert_eq!(case.cache.0.memory.try_reserve(1).is_some(), true);
+            assert!(case.cache.0.memory.try_reserve(1).is_some(), "all is given back but for what is kept");
         }
     }
 }
@@ -468,7 +469,7 @@ async fn readers_that_hold_all_memory_in_their_hands_stop_nobody() {
 async fn each_host_gets_its_own_files_and_all_are_read_once() {
     for packing in [Packing::Plain, Packing::Gzip] {
         let names = [("a", 400_000), ("own1", 10), ("own2", 300_000), ("own3", 20), ("z", 30)];
-        let case = Case::with(&names, packing, BUDGET, |entries| vec![0..1, 1..4, 4..entries]);
+        let case = Case::with(&names, packing, BUDGET, &[1, 4]);
         let host = |own: usize| Selection::of([0..1, own..own + 1, 4..6]);
         let mut readers: Vec<_> = (1..=3).map(|own| case.cache.reader(host(own))).collect();
         for (own, reader) in (1..=3).zip(&mut readers) {
@@ -515,7 +516,7 @@ async fn nothing_to_send_is_nothing() {
 #[tokio::test]
 async fn a_piece_says_which_files_are_in_it() {
     let case = Case::new(&[("a", 3), ("b", 2)], Packing::Plain);
-    let mut reader = case.cache.reader(Selection::of([1..3]));
+    let mut reader = case.cache.reader(Selection::of([1..2, 2..3]));
     let piece = reader.next().await.unwrap();
     assert_eq!(&piece.bytes[..3], b"[b]");
     let parts: Vec<_> =
