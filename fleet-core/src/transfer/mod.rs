@@ -11,3 +11,13 @@ pub mod manifest;
 pub mod push;
 pub mod scan;
 pub mod source_cache;
+
+use std::io;
+
+/// What the system says, in the style of our own words: `permission denied`.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_lowercase().chain(characters).collect()).unwrap_or_default()
+}

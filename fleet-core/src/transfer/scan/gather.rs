@@ -93,13 +93,13 @@ struct Selector<'a> {
     shared: HashMap<&'a Path, usize>,
     /// Folders that came a second time.
     merged: Vec<usize>,
-    /// The selection where all sources are the same for all.
-    common: Option<Selection>,
+    /// What was made so far, by where the parts begin: hosts of one role get the same.
+    made: HashMap<Vec<usize>, Selection>,
 }
 
 impl<'a> Selector<'a> {
     fn new(entries: &'a [Entry], sources: &[Source], parts: &[Vec<Part>]) -> Result<Self, ScanError> {
-        let mut selector = Self { entries, shared: HashMap::new(), merged: Vec::new(), common: None };
+        let mut selector = Self { entries, shared: HashMap::new(), merged: Vec::new(), made: HashMap::new() };
         let Some(first) = parts.first() else { return Ok(selector) };
         let shared = || first.iter().zip(sources).filter(|(_, source)| matches!(source, Source::Same(_)));
         let is_pattern = |part: &Part| part.shape == Shape::Matches;
@@ -109,18 +109,16 @@ impl<'a> Selector<'a> {
                 place(entries, entry, names.entry(&entries[entry].path), merged)?;
             }
         }
-        if shared().count() == sources.len() {
-            let all = Selection::of(first.iter().map(|part| part.range.clone()));
-            selector.common = Some(all.without(selector.merged.iter().copied()));
-        }
         Ok(selector)
     }
 
     fn host(&mut self, sources: &[Source], parts: &[Part]) -> Result<HostSources, ScanError> {
-        let selection = match &self.common {
-            Some(common) => common.clone(),
+        let key: Vec<usize> = parts.iter().map(|part| part.range.start).collect();
+        let selection = match self.made.get(&key) {
+            Some(made) => made.clone(),
             None => self.own(sources, parts)?,
         };
+        self.made.insert(key, selection.clone());
         let sent = match parts {
             [only] if only.shape == Shape::File => Sent::OneFile,
             _ => Sent::IntoFolder,

@@ -14,6 +14,7 @@ use rustix::fs::Access;
 use super::{Links, ScanSettings, Shape, destination_name, last_is_slash};
 use crate::transfer::filter::{Action, Named};
 use crate::transfer::manifest::{Entry, EntryKind, Problem, ProblemKind};
+use crate::transfer::reason;
 
 /// Permission to read, for the owner.
 const OWNER_READS: u32 = 0o400;
@@ -183,14 +184,6 @@ fn entry(child: &Child, kind: EntryKind) -> Entry {
         uid: metadata.uid(),
         gid: metadata.gid(),
     }
-}
-
-/// What the system says, in the style of our own words: `permission denied`.
-fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut characters = text.chars();
-    characters.next().map(|first| first.to_lowercase().chain(characters).collect()).unwrap_or_default()
 }
 
 /// `conf//` is `conf`, so that names below it have one slash; `/` stays.

@@ -20,6 +20,7 @@ use super::sums::Sums;
 use super::{CHUNK_LEN, Framing, Part};
 use crate::transfer::digest::{Digest, Digester};
 use crate::transfer::manifest::{Entry, EntryKind, Manifest};
+use crate::transfer::reason;
 
 /// How many files are kept open: those that are read in parts. Another is opened again when it is its turn.
 const MAX_OPEN: usize = 16;
@@ -43,6 +44,16 @@ pub enum SourceError {
         /// Where it is on this machine.
         path: PathBuf,
     },
+}
+
+impl SourceError {
+    fn unreadable(entry: &Entry, error: &io::Error) -> Self {
+        Self::Unreadable { path: entry.source.clone(), reason: reason(error) }
+    }
+
+    fn changed(entry: &Entry) -> Self {
+        Self::Changed { path: entry.source.clone() }
+    }
 }
 
 /// What is read, in the order of the spans, with what stands before and behind each content.
@@ -153,39 +164,34 @@ impl Files {
     }
 
     fn content(&self, entry: &Entry, span: &Span, buffer: &mut [u8]) -> Result<(), SourceError> {
-        let changed = || SourceError::Changed { path: entry.source.clone() };
-        let unreadable =
-            |error: &io::Error| SourceError::Unreadable { path: entry.source.clone(), reason: error.to_string() };
         let file = self.opened(entry, span)?;
         (self.read_at)(&file, buffer, span.offset).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => changed(),
-            _ => unreadable(&error),
+            io::ErrorKind::UnexpectedEof => SourceError::changed(entry),
+            _ => SourceError::unreadable(entry, &error),
         })?;
         self.read_bytes.fetch_add(buffer.len() as u64, Ordering::Relaxed);
         if !span.ends {
             return Ok(());
         }
-        let now = identity(&file.metadata().map_err(|error| unreadable(&error))?);
+        let now = identity(&file.metadata().map_err(|error| SourceError::unreadable(entry, &error))?);
         lock(&self.open).remove(&span.entry);
-        if self.is_known_as(span.entry, now) { Ok(()) } else { Err(changed()) }
+        if self.is_known_as(span.entry, now) { Ok(()) } else { Err(SourceError::changed(entry)) }
     }
 
     fn opened(&self, entry: &Entry, span: &Span) -> Result<Arc<File>, SourceError> {
         if let Some(file) = lock(&self.open).get(&span.entry) {
             return Ok(Arc::clone(file));
         }
-        let changed = || SourceError::Changed { path: entry.source.clone() };
-        let unreadable =
-            |error: io::Error| SourceError::Unreadable { path: entry.source.clone(), reason: error.to_string() };
         // What is a fifo by now must not make us wait for its writer.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::open(&entry.source, flags, Mode::empty()).map_err(|error| unreadable(error.into()))?;
+        let file = rustix::fs::open(&entry.source, flags, Mode::empty())
+            .map_err(|error| SourceError::unreadable(entry, &error.into()))?;
         let file = File::from(file);
-        let metadata = file.metadata().map_err(unreadable)?;
+        let metadata = file.metadata().map_err(|error| SourceError::unreadable(entry, &error))?;
         let is_as_listed =
             metadata.is_file() && metadata.len() == content_len(entry) && metadata.mtime() == entry.mtime;
         if !is_as_listed || !self.is_known_as(span.entry, identity(&metadata)) {
-            return Err(changed());
+            return Err(SourceError::changed(entry));
         }
         let file = Arc::new(file);
         if !span.ends {
