@@ -351,6 +351,7 @@ mod tests {
             ("/conf", "~/conf", true),
             ("conf", "/opt", false),
             ("conf", "/opt/conf2", false),
+            ("myconf", "/opt/conf", false),
             ("conf", "/conf/x", false),
             ("conf", ".", false),
             ("..", "/opt/..", false),

@@ -73,8 +73,7 @@ impl Plan {
     /// The first chunk that has something of `entry`; the number of chunks when that is behind all entries.
     pub(super) fn first_with(&self, entry: usize) -> usize {
         let start = Cursor { entry, offset: 0 };
-        let behind = self.starts.partition_point(|cursor| *cursor <= start);
-        if behind == self.starts.len() { self.count() } else { behind - 1 }
+        self.starts.partition_point(|cursor| *cursor <= start) - 1
     }
 }
 

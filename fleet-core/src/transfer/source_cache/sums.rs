@@ -128,3 +128,56 @@ fn next_file(manifest: &Manifest, mut range: Range<usize>) -> usize {
     let end = range.end;
     range.find(|entry| matches!(manifest.entries[*entry].kind, EntryKind::File { .. })).unwrap_or(end)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transfer::manifest::Entry;
+
+    fn manifest() -> Manifest {
+        let entry = |kind| Entry { path: "x".into(), source: "x".into(), kind, mode: 0, mtime: 0, uid: 0, gid: 0 };
+        let kinds = [EntryKind::File { len: 10 }, EntryKind::Folder, EntryKind::File { len: 4 }];
+        Manifest { entries: kinds.map(entry).into(), problems: Vec::new() }
+    }
+
+    fn feed(sums: &Sums, entry: usize, offset: u64, bytes: &[u8]) {
+        sums.feed(&manifest(), &Span { entry, offset, len: bytes.len(), ends: false }, bytes);
+    }
+
+    fn of(files: &[&[u8]]) -> Digest {
+        let mut digester = Digester::new();
+        for file in files {
+            digester.update(file);
+            digester.end_file();
+        }
+        digester.finish()
+    }
+
+    #[test]
+    fn bytes_count_once_however_often_and_in_whatever_pieces_they_come() {
+        let sums = Sums::new(&manifest(), vec![0..1, 1..3]);
+        for (offset, bytes) in [(0, &b"0123"[..]), (0, b"0123"), (8, b"89"), (2, b"2345"), (0, b"012"), (6, b"6789")] {
+            assert_eq!(sums.done(0), None);
+            feed(&sums, 0, offset, bytes);
+        }
+        assert_eq!(sums.done(0), Some(GroupSum { digest: of(&[b"0123456789"]), without: vec![] }));
+        feed(&sums, 0, 0, b"again");
+        assert_eq!((sums.done(0).unwrap().digest, sums.done(1)), (of(&[b"0123456789"]), None));
+    }
+
+    #[test]
+    fn a_file_that_fails_is_as_if_it_were_not_there() {
+        let sums = Sums::new(&manifest(), vec![0..2, 2..3]);
+        feed(&sums, 0, 0, b"012");
+        sums.fail(&manifest(), 2);
+        sums.fail(&manifest(), 0);
+        feed(&sums, 0, 3, b"3456789");
+        assert_eq!(sums.done(0), Some(GroupSum { digest: of(&[]), without: vec![0] }));
+        assert_eq!(sums.done(1), Some(GroupSum { digest: of(&[]), without: vec![2] }));
+        let whole = Sums::new(&manifest(), Vec::from_iter(std::iter::once(0..3)));
+        feed(&whole, 0, 0, b"0123456789");
+        whole.fail(&manifest(), 0);
+        feed(&whole, 2, 0, b"abcd");
+        assert_eq!(whole.done(0).unwrap(), GroupSum { digest: of(&[b"0123456789", b"abcd"]), without: vec![] });
+    }
+}

@@ -263,14 +263,14 @@ async fn a_slow_reader_costs_the_others_a_second_for_each_budget_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_is_only_a_little_slower_stays_with_the_others() {
+async fn a_reader_that_is_not_too_slow_stays_with_the_others_to_the_end() {
     let case = Case::new(&[("big", 12 * MIB)], Packing::Plain);
     let paced = |mut reader: SourceReader, pause: u64| async move {
         while reader.next().await.is_some() {
             sleep(Duration::from_millis(pause)).await;
         }
     };
-    let slower = tokio::spawn(paced(case.reader(), 12));
+    let slower = tokio::spawn(paced(case.reader(), 100));
     tokio::join!(paced(case.reader(), 10), paced(case.reader(), 10));
     slower.await.unwrap();
     assert_eq!((case.read_bytes(), case.cache.counters().alone), (case.bytes(), 0));
@@ -296,17 +296,17 @@ async fn one_that_comes_late_holds_nobody_up() {
 #[tokio::test(start_paused = true)]
 async fn readers_that_are_dropped_in_the_middle_hold_nobody() {
     let case = Case::new(&[("big", 8 * MIB)], Packing::Plain);
-    let mut behind = case.reader();
-    let mut reading = case.reader();
-    let mut waiting = case.reader();
-    first(&mut behind, 1).await;
     // Dropped while its read is under way.
+    let mut reading = case.reader();
     {
-        first(&mut reading, 1).await;
         let mut next = std::pin::pin!(reading.next());
         assert!(poll!(&mut next).is_pending());
     }
+    let mut behind = case.reader();
+    let mut waiting = case.reader();
     drop(reading);
+    first(&mut behind, 1).await;
+    assert!(case.read_bytes() <= 2 * CHUNK_LEN as u64, "what it had begun is not read again");
     // Dropped while it waits for room, with a chunk that is claimed.
     first(&mut waiting, 8).await;
     {
@@ -388,6 +388,7 @@ async fn a_file_that_changes_in_the_middle_ends_in_zeros_and_fails() {
 async fn a_block_that_cannot_be_read_fails_its_file_only() {
     fn broken(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         if offset <= 600_000 && offset + buffer.len() as u64 > 600_000 {
+            buffer.fill(0xff);
             return Err(io::Error::other("the disk is on fire"));
         }
         file.read_exact_at(buffer, offset)
@@ -397,6 +398,7 @@ async fn a_block_that_cannot_be_read_fails_its_file_only() {
     let mut reader = case.reader();
     let bytes = rest(&mut reader).await;
     assert!(bytes.len() == case.all().len() && bytes.ends_with(&case.stream([2, 3])));
+    assert!(!bytes.windows(16).any(|window| window == [0xff; 16]), "zeros, and nothing of what was read");
     let failed = vec![("big".to_owned(), "big cannot be read: the disk is on fire".to_owned())];
     assert_eq!(failures(&reader, &case), failed);
     assert_eq!(reader.digests().await.unwrap()[0].digest, digest(&case, &["a", "c"]));
@@ -501,6 +503,22 @@ async fn hosts_that_need_only_some_files_share_them_and_their_digest() {
     let mut whole = case.reader();
     assert!(rest(&mut whole).await == case.all());
     assert_eq!(whole.digests().await.unwrap()[0].digest, digest(&case, &["a", "b", "c", "d", "e", "f"]));
+    let mut few = case.cache.reader(Selection::of([4..5, 5..6]));
+    rest(&mut few).await;
+    assert_eq!(few.digests().await.unwrap()[0].digest, digest(&case, &["e", "f"]), "not that of all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_host_that_does_not_want_the_file() {
+    let case = Case::new(&[("a", MIB), ("big", 8 * MIB), ("c", MIB)], Packing::Plain);
+    let mut stuck = case.cache.reader(Selection::of([0..1, 2..3]));
+    let mut got = first(&mut stuck, 1).await;
+    let start = Instant::now();
+    let mut other = case.cache.reader(Selection::of([1..2, 3..4]));
+    assert!(rest(&mut other).await == case.stream([1, 3]));
+    assert_eq!((start.elapsed(), case.cache.counters().alone), (Duration::ZERO, 0));
+    got.extend(rest(&mut stuck).await);
+    assert!(got == case.stream([0, 2]));
 }
 
 #[tokio::test]
