@@ -503,6 +503,8 @@ async fn hosts_that_need_only_some_files_share_them_and_their_digest() {
     let mut whole = case.reader();
     assert!(rest(&mut whole).await == case.all());
     assert_eq!(whole.digests().await.unwrap()[0].digest, digest(&case, &["a", "b", "c", "d", "e", "f"]));
+    let case = Case::with(&MIXED, Packing::Plain, 2 * BUDGET, &[]);
+    read_all(&case, [case.reader()]).await;
     let mut few = case.cache.reader(Selection::of([4..5, 5..6]));
     rest(&mut few).await;
     assert_eq!(few.digests().await.unwrap()[0].digest, digest(&case, &["e", "f"]), "not that of all");
