@@ -20,4 +20,3 @@ pub mod select;
 pub mod settings;
 pub mod ssh;
 pub mod template;
-pub mod transfer;

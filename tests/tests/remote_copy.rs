@@ -19,11 +19,11 @@ use std::time::{Duration, Instant};
 use fleet_core::ssh::remote::{
     Attributes, CopyIn, CopyRefusal, Landing, MissingFolder, Packing, RefusalKind, Replaced, Token, copy_in_command,
 };
-use fleet_core::transfer::archive::padding;
-use fleet_core::transfer::digest::Digester;
-use fleet_core::transfer::manifest::{Entry, EntryKind};
-use fleet_core::transfer::push::{Batch, Commit, batches, header, needed_kib};
 use fleet_tests::{accounts, program, run_to_end};
+use fleet_transfer::archive::padding;
+use fleet_transfer::digest::Digester;
+use fleet_transfer::manifest::{Entry, EntryKind};
+use fleet_transfer::push::{Batch, Commit, batches, header, needed_kib};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 

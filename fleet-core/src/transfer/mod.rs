@@ -1,8 +1,0 @@
-//! Moving files between this machine and many hosts: one stream for each host, each byte read once for all of them.
-//!
-//! Must not know flags, rendering or russh.
-
-pub mod archive;
-pub mod digest;
-pub mod manifest;
-pub mod push;
