@@ -20,3 +20,4 @@ pub mod select;
 pub mod settings;
 pub mod ssh;
 pub mod template;
+mod wildcard;

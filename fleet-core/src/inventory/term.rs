@@ -4,9 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use globset::Glob;
-
 use super::misses::shown;
+use super::pattern::wildcard;
 use super::{
     Ambiguous, FILES, Inventory, KnownHost, Member, PatternError, Patterns, Rank, SourceGroup, did_you_mean, nearest,
 };
@@ -313,11 +312,8 @@ impl Inventory {
 
     /// The names of groups that match: those of a source, or of the first rank that has any.
     fn groups_like<'a>(&'a self, source: Option<&'a str>, pattern: &str) -> Result<Vec<&'a str>, TermError> {
-        let glob = Glob::new(pattern).map_err(|error| {
-            TermError::Pattern(PatternError::Glob { pattern: pattern.to_owned(), problem: error.kind().to_string() })
-        })?;
-        let matcher = glob.compile_matcher();
-        let names = self.group_names_of(source).filter(|name| matcher.is_match(name));
+        let wildcard = wildcard(pattern)?;
+        let names = self.group_names_of(source).filter(|name| wildcard.matches(name));
         let mut ranked: Vec<(Option<Rank>, &str)> =
             names.map(|name| (self.sources_of(name).map(|(_, rank)| rank).min(), name)).collect();
         if source.is_none() {

@@ -10,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use rand::Rng;
+use rand::RngExt;
 use russh::client::{self, Handle};
 
 use super::agent::Agent;
