@@ -43,7 +43,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub fn run<T: Task>(
     prepared: Prepared,
     work: Work,
-    make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure>,
+    make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure> + Send + 'static,
 ) -> Result<ExitStatus, Failure> {
     say_about_selection(&prepared, &work);
     if prepared.purpose == Purpose::List {
@@ -56,7 +56,9 @@ pub fn run<T: Task>(
         .enable_all()
         .build()
         .map_err(|error| Failure::ours(&error))?;
-    let status = runtime.block_on(run_on_hosts(prepared, work, make_task));
+    // On a worker: each event would have to wake this thread.
+    let running = runtime.spawn(run_on_hosts(prepared, work, make_task));
+    let status = runtime.block_on(running).map_err(|error| Failure::ours(&error)).flatten();
     // Threads that hang in a name lookup or a write to a dead terminal must not hold the process.
     runtime.shutdown_background();
     status
