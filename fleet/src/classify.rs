@@ -92,7 +92,7 @@ fn find<'a>(hosts: &'a [KnownHost], name: &str) -> Result<&'a KnownHost, FindErr
 
 fn names(known: &KnownHost) -> impl Iterator<Item = &str> {
     let record = known.record.as_deref();
-    let id = record.map(|record| record.id.as_str());
+    let id = record.map(|record| &*record.id);
     let name = record.and_then(|record| record.name.as_deref());
     [Some(known.host.name()), id, name].into_iter().flatten()
 }

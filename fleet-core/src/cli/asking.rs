@@ -268,7 +268,7 @@ pub(super) fn own_addresses() -> HashSet<IpAddr> {
 /// The same, known to be this machine where it has an address of it.
 pub(super) fn with_self(record: Arc<Record>, own: &HashSet<IpAddr>) -> Arc<Record> {
     let addresses = [&record.addresses.private, &record.addresses.public, &record.addresses.ipv6];
-    let is_own = |text: &String| text.parse().is_ok_and(|address| own.contains(&address));
+    let is_own = |text: &Arc<str>| text.parse().is_ok_and(|address| own.contains(&address));
     match record.is_self || !addresses.into_iter().flatten().any(is_own) {
         true => record,
         false => Arc::new(Record { is_self: true, ..Record::clone(&record) }),

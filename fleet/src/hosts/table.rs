@@ -24,7 +24,7 @@ const COLUMNS: [Column; 10] = [
     ("PORT", |selected| selected.port().map(|port| port.to_string()).unwrap_or_default()),
     ("USER", |selected| selected.user().unwrap_or_default().to_owned()),
     ("GROUPS", |selected| selected.groups.join(",")),
-    ("STATE", |selected| selected.record.as_ref().and_then(|record| record.state.clone()).unwrap_or_default()),
+    ("STATE", state),
     ("ID", id),
     ("TYPE", |selected| fact_of(selected, "type")),
     ("ZONE", |selected| fact_of(selected, "az")),
@@ -85,8 +85,13 @@ fn names(group: &KnownGroup) -> Vec<String> {
 
 /// The id where it is not the name already.
 fn id(selected: &SelectedHost) -> String {
-    let id = selected.record.as_ref().map(|record| record.id.clone());
-    id.filter(|id| id != selected.host.name()).unwrap_or_default()
+    let id = selected.record.as_ref().map(|record| &*record.id);
+    id.filter(|id| *id != selected.host.name()).unwrap_or_default().to_owned()
+}
+
+fn state(selected: &SelectedHost) -> String {
+    let state = selected.record.as_ref().and_then(|record| record.state.as_deref());
+    state.unwrap_or_default().to_owned()
 }
 
 fn fact_of(selected: &SelectedHost, name: &str) -> String {
