@@ -137,7 +137,10 @@ fn own_network(records: &[Arc<Record>]) -> Option<&str> {
 fn origin(provider: &str, record: &Record) -> String {
     let place = one(record, "az").or_else(|| one(record, "region"));
     let id = &record.id;
-    place.map_or_else(|| format!("{provider} {id}"), |place| format!("{provider} {id} ({})", shown(place)))
+    match place {
+        Some(place) => [provider, " ", id, " (", &shown(place), ")"].concat(),
+        None => [provider, " ", id].concat(),
+    }
 }
 
 fn one<'a>(record: &'a Record, fact: &str) -> Option<&'a str> {

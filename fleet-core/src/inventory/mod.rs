@@ -22,6 +22,7 @@ mod ssh_hosts;
 mod term;
 mod wanted;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::iter;
 use std::sync::Arc;
@@ -70,8 +71,8 @@ pub struct KnownHost {
 }
 
 impl KnownHost {
-    fn new(host: Host, rank: Rank) -> Self {
-        let (groups, origins, sources) = (Vec::new(), Vec::new(), Vec::new());
+    fn new(host: Host, rank: Rank, source: Arc<str>, origin: Arc<str>) -> Self {
+        let (groups, origins, sources) = (Vec::new(), vec![origin], vec![source]);
         Self { host, groups, origins, sources, rank, endpoint: None, record: None, provider: None }
     }
 
@@ -358,21 +359,26 @@ impl Inventory {
     /// The index of `host`, which is added when it is new.
     fn add_host(&mut self, host: Host, source: &Arc<str>, origin: Arc<str>) -> usize {
         let rank = self.rank(source);
-        let index = *self.by_host.entry(host).or_insert_with_key(|host| {
-            let index = self.hosts.len();
-            let one = Namesakes { first: index, others: Vec::new() };
-            self.by_name.entry(host.shared_name()).and_modify(|namesakes| namesakes.others.push(index)).or_insert(one);
-            self.hosts.push(KnownHost::new(host.clone(), rank));
-            index
-        });
-        let known = &mut self.hosts[index];
-        known.rank = known.rank.min(rank);
-        for (known, new) in [(&mut known.origins, origin), (&mut known.sources, Arc::clone(source))] {
-            if !known.contains(&new) {
-                known.push(new);
+        match self.by_host.entry(host) {
+            Entry::Occupied(place) => {
+                let known = &mut self.hosts[*place.get()];
+                known.rank = known.rank.min(rank);
+                for (known, new) in [(&mut known.origins, origin), (&mut known.sources, Arc::clone(source))] {
+                    if !known.contains(&new) {
+                        known.push(new);
+                    }
+                }
+                *place.get()
+            }
+            Entry::Vacant(place) => {
+                let index = self.hosts.len();
+                let (host, one) = (place.key().clone(), Namesakes { first: index, others: Vec::new() });
+                let namesakes = self.by_name.entry(host.shared_name());
+                namesakes.and_modify(|namesakes| namesakes.others.push(index)).or_insert(one);
+                self.hosts.push(KnownHost::new(host, rank, Arc::clone(source), origin));
+                *place.insert(index)
             }
         }
-        index
     }
 
     /// Makes room for so many more hosts.
