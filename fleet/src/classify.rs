@@ -122,8 +122,8 @@ mod tests {
             file::parse(b"[db]\nme@db1:22\nDB2.example.com\n[twice]\nx:1\nx:2\n", Path::new("hosts.txt")).unwrap();
         let mut inventory = Inventory::merge(&[file], &[], &[]).unwrap();
         let record = |id: &str, name: &str, dns: &str| {
-            let addresses = Addresses { private_dns: Some(dns.to_owned()), ..Addresses::default() };
-            Arc::new(Record { id: id.to_owned(), name: Some(name.to_owned()), addresses, ..Record::default() })
+            let addresses = Addresses { private_dns: Some(dns.into()), ..Addresses::default() };
+            Arc::new(Record { id: id.into(), name: Some(name.into()), addresses, ..Record::default() })
         };
         let records = [
             record("i-1", "web-1", "ip-10-0-0-1.internal."),

@@ -280,6 +280,26 @@ mod tests {
     }
 
     #[test]
+    fn what_chosen_hosts_have_in_common_is_there_once() {
+        let records = hostile(100);
+        let mut inventory = inventory("", &[]);
+        inventory.add_records(("ec2", Rank::Own), &records, REACH);
+        let selection = Selection { groups: vec!["@ec2:*".to_owned()], ..Selection::default() };
+        let selected = selection.parse().unwrap().select(&inventory).unwrap();
+        let different = |of: fn(&crate::select::SelectedHost) -> &Arc<str>| {
+            selected.hosts.iter().map(|host| of(host).as_ptr()).collect::<HashSet<_>>().len()
+        };
+        assert_eq!((different(|host| &host.rules[0]), different(|host| &host.sources[0])), (1, 1));
+        for host in &selected.hosts {
+            let (record, alias) =
+                (host.record.as_ref().unwrap(), host.endpoint.as_ref().unwrap().host_key_alias.as_ref());
+            assert!(
+                Arc::ptr_eq(&record.id, alias.unwrap()) && Arc::ptr_eq(&record.id, &host.instance.as_ref().unwrap().id)
+            );
+        }
+    }
+
+    #[test]
     fn a_filter_alone_chooses_all_hosts_of_its_provider_and_one_about_states_those_that_do_not_run_too() {
         let filter = |name: &str| NativeFilter { name: name.to_owned(), values: vec!["a,b".to_owned()] };
         for (filtered, group, name, exclude, expected) in [

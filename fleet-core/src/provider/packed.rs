@@ -241,6 +241,36 @@ mod tests {
     }
 
     #[test]
+    fn a_record_takes_a_few_bytes_and_an_allocation_for_each_text_of_its_own() {
+        const COUNT: usize = 1000;
+        let record = |number: usize| {
+            let (id, name, role) = (format!("i-{number:017x}"), format!("web-{number}"), ["web", "db"][number % 2]);
+            let tags = ["Role", "Owner", "Environment", "Build", "Stack"].map(|key| (key, role));
+            let facts = ["az", "vpc", "subnet", "type", "image"].map(|key| (key, role));
+            let value = json!({
+                "id": id, "name": name, "state": "running", "addresses": {"private": format!("10.0.{number}")},
+                "tags": std::collections::BTreeMap::from(tags), "facts": std::collections::BTreeMap::from(facts),
+            });
+            Arc::new(serde_json::from_value(value).unwrap())
+        };
+        let records: Vec<Arc<Record>> = (0..COUNT).map(record).collect();
+        let packed = pack(&records).unwrap();
+        assert!(packed.len() < COUNT * 240, "{} bytes", packed.len());
+        let unpacked = unpack(&packed).unwrap();
+        let texts = unpacked.iter().flat_map(|record| {
+            let own =
+                [Some(&record.id), record.name.as_ref(), record.state.as_ref(), record.addresses.private.as_ref()];
+            let facts =
+                record.facts.values().filter_map(|fact| if let Fact::One(text) = fact { Some(text) } else { None });
+            let shared =
+                record.tags.iter().flat_map(|(key, value)| [key, value]).chain(record.facts.keys()).chain(facts);
+            own.into_iter().flatten().chain(shared).map(|text| text.as_ptr()).collect::<Vec<_>>()
+        });
+        let allocated = std::collections::HashSet::<*const u8>::from_iter(texts).len();
+        assert_eq!(allocated, COUNT * 3 + "running web db".split(' ').count() + 10);
+    }
+
+    #[test]
     fn what_is_cut_is_not_unpacked() {
         let packed = pack(&records()).unwrap();
         let cut: Vec<usize> = (0..packed.len()).filter(|&end| unpack(&packed[..end]) == Some(records())).collect();

@@ -168,8 +168,8 @@ mod tests {
     use super::*;
     use crate::yaml;
 
-    fn tags(tags: &[(&str, &str)]) -> BTreeMap<String, String> {
-        tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    fn tags(tags: &[(&str, &str)]) -> Entries<Arc<str>> {
+        tags.iter().map(|&(key, value)| (key.into(), value.into())).collect()
     }
 
     #[test]
@@ -259,10 +259,10 @@ parameters:
 
     #[test]
     fn ids_of_security_groups_are_no_names() {
-        let facts = |fact: Fact| Record { facts: [("sg".to_owned(), fact)].into(), ..Record::default() };
-        let many = ["sg-0123456789abcdef0", "web-sg", "sg-1", "sg-frontends"].map(str::to_owned).to_vec();
+        let facts = |fact: Fact| Record { facts: [("sg".into(), fact)].into(), ..Record::default() };
+        let many = ["sg-0123456789abcdef0", "web-sg", "sg-1", "sg-frontends"].map(Arc::from).to_vec();
         assert_eq!(security_groups(&facts(Fact::Many(many))), ["web-sg", "sg-1", "sg-frontends"]);
-        assert_eq!(security_groups(&facts(Fact::One("web".to_owned()))), ["web"]);
+        assert_eq!(security_groups(&facts(Fact::One("web".into()))), ["web"]);
         assert!(security_groups(&Record::default()).is_empty());
     }
 }

@@ -137,8 +137,8 @@ mod tests {
 
     #[test]
     fn every_host_has_what_chose_it_and_what_took_it_out() {
-        let texts = |text: &str| vec![text.to_owned()];
-        let chosen = SelectedHost { rules: vec!["-g web".to_owned(), "-H web1".to_owned()], ..host("web1") };
+        let texts = |text: &str| vec![text.into()];
+        let chosen = SelectedHost { rules: vec!["-g web".into(), "-H web1".into()], ..host("web1") };
         let excluded = Excluded { host: Host::new("web2").unwrap(), rules: texts("-g web"), reasons: texts("-x web2") };
         let mut selected = Selected {
             others: Vec::new(),
