@@ -234,8 +234,9 @@ impl Universe for Many {
 }
 
 #[test]
-fn each_operand_hashes_each_of_its_hosts_once_and_each_operator_once_more() {
-    for (text, times) in [("@a", 1), ("@a,@b", 3), ("@a&@b", 3), ("@a!@b", 3)] {
+fn each_operand_hashes_each_of_its_hosts_once_and_each_operator_few_times_more() {
+    // A union makes room first, for which what is there is hashed again.
+    for (text, times) in [("@a", 1), ("@a&@b", 3), ("@a!@b", 3), ("@a,@b", 4)] {
         let before = HASHES.get();
         parse(text).unwrap().evaluate(&mut Many(1000)).unwrap();
         assert_eq!(HASHES.get() - before, times * 1000, "{text}");
