@@ -44,11 +44,14 @@ pub struct CloudHosts {
     interrupted: Arc<AtomicBool>,
 }
 
+/// Where each host of an answer is reached, if it is reached anywhere.
+type ById = HashMap<Arc<str>, Option<Endpoint>>;
+
 /// An answer, and the one to the same question asked anew.
 struct Answer {
     told: Told,
     asking: Mutex<Option<Shared<BoxFuture<'static, ()>>>>,
-    anew: OnceLock<Result<HashMap<Arc<str>, Option<Endpoint>>, ProviderError>>,
+    anew: OnceLock<Result<ById, ProviderError>>,
 }
 
 /// Where a host was told of.

@@ -43,7 +43,7 @@ pub(super) fn write(template: &str, hosts: &[SelectedHost]) -> Result<Listing, T
         listing.text.extend(line);
         listing.text.push(b'\n');
     }
-    let is_on_none = |key: &&str| !hosts.iter().filter_map(record).any(|record| record.tags.contains_key(*key));
+    let is_on_none = |key: &&str| !hosts.iter().filter_map(record).any(|record| record.tags.contains_key(key));
     for key in template.names().filter_map(|name| name.strip_prefix(TAG)).filter(is_on_none) {
         listing.remarks.push(format!("no chosen host has the tag {key}"));
     }
