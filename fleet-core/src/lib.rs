@@ -12,6 +12,7 @@ pub mod inventory;
 pub mod outcome;
 pub mod pace;
 pub mod provider;
+mod quick_hash;
 pub mod record;
 pub mod render;
 pub mod run;

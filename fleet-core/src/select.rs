@@ -7,7 +7,7 @@ mod error;
 mod excluding;
 mod remarks;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use self::choosing::{Choosing, Mention, Mentions, Numbers};
@@ -21,6 +21,7 @@ use crate::inventory::{
     FILES, FormerHost, HostFile, Inventory, KnownHost, Meaning, Reading, States, Wanted, states_of,
 };
 use crate::provider::protocol::{NativeFilter, Record};
+use crate::quick_hash::QuickSet;
 
 /// How many terms of a choice of nobody are explained.
 const MISSES: usize = 3;
@@ -229,7 +230,7 @@ impl ParsedSelection {
         let all = self.hosts.iter().chain(&self.groups).chain(&self.exclude);
         let former: HashMap<&Host, &FormerHost> =
             self.typed.former.iter().flat_map(|former| &former.hosts).map(|former| (&former.host, former)).collect();
-        let chosen_numbers: HashSet<usize> = chosen.iter().copied().collect();
+        let chosen_numbers: QuickSet<usize> = chosen.iter().copied().collect();
         let others = inventory.hosts().iter().enumerate().filter(|(place, _)| !chosen_numbers.contains(place));
         let others = others.filter_map(|(_, known)| Some((known.host.clone(), known.endpoint.clone()?))).collect();
         let (duplicates, excluded) =
@@ -276,7 +277,7 @@ impl ParsedSelection {
     fn narrowed(&self, former: &FormerHosts, chosen: &[usize], numbers: &mut Numbers<'_>) -> Vec<usize> {
         let typed = &self.typed;
         let all = typed.hosts.is_empty() && typed.files.is_empty() && typed.groups.is_empty();
-        let chosen: HashSet<&usize> = chosen.iter().collect();
+        let chosen: QuickSet<&usize> = chosen.iter().collect();
         let meant = former.hosts.iter().map(|former| numbers.of(&former.host));
         meant.filter(|number| all || chosen.contains(number)).collect()
     }
@@ -307,9 +308,9 @@ impl ParsedSelection {
             false => chosen.iter().map(|&number| numbers.host(number).clone()).collect(),
         };
         let mut idle = Vec::new();
-        let mut excluded: HashSet<usize> = HashSet::new();
+        let mut excluded: QuickSet<usize> = QuickSet::default();
         for (expression, value) in self.exclude.iter().zip(&self.typed.exclude) {
-            let named: HashSet<Host> =
+            let named: QuickSet<Host> =
                 expression.evaluate(&mut Excluding { inventory, chosen: &among })?.into_iter().collect();
             let taken: Vec<usize> =
                 chosen.iter().copied().filter(|&number| named.contains(numbers.host(number))).collect();

@@ -2,7 +2,6 @@
 //!
 //! Must not know which groups and hosts there are: a [`Universe`] does.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::Hash;
@@ -10,6 +9,7 @@ use std::hash::Hash;
 use super::HostSetError;
 use super::slice::Slice;
 use super::term::Term;
+use crate::quick_hash::QuickMap;
 
 /// What a text such as `@web,db[1-3]!tag:State=broken&%25` asks for.
 ///
@@ -166,12 +166,12 @@ impl Operand {
 struct Members<T> {
     /// In the order added; empty where an item was removed.
     items: Vec<Option<T>>,
-    places: HashMap<T, usize>,
+    places: QuickMap<T, usize>,
 }
 
 impl<T> Default for Members<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), places: HashMap::new() }
+        Self { items: Vec::new(), places: QuickMap::default() }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Must not know how a provider is asked, nor which of its hosts a command is for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::misses::shown;
@@ -12,6 +12,7 @@ use crate::endpoint::{AddressChoice, Endpoint, UserRule};
 use crate::host::Host;
 use crate::hostset::Expression;
 use crate::provider::protocol::{Fact, Record};
+use crate::quick_hash::{QuickMap, QuickSet, RandomState};
 
 /// States from which no host comes back.
 const ENDED: [&str; 2] = ["shutting-down", "terminated"];
@@ -44,15 +45,16 @@ impl Inventory {
         self.sources.entry(provider.to_owned()).or_insert(rank);
         let provider: Arc<str> = provider.into();
         self.reserve(records.len());
-        let mut times: HashMap<&str, usize> = HashMap::with_capacity(records.len());
+        let mut times: QuickMap<&str, usize> =
+            QuickMap::with_capacity_and_hasher(records.len(), RandomState::default());
         for record in records {
             *times.entry(record.name.as_deref().unwrap_or_default()).or_default() += 1;
         }
         let former = self.former_names.get(&provider).cloned().unwrap_or_default();
-        let taken: HashSet<&Host> = former.values().collect();
+        let taken: QuickSet<&Host> = former.values().collect();
         let own_network = own_network(records);
         let mut members: Vec<(Arc<str>, Vec<usize>)> = Vec::new();
-        let mut places: HashMap<Arc<str>, usize> = HashMap::new();
+        let mut places: QuickMap<Arc<str>, usize> = QuickMap::default();
         let mut unreached = Vec::new();
         for record in records {
             let shared = |text: &Arc<str>| Host::shared(Arc::clone(text)).ok();
@@ -88,7 +90,7 @@ impl Inventory {
 
     /// Lets the first of `rules` that means a host say who logs in there.
     pub fn apply_user_rules<'a>(&mut self, rules: impl IntoIterator<Item = &'a UserRule>) {
-        let mut users: HashMap<Host, &str> = HashMap::new();
+        let mut users: QuickMap<Host, &str> = QuickMap::default();
         for rule in rules {
             // What is malformed was refused where the settings were read.
             let Ok(expression) = Expression::parse(&rule.pattern, &mut rand::random) else { continue };
@@ -287,7 +289,7 @@ mod tests {
         let selection = Selection { groups: vec!["@ec2:*".to_owned()], ..Selection::default() };
         let selected = selection.parse().unwrap().select(&inventory).unwrap();
         let different = |of: fn(&crate::select::SelectedHost) -> &Arc<str>| {
-            selected.hosts.iter().map(|host| of(host).as_ptr()).collect::<HashSet<_>>().len()
+            selected.hosts.iter().map(|host| of(host).as_ptr()).collect::<std::collections::HashSet<_>>().len()
         };
         assert_eq!((different(|host| &host.rules[0]), different(|host| &host.sources[0])), (1, 1));
         for host in &selected.hosts {

@@ -3,6 +3,7 @@
 //! Values made from files and definitions that the caller gives. Must not know which hosts a command is for, nor
 //! where the files were found.
 
+mod adding;
 mod cloud;
 mod clustershell;
 mod discover;
@@ -22,7 +23,6 @@ mod ssh_hosts;
 mod term;
 mod wanted;
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::iter;
 use std::sync::Arc;
@@ -48,6 +48,7 @@ pub(crate) use wanted::states_of;
 use crate::endpoint::{Endpoint, Instance};
 use crate::host::Host;
 use crate::provider::protocol::Record;
+use crate::quick_hash::QuickMap;
 
 /// A host that a file or a group names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,8 +121,8 @@ struct SourceGroup {
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     hosts: Vec<KnownHost>,
-    by_host: HashMap<Host, usize>,
-    by_name: HashMap<Arc<str>, Namesakes>,
+    by_host: QuickMap<Host, usize>,
+    by_name: QuickMap<Arc<str>, Namesakes>,
     groups: BTreeMap<String, Vec<SourceGroup>>,
     /// Groups that cannot be told before providers are asked.
     deferred: Vec<Parsed>,
@@ -346,84 +347,6 @@ impl Inventory {
 
     fn rank(&self, source: &str) -> Rank {
         self.sources.get(source).copied().unwrap_or_default()
-    }
-
-    /// What is said first of a host counts.
-    fn learn_endpoint(&mut self, index: usize, endpoint: Option<Endpoint>) {
-        let known = &mut self.hosts[index].endpoint;
-        if known.is_none() {
-            *known = endpoint;
-        }
-    }
-
-    /// The index of `host`, which is added when it is new.
-    fn add_host(&mut self, host: Host, source: &Arc<str>, origin: Arc<str>) -> usize {
-        let rank = self.rank(source);
-        match self.by_host.entry(host) {
-            Entry::Occupied(place) => {
-                let known = &mut self.hosts[*place.get()];
-                known.rank = known.rank.min(rank);
-                for (known, new) in [(&mut known.origins, origin), (&mut known.sources, Arc::clone(source))] {
-                    if !known.contains(&new) {
-                        known.push(new);
-                    }
-                }
-                *place.get()
-            }
-            Entry::Vacant(place) => {
-                let index = self.hosts.len();
-                let (host, one) = (place.key().clone(), Namesakes { first: index, others: Vec::new() });
-                let namesakes = self.by_name.entry(host.shared_name());
-                namesakes.and_modify(|namesakes| namesakes.others.push(index)).or_insert(one);
-                self.hosts.push(KnownHost::new(host, rank, Arc::clone(source), origin));
-                *place.insert(index)
-            }
-        }
-    }
-
-    /// Makes room for so many more hosts.
-    fn reserve(&mut self, hosts: usize) {
-        self.hosts.reserve(hosts);
-        self.by_host.reserve(hosts);
-        self.by_name.reserve(hosts);
-    }
-
-    fn source_group(&mut self, source: &str, group: &str) -> &mut Vec<Member> {
-        let rank = self.rank(source);
-        let groups = self.groups.entry(group.to_owned()).or_default();
-        let place = groups.iter().position(|group| group.source == source).unwrap_or_else(|| {
-            groups.push(SourceGroup { source: source.to_owned(), rank, members: Vec::new() });
-            groups.len() - 1
-        });
-        &mut groups[place].members
-    }
-
-    /// Adds what is said of a source's group at one place: indexes of hosts, as often as they are named there.
-    fn add_members(&mut self, source: &str, group: &str, indexes: &[usize]) {
-        let mut times: HashMap<usize, usize> = HashMap::new();
-        for &index in indexes {
-            *times.entry(index).or_default() += 1;
-        }
-        let members = self.source_group(source, group);
-        for member in &mut *members {
-            if let Some(times) = times.remove(&member.host) {
-                member.times = member.times.max(times);
-            }
-        }
-        let mut new = Vec::new();
-        for &host in indexes {
-            if let Some(times) = times.remove(&host) {
-                members.push(Member { host, times });
-                new.push(host);
-            }
-        }
-        let group: Arc<str> = group.into();
-        for host in new {
-            let groups = &mut self.hosts[host].groups;
-            if !groups.contains(&group) {
-                groups.push(Arc::clone(&group));
-            }
-        }
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! Must not know what is left out again.
 
-use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use super::{Duplicate, Excluded, SelectError};
 use crate::host::Host;
 use crate::hostset::{Expression, Term, Universe};
 use crate::inventory::{HostFile, Inventory, KnownHost, Meaning, Reading};
+use crate::quick_hash::{QuickMap, QuickSet, RandomState};
 
 /// How a host was named.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +32,7 @@ pub(super) struct Mention {
 pub(super) struct Numbers<'a> {
     pub(super) inventory: &'a Inventory,
     unknown: Vec<Host>,
-    numbers: HashMap<Host, usize>,
+    numbers: QuickMap<Host, usize>,
 }
 
 impl Numbers<'_> {
@@ -80,9 +80,10 @@ impl Mentions {
     }
 
     /// Those that dropped out and were not brought in by something else.
-    pub(super) fn excluded(&self, numbers: &Numbers<'_>, chosen: &HashSet<usize>) -> Vec<Excluded> {
+    pub(super) fn excluded(&self, numbers: &Numbers<'_>, chosen: &QuickSet<usize>) -> Vec<Excluded> {
         let mut excluded: Vec<Excluded> = Vec::new();
-        let mut places: HashMap<usize, usize> = HashMap::with_capacity(self.dropped.len());
+        let mut places: QuickMap<usize, usize> =
+            QuickMap::with_capacity_and_hasher(self.dropped.len(), RandomState::default());
         for (number, reason) in self.dropped.iter().filter(|(number, _)| !chosen.contains(number)) {
             let place = *places.entry(*number).or_insert_with(|| {
                 let rules = self.named.get(*number).map_or_else(Vec::new, |mention| mention.rules.clone());
@@ -118,7 +119,7 @@ pub(super) struct Choosing<'a> {
 
 impl<'a> Choosing<'a> {
     pub(super) fn new(inventory: &'a Inventory) -> Self {
-        let numbers = Numbers { inventory, unknown: Vec::new(), numbers: HashMap::new() };
+        let numbers = Numbers { inventory, unknown: Vec::new(), numbers: QuickMap::default() };
         Self { numbers, hosts: Vec::new(), mentions: Mentions::default() }
     }
 
@@ -135,7 +136,7 @@ impl<'a> Choosing<'a> {
         let mut named = naming.named;
         // What is left was named: where it is as much, that is all of it.
         if named.len() > hosts.len() {
-            let left: HashSet<usize> = hosts.iter().copied().collect();
+            let left: QuickSet<usize> = hosts.iter().copied().collect();
             named.retain(|number| !left.contains(number));
             self.mentions.drop_out(&named, &format!("{flag} {expression}"));
         }
@@ -145,8 +146,8 @@ impl<'a> Choosing<'a> {
 
     /// Adds all hosts of a file. One that stands under two headings is named once.
     pub(super) fn add_file(&mut self, file: &HostFile) {
-        let mut by_heading: HashMap<(usize, Option<&str>), usize> = HashMap::new();
-        let mut named: HashMap<usize, usize> = HashMap::new();
+        let mut by_heading: QuickMap<(usize, Option<&str>), usize> = QuickMap::default();
+        let mut named: QuickMap<usize, usize> = QuickMap::default();
         let rule: Arc<str> = format!("-h {}", file.path.display()).into();
         for line in &file.lines {
             let number = self.numbers.of(&line.host);
@@ -167,7 +168,7 @@ impl<'a> Choosing<'a> {
 
     /// The hosts, each once, in the order of their first mention; and how they were named.
     pub(super) fn into_parts(mut self) -> (Vec<usize>, Mentions, Numbers<'a>) {
-        let mut seen = HashSet::with_capacity(self.hosts.len());
+        let mut seen = QuickSet::with_capacity_and_hasher(self.hosts.len(), RandomState::default());
         self.hosts.retain(|&number| seen.insert(number));
         (self.hosts, self.mentions, self.numbers)
     }
