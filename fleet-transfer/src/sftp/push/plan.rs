@@ -54,8 +54,17 @@ pub(super) struct Plan {
 enum Below {
     /// It is there, in the area of this number.
     Present(usize),
+    /// It is there, and its owner, who we are, may not write to it.
+    Closed(usize),
     /// It is missing, and written here.
     Staged(Vec<u8>),
+}
+
+/// Whether something can be put into a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Write {
+    Allowed,
+    Denied,
 }
 
 /// What is at the target of an entry.
@@ -63,9 +72,7 @@ enum There {
     Nothing,
     /// A file, or anything else that a rename replaces.
     Something,
-    Folder {
-        file_system: Option<u64>,
-    },
+    Folder(Option<u64>, FileAttributes),
 }
 
 impl Plan {
@@ -186,7 +193,8 @@ impl Plan {
                 let slash = path.iter().rposition(|b| *b == b'/');
                 let parent = slash.map_or(&b""[..], |slash| &path[..slash]);
                 match below.get(parent) {
-                    Some(Below::Present(area)) => looks.push((entry, path, *area)),
+                    Some(Below::Present(area)) => looks.push((entry, path, *area, Write::Allowed)),
+                    Some(Below::Closed(area)) => looks.push((entry, path, *area, Write::Denied)),
                     Some(Below::Staged(folder)) => {
                         let staged = join(folder, &path[slash.map_or(0, |slash| slash + 1)..]);
                         if push.manifest.entries[entry].kind == EntryKind::Folder {
@@ -199,16 +207,25 @@ impl Plan {
                     }
                 }
             }
-            let looked = looks.into_iter().map(|(entry, path, area)| {
+            let looked = looks.into_iter().map(|(entry, path, area, write)| {
                 let target = join(&self.folder, &path);
-                async move { look(client, push, entry, &target).await.map(|there| (entry, path, area, target, there)) }
+                async move {
+                    let there = look(client, push, entry, &target).await?;
+                    Ok::<_, CopyRefusal>((entry, path, area, write, target, there))
+                }
             });
             let looked: Vec<_> = stream::iter(looked).buffered(MAX_ASKED).try_collect().await?;
-            for (entry, path, area, target, there) in looked {
-                if let There::Folder { file_system } = there {
+            for (entry, path, area, write, target, there) in looked {
+                if let There::Folder(file_system, known) = there {
                     let area = self.area_of(client, push, area, &target, file_system).await?;
-                    below.insert(path, Below::Present(area));
+                    let is_closed = self.is_closed(&known);
+                    below.insert(path, if is_closed { Below::Closed(area) } else { Below::Present(area) });
                     continue;
+                }
+                if write == Write::Denied {
+                    let parent = target.iter().rposition(|b| *b == b'/').map_or(&b""[..], |slash| &target[..slash]);
+                    let text = format!("{} cannot be written to", shown(parent));
+                    return Err(CopyRefusal::new(RefusalKind::Denied, text));
                 }
                 let staged = join(&self.areas[area].staging.path, entry.to_string().as_bytes());
                 if push.manifest.entries[entry].kind == EntryKind::Folder {
@@ -219,6 +236,14 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// Whether a folder is ours, and its mode keeps us from writing to it. Of others' folders only the system knows.
+    fn is_closed(&self, known: &FileAttributes) -> bool {
+        const OWNER_WRITES: u32 = 0o200;
+        let us = self.areas.iter().find_map(|area| area.staging.owners).map(|(user, _)| user);
+        let is_ours = known.owners.is_some_and(|(user, _)| user != 0 && Some(user) == us);
+        is_ours && known.mode.is_some_and(|mode| mode & OWNER_WRITES == 0)
     }
 
     /// The area of a folder that is there, and stands in `area`.
@@ -256,19 +281,16 @@ async fn look(client: &Client, push: &Push<'_>, entry: usize, target: &[u8]) -> 
         }
         return Ok(if there.is_some() { There::Something } else { There::Nothing });
     }
-    let is_folder = match kind {
+    let folder = match kind {
         None => return Ok(There::Nothing),
-        Some(FileKind::Symlink) => {
-            let led_to = if_there(client.stat(target).await).map_err(failed)?;
-            led_to.is_some_and(|found| found.kind() == FileKind::Folder)
-        }
-        Some(kind) => kind == FileKind::Folder,
+        Some(FileKind::Symlink) => if_there(client.stat(target).await).map_err(failed)?,
+        Some(_) => there,
     };
-    if !is_folder {
+    let Some(folder) = folder.filter(|found| found.kind() == FileKind::Folder) else {
         return Err(conflict(target, "is no folder on the host, and a folder would take its place"));
-    }
+    };
     let room = client.room(target).await.map_err(failed)?;
-    Ok(There::Folder { file_system: room.map(|room| room.file_system) })
+    Ok(There::Folder(room.map(|room| room.file_system), folder))
 }
 
 fn conflict(path: &[u8], what: &str) -> CopyRefusal {
