@@ -8,7 +8,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::packet::{Expected, Fields, FileAttributes};
+use super::attributes::FileAttributes;
+use super::packet::{Expected, Fields};
 
 /// The longest handle (draft-ietf-secsh-filexfer-02, section 6.3).
 const LONGEST_HANDLE: usize = 256;

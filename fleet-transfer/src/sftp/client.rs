@@ -321,7 +321,7 @@ mod tests {
             let reply = [&(37_u32.to_be_bytes())[..], &[201, 0, 0, 0, 0], &limits].concat();
             let work = async {
                 let (greeted, ()) = tokio::join!(client.greet(), async {
-                    server.say(b"\0\0\0\x1e\x02\0\0\0\x03\0\0\0\x12limits@openssh.com\0\0\0\x011\0\0");
+                    server.say(b"\0\0\0\x20\x02\0\0\0\x03\0\0\0\x12limits@openssh.com\0\0\0\x011");
                     server.request().await;
                     server.request().await;
                     server.say(reply.leak());

@@ -99,7 +99,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::answer::Status;
-    use super::super::packet::{FileAttributes, FileKind, Opening, hello};
+    use super::super::attributes::{FileAttributes, FileKind};
+    use super::super::packet::{Opening, hello};
     use super::*;
 
     /// A packet of a server: its type, and the rest.

@@ -7,10 +7,9 @@ use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::answer::{Answer, Name, Status};
+use super::attributes::{FileAttributes, FileKind};
 use super::client::{Client, MAX_ASKED, SftpError};
-use super::packet::{
-    FSYNC, Fields, FileAttributes, FileKind, HARDLINK, LSETSTAT, Opening, POSIX_RENAME, Request, STATVFS,
-};
+use super::packet::{FSYNC, Fields, HARDLINK, LSETSTAT, Opening, POSIX_RENAME, Request, STATVFS};
 
 /// The most names of a folder that are listened to.
 const MOST_NAMES: usize = 1_000_000;

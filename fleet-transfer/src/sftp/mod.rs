@@ -4,6 +4,7 @@
 //! client of our own, as names are bytes, and as a file has to be replaced in one step. Must not know flags or rendering.
 
 mod answer;
+mod attributes;
 mod client;
 mod connection;
 mod conversation;
@@ -14,7 +15,8 @@ pub mod push;
 mod staging;
 
 pub use answer::{Name, Refusal, Status};
+pub use attributes::{FileAttributes, FileKind};
 pub use client::{Client, Downlink, Driver, SftpError, Uplink, connect};
 pub use connection::{Connection, instead_of_command};
 pub use files::{Handle, Room};
-pub use packet::{FileAttributes, FileKind, Opening};
+pub use packet::Opening;

@@ -13,9 +13,10 @@ use std::time::Duration;
 use fleet_core::ssh::remote::Token;
 use sha2::{Digest as _, Sha256};
 
+use super::attributes::{FileAttributes, FileKind};
 use super::client::{Client, SftpError};
 use super::files::{if_there, join};
-use super::packet::{FileAttributes, FileKind, Opening};
+use super::packet::Opening;
 
 /// How the names of all such folders begin, also of those that `remote::copy_in` makes.
 const START: &[u8] = b".fleet-copy-";

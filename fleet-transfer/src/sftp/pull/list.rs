@@ -6,9 +6,9 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 
 use super::super::answer::{Refusal, Status};
+use super::super::attributes::{FileAttributes, FileKind};
 use super::super::client::{Client, MAX_ASKED, SftpError};
 use super::super::files::{if_there, join};
-use super::super::packet::{FileAttributes, FileKind};
 use super::glob;
 
 /// Something on a host.

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fleet_core::ssh::remote::{CopyRefusal, RefusalKind, Replaced};
 use futures::{StreamExt as _, stream};
 
+use super::super::attributes::FileAttributes;
 use super::super::client::{Client, MAX_ASKED, SftpError};
 use super::super::files::{if_there, join};
-use super::super::packet::FileAttributes;
 use super::explain::{refusal, shown};
 use super::plan::{Plan, Unit};
 use super::upload::{OWNER_BITS, mode_bits};

@@ -9,9 +9,9 @@ use fleet_core::ssh::remote::{CopyRefusal, MissingFolder, RefusalKind, Replaced,
 use futures::future::select_all;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
+use super::super::attributes::{FileAttributes, FileKind};
 use super::super::client::{Client, MAX_ASKED, SftpError};
 use super::super::files::{if_there, join};
-use super::super::packet::{FileAttributes, FileKind};
 use super::super::staging::Staging;
 use super::Push;
 use super::explain::{refusal, refusal_in, shown};
@@ -53,11 +53,19 @@ pub(super) struct Plan {
 #[derive(Clone, Debug)]
 enum Below {
     /// It is there, in the area of this number.
-    Present(usize),
-    /// It is there, and its owner, who we are, may not write to it.
-    Closed(usize),
+    Present(usize, Write),
     /// It is missing, and written here.
     Staged(Vec<u8>),
+}
+
+/// An entry in a folder that is there.
+struct Place {
+    entry: usize,
+    path: Vec<u8>,
+    target: Vec<u8>,
+    area: usize,
+    /// Of the folder.
+    write: Write,
 }
 
 /// Whether something can be put into a folder.
@@ -180,70 +188,91 @@ impl Plan {
 
     /// Finds a place for each entry: folder by folder, as what is in a folder depends on whether that is there.
     async fn place(&mut self, client: &Client, push: &Push<'_>, name: Option<&[u8]>) -> Result<(), CopyRefusal> {
-        let mut below = HashMap::from([(Vec::new(), Below::Present(0))]);
+        let mut below = HashMap::from([(Vec::new(), Below::Present(0, Write::Allowed))]);
         let mut depths: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for entry in push.selection.iter() {
             depths.entry(push.manifest.entries[entry].path.components().count()).or_default().push(entry);
         }
         for entries in depths.into_values() {
-            let mut looks = Vec::new();
+            let mut asked = Vec::new();
             for entry in entries {
-                let path = push.manifest.entries[entry].path.as_os_str().as_bytes();
-                let path = name.unwrap_or(path).to_vec();
-                let slash = path.iter().rposition(|b| *b == b'/');
-                let parent = slash.map_or(&b""[..], |slash| &path[..slash]);
+                let path = name.unwrap_or(push.manifest.entries[entry].path.as_os_str().as_bytes());
+                let (parent, own) = split(path);
                 match below.get(parent) {
-                    Some(Below::Present(area)) => looks.push((entry, path, *area, Write::Allowed)),
-                    Some(Below::Closed(area)) => looks.push((entry, path, *area, Write::Denied)),
+                    Some(Below::Present(area, write)) => {
+                        let target = join(&self.folder, path);
+                        asked.push(Place { entry, path: path.to_vec(), target, area: *area, write: *write });
+                    }
                     Some(Below::Staged(folder)) => {
-                        let staged = join(folder, &path[slash.map_or(0, |slash| slash + 1)..]);
-                        if push.manifest.entries[entry].kind == EntryKind::Folder {
-                            below.insert(path, Below::Staged(staged.clone()));
-                        }
-                        self.staged.insert(entry, staged);
+                        let staged = join(folder, own);
+                        self.stage(push, &mut below, entry, path, staged);
                     }
                     None => {
-                        return Err(CopyRefusal::new(RefusalKind::Failed, format!("{} has no folder", shown(&path))));
+                        let text = format!("{} has no folder", shown(path));
+                        return Err(CopyRefusal::new(RefusalKind::Failed, text));
                     }
                 }
             }
-            let looked = looks.into_iter().map(|(entry, path, area, write)| {
-                let target = join(&self.folder, &path);
-                async move {
-                    let there = look(client, push, entry, &target).await?;
-                    Ok::<_, CopyRefusal>((entry, path, area, write, target, there))
-                }
-            });
-            let looked: Vec<_> = stream::iter(looked).buffered(MAX_ASKED).try_collect().await?;
-            for (entry, path, area, write, target, there) in looked {
-                if let There::Folder(file_system, known) = there {
-                    let area = self.area_of(client, push, area, &target, file_system).await?;
-                    let is_closed = self.is_closed(&known);
-                    below.insert(path, if is_closed { Below::Closed(area) } else { Below::Present(area) });
-                    continue;
-                }
-                if write == Write::Denied {
-                    let parent = target.iter().rposition(|b| *b == b'/').map_or(&b""[..], |slash| &target[..slash]);
-                    let text = format!("{} cannot be written to", shown(parent));
-                    return Err(CopyRefusal::new(RefusalKind::Denied, text));
-                }
-                let staged = join(&self.areas[area].staging.path, entry.to_string().as_bytes());
-                if push.manifest.entries[entry].kind == EntryKind::Folder {
-                    below.insert(path, Below::Staged(staged.clone()));
-                }
-                self.staged.insert(entry, staged.clone());
-                self.units.push(Unit { entry, target, staged, replaces: matches!(there, There::Something) });
-            }
+            self.place_beside(client, push, &mut below, asked).await?;
         }
         Ok(())
     }
 
-    /// Whether a folder is ours, and its mode keeps us from writing to it. Of others' folders only the system knows.
-    fn is_closed(&self, known: &FileAttributes) -> bool {
+    /// Finds a place for entries in folders that are there.
+    async fn place_beside(
+        &mut self,
+        client: &Client,
+        push: &Push<'_>,
+        below: &mut HashMap<Vec<u8>, Below>,
+        places: Vec<Place>,
+    ) -> Result<(), CopyRefusal> {
+        let looks = places.into_iter().map(|place| async move {
+            let there = look(client, push, place.entry, &place.target).await?;
+            Ok::<_, CopyRefusal>((place, there))
+        });
+        let looked: Vec<_> = stream::iter(looks).buffered(MAX_ASKED).try_collect().await?;
+        for (place, there) in looked {
+            if let There::Folder(file_system, known) = there {
+                let area = self.area_of(client, push, place.area, &place.target, file_system).await?;
+                below.insert(place.path, Below::Present(area, self.write_to(&known)));
+                continue;
+            }
+            if place.write == Write::Denied {
+                let text = format!("{} cannot be written to", shown(split(&place.target).0));
+                return Err(CopyRefusal::new(RefusalKind::Denied, text));
+            }
+            let Place { entry, path, target, area, .. } = place;
+            let staged = join(&self.areas[area].staging.path, entry.to_string().as_bytes());
+            self.stage(push, below, entry, &path, staged.clone());
+            self.units.push(Unit { entry, target, staged, replaces: matches!(there, There::Something) });
+        }
+        Ok(())
+    }
+
+    /// An entry is written at `staged`.
+    fn stage(
+        &mut self,
+        push: &Push<'_>,
+        below: &mut HashMap<Vec<u8>, Below>,
+        entry: usize,
+        path: &[u8],
+        staged: Vec<u8>,
+    ) {
+        if push.manifest.entries[entry].kind == EntryKind::Folder {
+            below.insert(path.to_vec(), Below::Staged(staged.clone()));
+        }
+        self.staged.insert(entry, staged);
+    }
+
+    /// Whether a folder can be written to, if it is ours. Of others' folders only the system knows.
+    fn write_to(&self, known: &FileAttributes) -> Write {
         const OWNER_WRITES: u32 = 0o200;
         let us = self.areas.iter().find_map(|area| area.staging.owners).map(|(user, _)| user);
         let is_ours = known.owners.is_some_and(|(user, _)| user != 0 && Some(user) == us);
-        is_ours && known.mode.is_some_and(|mode| mode & OWNER_WRITES == 0)
+        match known.mode {
+            Some(mode) if is_ours && mode & OWNER_WRITES == 0 => Write::Denied,
+            _ => Write::Allowed,
+        }
     }
 
     /// The area of a folder that is there, and stands in `area`.
@@ -291,6 +320,14 @@ async fn look(client: &Client, push: &Push<'_>, entry: usize, target: &[u8]) -> 
     };
     let room = client.room(target).await.map_err(failed)?;
     Ok(There::Folder(room.map(|room| room.file_system), folder))
+}
+
+/// What stands before the last slash, and behind it.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|b| *b == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (b"", path),
+    }
 }
 
 fn conflict(path: &[u8], what: &str) -> CopyRefusal {

@@ -12,9 +12,10 @@ use futures::stream::FuturesUnordered;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::super::attributes::FileAttributes;
 use super::super::client::{Client, MAX_ASKED, SftpError};
 use super::super::files::Handle;
-use super::super::packet::{FileAttributes, Opening};
+use super::super::packet::Opening;
 use super::explain::{refusal_in, shown};
 use super::plan::Plan;
 use super::read_back::read_back;
