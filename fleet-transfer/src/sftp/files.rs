@@ -224,6 +224,9 @@ impl Client {
             }
             let removals = files.iter().map(|file| self.remove(file));
             stream::iter(removals).buffer_unordered(MAX_ASKED).try_collect::<()>().await?;
+            if folders.len() > MOST_NAMES {
+                return Err(SftpError::Nonsense("more than a million folders"));
+            }
         }
         for folder in folders.iter().rev() {
             self.remove_folder(folder).await?;
@@ -236,15 +239,10 @@ impl Client {
     /// # Errors
     /// As all of them.
     pub async fn read_link(&self, path: &[u8]) -> Result<Bytes, SftpError> {
-        self.one_name(Request::ReadLink { path }).await
-    }
-
-    /// The path from the root, without symlinks.
-    ///
-    /// # Errors
-    /// As all of them.
-    pub async fn real_path(&self, path: &[u8]) -> Result<Bytes, SftpError> {
-        self.one_name(Request::RealPath { path }).await
+        match self.ask(Request::ReadLink { path }).await? {
+            Answer::Names(names) if names.len() == 1 => Ok(names[0].name.clone()),
+            _ => Err(SftpError::Nonsense("other than one name")),
+        }
     }
 
     /// Makes a symlink at `path`.
@@ -330,13 +328,6 @@ impl Client {
         match self.ask(request).await? {
             Answer::Attributes(attributes) => Ok(attributes),
             _ => Err(SftpError::Nonsense("no attributes")),
-        }
-    }
-
-    async fn one_name(&self, request: Request<'_>) -> Result<Bytes, SftpError> {
-        match self.ask(request).await? {
-            Answer::Names(names) if names.len() == 1 => Ok(names[0].name.clone()),
-            _ => Err(SftpError::Nonsense("other than one name")),
         }
     }
 }

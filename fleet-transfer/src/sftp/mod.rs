@@ -17,6 +17,6 @@ mod staging;
 pub use answer::{Name, Refusal, Status};
 pub use attributes::{FileAttributes, FileKind};
 pub use client::{Client, Downlink, Driver, SftpError, Uplink, connect};
-pub use connection::{Connection, instead_of_command};
+pub use connection::{Connection, Watch, instead_of_command};
 pub use files::{Handle, Room};
 pub use packet::Opening;

@@ -102,9 +102,6 @@ pub(super) enum Request<'a> {
     RemoveFolder {
         path: &'a [u8],
     },
-    RealPath {
-        path: &'a [u8],
-    },
     /// Fails when there is something at `to`.
     Rename {
         from: &'a [u8],
@@ -157,7 +154,7 @@ impl Request<'_> {
             Self::Open { .. } | Self::OpenFolder { .. } => Expected::Handle,
             Self::Read { len, .. } => Expected::Data(*len),
             Self::Lstat { .. } | Self::Stat { .. } | Self::Fstat { .. } => Expected::Attributes,
-            Self::ReadFolder { .. } | Self::RealPath { .. } | Self::ReadLink { .. } => Expected::Names,
+            Self::ReadFolder { .. } | Self::ReadLink { .. } => Expected::Names,
             Self::StatVfs { .. } | Self::Limits => Expected::Extended,
             _ => Expected::Done,
         }
@@ -178,7 +175,6 @@ impl Request<'_> {
             Self::Remove { .. } => 13,
             Self::MakeFolder { .. } => 14,
             Self::RemoveFolder { .. } => 15,
-            Self::RealPath { .. } => 16,
             Self::Stat { .. } => 17,
             Self::Rename { .. } => 18,
             Self::ReadLink { .. } => 19,
@@ -250,7 +246,6 @@ impl Request<'_> {
             | Self::OpenFolder { path: name }
             | Self::Remove { path: name }
             | Self::RemoveFolder { path: name }
-            | Self::RealPath { path: name }
             | Self::ReadLink { path: name } => put(bytes, name),
         }
     }

@@ -111,12 +111,14 @@ fn without_last_slashes(mut path: Vec<u8>) -> Vec<u8> {
 
 /// The paths that a pattern means, in order. One that means nothing is missed; one without stars is what it says.
 async fn expand(client: &Client, pattern: &[u8], listing: &mut Listing) -> Result<Vec<Vec<u8>>, SftpError> {
+    let pattern = pattern.strip_prefix(b"~/").unwrap_or(pattern);
     if !glob::is_pattern(pattern) {
         return Ok(vec![glob::literal(pattern)]);
     }
     let root: &[u8] = if pattern.starts_with(b"/") { b"/" } else { b"" };
     let parts: Vec<&[u8]> = pattern.split(|&b| b == b'/').filter(|part| !part.is_empty()).collect();
     let mut paths = vec![root.to_vec()];
+    let missed_before = listing.missed.len();
     for (number, part) in parts.iter().enumerate() {
         let is_last = number + 1 == parts.len() && !pattern.ends_with(b"/");
         let mut next = Vec::new();
@@ -132,7 +134,7 @@ async fn expand(client: &Client, pattern: &[u8], listing: &mut Listing) -> Resul
         }
         paths = next;
     }
-    if paths.is_empty() && listing.missed.is_empty() {
+    if paths.is_empty() && listing.missed.len() == missed_before {
         let refusal = Refusal::new(Status::NoSuchFile);
         listing.missed.push(Missed { path: pattern.to_vec(), refusal });
     }
