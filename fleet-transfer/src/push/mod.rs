@@ -3,5 +3,8 @@
 //! Must not know how it gets there.
 
 mod commit;
+mod stream;
+mod throttle;
 
-pub use commit::{Batch, Commit, batches, header, needed_kib};
+pub use commit::{Batch, Commit, batches, batches_for, header, needed_kib};
+pub use stream::{Push, PushSettings, Sent, Share, Uplink};

@@ -24,6 +24,8 @@ pub enum Landing<'a> {
     Folder(&'a [u8]),
     /// One file or symlink gets this name; but when it is that of a folder, it goes into it under its own name.
     Name(&'a [u8]),
+    /// One file or symlink gets this name, and a folder there is in the way.
+    File(&'a [u8]),
 }
 
 /// What is done when the folder of the landing is missing.
@@ -88,21 +90,22 @@ pub struct CopyIn<'a> {
 /// The command, for any login shell, that receives files on its standard input. `mark` names the folder for the time of
 /// the copy, and must be one that no other copy has.
 ///
-/// It prints nothing on standard output. Its status is 0 when all is in place, and what it says otherwise reads
-/// [`CopyRefusal::find`].
+/// It prints nothing on standard output. Its status is 0 when all is in place, and then it says so on standard error
+/// ([`copy_is_done`]); what it says otherwise reads [`CopyRefusal::find`].
 ///
 /// # Errors
 /// When a NUL is in the name of the landing or in the owner.
 pub fn copy_in_command(copy: &CopyIn<'_>, mark: &Token) -> Result<Vec<u8>, WrapError> {
-    let (Landing::Folder(path) | Landing::Name(path)) = copy.landing;
+    let (Landing::Folder(path) | Landing::Name(path) | Landing::File(path)) = copy.landing;
     refuse_nul(path, || "the destination".to_owned())?;
     let owner = copy.owner.unwrap_or_default().as_bytes();
     refuse_nul(owner, || "the owner".to_owned())?;
     let into = tidy_path(path);
     let (folder, name) = match copy.landing {
         Landing::Folder(_) => (&into[..], &b""[..]),
-        Landing::Name(_) => folder_and_name(&into),
+        Landing::Name(_) | Landing::File(_) => folder_and_name(&into),
     };
+    let into = if matches!(copy.landing, Landing::File(_)) { &b""[..] } else { &into };
     let yes = |wanted: bool| if wanted { "yes" } else { "" };
     let needed = copy.needed_kib.map(|kib| kib.to_string()).unwrap_or_default();
     let flags = match copy.attributes {
@@ -113,7 +116,7 @@ pub fn copy_in_command(copy: &CopyIn<'_>, mark: &Token) -> Result<Vec<u8>, WrapE
     for (variable, value) in [
         ("token", mark.as_str().as_bytes()),
         ("folder", folder),
-        ("into", &into),
+        ("into", into),
         ("as", &no_option(name)),
         ("needed", needed.as_bytes()),
         ("mkdirs", yes(copy.missing == MissingFolder::Make).as_bytes()),
@@ -126,6 +129,14 @@ pub fn copy_in_command(copy: &CopyIn<'_>, mark: &Token) -> Result<Vec<u8>, WrapE
     }
     push_all(&mut program, &[IDENTITY.as_bytes(), COPY_IN.as_bytes()]);
     Ok(Program(program).command_line())
+}
+
+/// Whether all is in place, by all that the command of [`copy_in_command`] with this mark has said on standard error. A
+/// status of 0 alone may come from something that a server runs in its stead.
+#[must_use]
+pub fn copy_is_done(stderr: &[u8], mark: &Token) -> bool {
+    let line = format!("\x1efleet {} done\n", mark.as_str());
+    stderr.windows(line.len()).any(|window| window == line.as_bytes())
 }
 
 /// The shell text that the archive brings along as `commit`.

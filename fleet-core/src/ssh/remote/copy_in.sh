@@ -5,7 +5,8 @@
 #      $token; $folder, where the copies go, and $into and $as when a single one has a name of its own there: it is $as
 #      in $folder, unless $into is a folder; $needed, in KiB, or empty; $mkdirs, $gzip and $backup, not empty for yes;
 #      $flags, for tar; $owner, for chown, or empty.
-# Out: status 0, or on standard error a line that says why nothing was changed (or, of half-done, how much was).
+# Out: status 0 and on standard error a line that says that it is done; or one that says why nothing was changed (or, of
+#      half-done, how much was).
 
 LC_ALL=C
 export LC_ALL
