@@ -80,16 +80,22 @@ pub(crate) struct Spoken {
     pub(crate) status: ExitStatus,
 }
 
+/// The flags. `--exclude` is rsync's here: hosts are left out by `-x` alone.
+fn command() -> clap::Command {
+    PcpArgs::command().mut_arg("exclude", |hosts| hosts.long(None))
+}
+
 /// Reads the arguments of this process. `None` where hosts are only listed, and nothing is to be copied.
 pub(crate) fn parse() -> Result<(Prepared, record::Work, Option<CopySettings>), Failure> {
     let failed = |error: clap::Error| usage_failure("pcp", &error);
-    let matches = PcpArgs::command().try_get_matches().map_err(failed)?;
+    let matches = command().try_get_matches().map_err(failed)?;
     let PcpArgs { fleet, copy, paths } = PcpArgs::from_arg_matches(&matches).map_err(failed)?;
     let limits = copy.limits()?;
     let mut given = copy.recipe(copying::patterns(&matches));
     let stdin = if paths.first().is_some_and(|path| path == STDIN) { StdinUse::Taken(STDIN) } else { StdinUse::Free };
     let lists_only = fleet.lists_only();
     let mut prepared = fleet.prepare("pcp", stdin)?;
+    copying::check_excluded(&given.filters, &prepared.selected.hosts)?;
     let mut recorded = record::Work { typed: typed(0, &[]), ..record::Work::default() };
     if lists_only {
         return Ok((prepared, recorded, None));
@@ -228,13 +234,13 @@ mod tests {
 
     #[test]
     fn the_definition_of_the_flags_is_sound() {
-        PcpArgs::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
     fn patterns_keep_their_order_among_both_flags() {
         let words = ["pcp", "--include", "*/", "--exclude=*.a", "--include", "*.b", "--exclude", "*", "conf", "/opt"];
-        let matches = PcpArgs::command().try_get_matches_from(words).unwrap();
+        let matches = command().try_get_matches_from(words).unwrap();
         let (exclude, include) =
             (|text: &str| Pattern::Exclude(text.into()), |text: &str| Pattern::Include(text.into()));
         assert_eq!(copying::patterns(&matches), [include("*/"), exclude("*.a"), include("*.b"), exclude("*")]);
@@ -242,6 +248,6 @@ mod tests {
 
     #[test]
     fn help_is_complete() {
-        insta::assert_snapshot!(PcpArgs::command().term_width(100).render_help().to_string());
+        insta::assert_snapshot!(command().term_width(100).render_help().to_string());
     }
 }
