@@ -25,11 +25,12 @@ use fleet_transfer::source_cache;
 
 use self::copying::{CopyArgs, Limits};
 use crate::destination::{Form, Target};
+use crate::look::Digests;
 use crate::owner;
 use crate::places;
 use crate::recipe::{Pattern, Recipe};
 use crate::sources::{Archives, Given, Sources};
-use crate::task::{Copy, Receiving, Remarks};
+use crate::task::{Copy, Knowledge, Purpose, Receiving, Remarks};
 use crate::unpack::Owners;
 
 /// The name of our standard input as a source.
@@ -201,6 +202,12 @@ impl CopySettings {
                 owner,
                 replaced: if recipe.backup { Replaced::Kept } else { Replaced::Gone },
             },
+            knowledge: match (recipe.dry_run, recipe.checksum) {
+                (true, _) => Knowledge::Asked(Purpose::DryRun),
+                (false, true) => Knowledge::Asked(Purpose::Rest),
+                (false, false) => Knowledge::None,
+            },
+            digests: Digests::default(),
             then: recipe.then.map(String::into_bytes),
             sudo: sudo.map(|user| Sudo { user, password: prepared.sudo_password.known().cloned() }),
             limits: CommandLimits {

@@ -4,10 +4,11 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 use fleet_core::cli::Failure;
 use fleet_core::ssh::remote::Landing;
-use fleet_transfer::destination::{Destination, PathTemplate, Place, Sent, warnings};
+use fleet_transfer::destination::{Destination, Found, PathTemplate, Place, Sent, warnings};
 use fleet_transfer::scan::HostSources;
 
 /// The destination, as typed.
@@ -90,6 +91,11 @@ impl Target {
 }
 
 impl Destinations {
+    /// The name that an entry has on a host in the end.
+    pub(crate) fn final_path(&self, host: usize, entry: &Path, found: Found) -> PathBuf {
+        self.hosts[host].final_path(entry, found)
+    }
+
     /// Where the copies go on a host.
     pub(crate) fn landing(&self, host: usize) -> Landing<'_> {
         let destination = &self.hosts[host];

@@ -3,6 +3,7 @@
 mod cli;
 mod destination;
 mod feed;
+mod look;
 mod owner;
 mod places;
 mod recipe;

@@ -3,8 +3,8 @@
 //! Must not know hosts.
 
 use fleet_core::size;
-use fleet_transfer::manifest::{Manifest, Totals};
-use fleet_transfer::push::Share;
+use fleet_transfer::manifest::{EntryKind, Manifest, Totals};
+use fleet_transfer::push::{Findings, Share, There};
 
 /// `12 files, 3.4 MB; 2 the same already`
 pub(crate) fn copied(manifest: &Manifest, share: &Share) -> String {
@@ -18,6 +18,20 @@ pub(crate) fn copied(manifest: &Manifest, share: &Share) -> String {
             folders => plural(folders, "folder"),
         },
     }
+}
+
+/// `would copy 3 files, 1.2 MB: 2 new, 1 replaced; 9 the same already`
+pub(crate) fn would_copy(manifest: &Manifest, share: &Share, findings: &Findings) -> String {
+    let is_folder = |at: &usize| manifest.entries[*at].kind == EntryKind::Folder;
+    let count =
+        |wanted: There| findings.entries.iter().filter(|(at, there)| *there == wanted && !is_folder(at)).count();
+    let (new, replaced, same) = (count(There::Nothing), count(There::Other), count(There::Same));
+    let sent = counts(manifest.totals(&share.selection)).unwrap_or_else(|| "nothing".to_owned());
+    let ways = [(new, "new"), (replaced, "replaced")].into_iter().filter(|(count, _)| *count > 0);
+    let ways: Vec<String> = ways.map(|(count, word)| format!("{count} {word}")).collect();
+    let ways = if ways.is_empty() { String::new() } else { format!(": {}", ways.join(", ")) };
+    let same = if same > 0 { format!("; {same} the same already") } else { String::new() };
+    format!("would copy {sent}{ways}{same}")
 }
 
 /// Files, symlinks and bytes; `None` where there is neither file nor symlink.
@@ -36,7 +50,8 @@ pub(crate) fn plural(count: u64, noun: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use fleet_transfer::manifest::{Entry, EntryKind, Selection};
+    use fleet_transfer::destination::Found;
+    use fleet_transfer::manifest::{Entry, Selection};
 
     use super::*;
 
@@ -57,6 +72,28 @@ mod tests {
         ] {
             let share = Share { selection: Selection::of([sent]), same: Selection::of([same]) };
             assert_eq!(copied(&manifest, &share), expected);
+        }
+    }
+
+    #[test]
+    fn a_dry_run_counts_by_what_would_happen() {
+        let entry = |kind| Entry { path: "x".into(), source: "x".into(), kind, mode: 0, mtime: 0, uid: 0, gid: 0 };
+        let file = || entry(EntryKind::File { len: 1000 });
+        let manifest =
+            Manifest { entries: vec![entry(EntryKind::Folder), file(), file(), file()], problems: Vec::new() };
+        for (there, sent, expected) in [
+            (
+                [There::Nothing, There::Other, There::Same],
+                1..3,
+                "would copy 2 files, 2.0 kB: 1 new, 1 replaced; 1 the same already",
+            ),
+            ([There::Same; 3], 0..1, "would copy nothing; 3 the same already"),
+            ([There::Nothing; 3], 1..4, "would copy 3 files, 3.0 kB: 3 new"),
+        ] {
+            let entries = [(0, There::Nothing)].into_iter().chain((1..).zip(there)).collect();
+            let share = Share { selection: Selection::of([sent]), ..Share::default() };
+            let findings = Findings { destination: Found::Folder, entries };
+            assert_eq!(would_copy(&manifest, &share, &findings), expected);
         }
     }
 }

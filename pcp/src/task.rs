@@ -2,6 +2,7 @@
 //!
 //! Must not know other hosts, flags or terminals.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use tracing::Instrument as _;
 
 use crate::destination::Destinations;
 use crate::feed::{Feed, FeedState, Said};
+use crate::look::{Digests, without_same};
 use crate::places;
 use crate::refusal::{Ended, ended, incomplete};
 use crate::sources::Kept;
@@ -39,6 +41,8 @@ pub(crate) struct Copy {
     pub(crate) shares: Vec<Share>,
     pub(crate) destinations: Destinations,
     pub(crate) receiving: Receiving,
+    pub(crate) knowledge: Knowledge,
+    pub(crate) digests: Digests,
     /// The command that is run after the copy.
     pub(crate) then: Option<Vec<u8>>,
     pub(crate) sudo: Option<Sudo>,
@@ -54,6 +58,24 @@ pub(crate) struct Receiving {
     pub(crate) attributes: Attributes,
     pub(crate) owner: Option<String>,
     pub(crate) replaced: Replaced,
+}
+
+/// What is asked of hosts before anything is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Knowledge {
+    /// Nothing.
+    None,
+    /// What they have already.
+    Asked(Purpose),
+}
+
+/// Why hosts are asked what they have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To send only the rest.
+    Rest,
+    /// To say what would be done, and do nothing.
+    DryRun,
 }
 
 /// Whether remarks on single hosts, such as another try, reach the user.
@@ -83,17 +105,32 @@ impl Copy {
             Err(error) => return Outcome::Failed(error),
         };
         host.emit(Event::Stage(Stage::Channel)).await;
-        let share = &self.shares[host.index()];
-        let outcome = match self.copy(share, &session, &reporter).await {
-            Ok(()) => match &self.then {
-                Some(command) => self.run_after(command, &session, &reporter).await,
-                None => Outcome::Exited(0),
-            },
-            Err(outcome) => outcome,
-        };
+        let outcome = self.work(&session, &reporter).await.unwrap_or_else(|outcome| outcome);
         tracing::info!(outcome = outcome.name(), "ended");
         session.disconnect().await;
         outcome
+    }
+
+    /// All that is done on a host; an error is what ended it early.
+    async fn work(&self, session: &Session, reporter: &Reporter<'_>) -> Result<Outcome, Outcome> {
+        let all = &self.shares[reporter.host.index()];
+        let found = match self.knowledge {
+            Knowledge::None => None,
+            // In a box: few copies need it, and every host would pay for its room.
+            Knowledge::Asked(_) => Some(Box::pin(self.look(all, session, reporter)).await?),
+        };
+        let share = match (&found, self.knowledge) {
+            (Some(findings), Knowledge::Asked(Purpose::DryRun)) => {
+                return Ok(self.tell(all, findings, reporter).await);
+            }
+            (Some(findings), _) => Cow::Owned(without_same(self.push.manifest(), all, findings)),
+            (None, _) => Cow::Borrowed(all),
+        };
+        self.copy(&share, session, reporter).await?;
+        Ok(match &self.then {
+            Some(command) => self.run_after(command, session, reporter).await,
+            None => Outcome::Exited(0),
+        })
     }
 
     /// Has a host receive its share, and says what came of it.
@@ -205,7 +242,7 @@ impl Copy {
 
 /// Passes what a host says to the run.
 pub(crate) struct Reporter<'a> {
-    host: &'a HostContext,
+    pub(crate) host: &'a HostContext,
     remarks: Remarks,
 }
 

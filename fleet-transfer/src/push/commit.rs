@@ -220,7 +220,7 @@ struct Children {
     files: Vec<Vec<u8>>,
 }
 
-fn is_file(entry: &Entry) -> bool {
+pub(super) fn is_file(entry: &Entry) -> bool {
     matches!(entry.kind, EntryKind::File { .. })
 }
 
@@ -230,7 +230,7 @@ fn digest_words(digest: &Digest) -> String {
 }
 
 /// The name of an entry as a word of the shell.
-fn word(entry: &Entry) -> Vec<u8> {
+pub(super) fn word(entry: &Entry) -> Vec<u8> {
     copy_name(entry.path.as_os_str().as_bytes())
 }
 
@@ -240,7 +240,7 @@ fn argument_len(word: &[u8]) -> usize {
 }
 
 /// Lines that call `command` with all `words`, as many in one as a program can be given.
-fn push_calls(text: &mut Vec<u8>, command: &[u8], words: impl Iterator<Item = Vec<u8>>) {
+pub(super) fn push_calls(text: &mut Vec<u8>, command: &[u8], words: impl Iterator<Item = Vec<u8>>) {
     let (mut names, mut len) = (0, 0);
     for word in words {
         if names == MAX_NAMES || len + argument_len(&word) > MAX_ARGUMENTS_LEN {

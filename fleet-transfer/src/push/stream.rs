@@ -115,7 +115,7 @@ impl Push {
 
     /// All that some host is sent.
     #[must_use]
-    pub fn manifest(&self) -> &Manifest {
+    pub fn manifest(&self) -> &Arc<Manifest> {
         &self.manifest
     }
 
