@@ -37,13 +37,17 @@ pub fn main() -> ExitCode {
 fn try_main() -> Result<ExitStatus, Failure> {
     let (prepared, work, settings) = cli::parse()?;
     let Some(settings) = settings else { return list(&prepared) };
-    let mut incomplete = ExitStatus::Success;
+    let verbosity = prepared.verbosity;
+    let (mut incomplete, mut source) = (ExitStatus::Success, None);
     let status = run(prepared, work, |connector, prepared| {
         let (task, spoken) = settings.into_task(connector, prepared)?;
         spoken.texts.iter().for_each(|text| say(text));
-        incomplete = spoken.status;
+        (incomplete, source) = (spoken.status, Some(task.push.source().clone()));
         Ok(task)
     })?;
+    if let Some(source) = source.filter(|_| verbosity > 0) {
+        say(&tally::read(&source.counters()));
+    }
     Ok(status.worse(incomplete))
 }
 

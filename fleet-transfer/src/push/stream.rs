@@ -14,9 +14,7 @@ use super::throttle::{HostThrottle, Throttle};
 use crate::archive::padding;
 use crate::bandwidth::Rate;
 use crate::manifest::{Entry, Manifest, Selection};
-use crate::source_cache::{
-    Counters, Framing, Packing, SourceCache, SourceError, SourceReader, SourceSettings, compress,
-};
+use crate::source_cache::{Framing, Packing, SourceCache, SourceError, SourceReader, SourceSettings, compress};
 
 /// How many ends of streams are kept: hosts that are sent the same have the same.
 const MAX_ENDS: usize = 4;
@@ -119,10 +117,10 @@ impl Push {
         &self.manifest
     }
 
-    /// What was read and sent so far.
+    /// What is read for all hosts, and counts it.
     #[must_use]
-    pub fn counters(&self) -> Counters {
-        self.source.counters()
+    pub fn source(&self) -> &SourceCache {
+        &self.source
     }
 
     /// Sends a host its share, to be called when the host is ready to receive: others wait for it from then on. `None` when
