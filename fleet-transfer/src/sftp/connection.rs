@@ -61,7 +61,8 @@ pub async fn instead_of_command(
     let is_no_command = match outcome {
         Outcome::Exited(_) | Outcome::Signalled(_) => true,
         Outcome::Failed(error) => {
-            matches!(error.class, FailureClass::Channel | FailureClass::Lost) && !session.is_closed()
+            matches!(error.class, FailureClass::Channel | FailureClass::Lost | FailureClass::Copy)
+                && !session.is_closed()
         }
         _ => false,
     };
@@ -214,5 +215,37 @@ impl Downlink for FromHost {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pull::{PullSink, Wanted, fetch, list, tail_offset};
+    use super::super::push::{LeftOut, Push, Unwatched, push};
+    use super::*;
+    use fleet_core::ssh::remote::CopyRefusal;
+
+    fn may_move<T>(future: impl Future<Output = T> + Send) -> impl Future<Output = T> + Send {
+        future
+    }
+
+    /// Never run: tasks move between threads, and so must all that they do. What is wrong with that is found only here, or
+    /// by whoever uses it.
+    #[expect(dead_code, reason = "that it compiles is the test")]
+    fn all_work_may_move_between_threads<'a, S: PullSink<Error = HostError>>(
+        connection: Connection,
+        watch: &'a Watch<'a>,
+        wanted: &'a Push<'a>,
+        sink: &'a mut S,
+        files: Vec<Wanted>,
+    ) -> impl Future<Output = Result<Result<LeftOut, CopyRefusal>, Outcome>> + Send {
+        let client = connection.client().clone();
+        let work = async move {
+            list(&client, &[], 0).await.ok()?;
+            tail_offset(&client, b"", 0, 0).await.ok()?;
+            fetch(&client, files, sink).await.ok()?;
+            push(&client, wanted, &Unwatched, watch.stop).await
+        };
+        may_move(async move { connection.work(watch, work).await })
     }
 }

@@ -222,7 +222,7 @@ impl Client {
                 };
                 if kind == FileKind::Folder { folders.push(path) } else { files.push(path) }
             }
-            let removals = files.iter().map(|file| self.remove(file));
+            let removals = files.into_iter().map(|file: Vec<u8>| async move { self.remove(&file).await });
             stream::iter(removals).buffer_unordered(MAX_ASKED).try_collect::<()>().await?;
             if folders.len() > MOST_NAMES {
                 return Err(SftpError::Nonsense("more than a million folders"));

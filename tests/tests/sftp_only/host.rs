@@ -174,7 +174,7 @@ impl Host {
     }
 
     /// Where an ordinary user logs in, to whom the folder of the login belongs.
-    pub(crate) fn as_user(mut self) -> Self {
+    pub(crate) fn of_user(mut self) -> Self {
         const NOBODY: u32 = 65_534;
         accounts::require_root("becoming another user");
         std::os::unix::fs::chown(self.home(), Some(NOBODY), Some(NOBODY)).unwrap();

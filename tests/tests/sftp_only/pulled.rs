@@ -71,9 +71,9 @@ async fn names_and_patterns_mean_what_they_mean_to_a_shell() {
 
 #[tokio::test]
 async fn a_folder_that_cannot_be_read_is_missed_and_the_others_are_listed() {
-    let host = Host::new().as_user();
+    let host = Host::new().of_user();
     host.has(&[("x", None), ("x/closed", None), ("x/open", None), ("x/open/a", Some("a"))]);
-    fs::set_permissions(host.home().join("x/closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(host.home().join("x/closed"), fs::Permissions::from_mode(0o0)).unwrap();
     let expected = [
         "x [x] Folder",
         "x/closed [x/closed] Folder",
@@ -94,9 +94,12 @@ async fn more_names_than_are_wanted_are_refused() {
     assert_eq!(listing.unwrap_err().to_string(), "the server answers with more names than are taken from one host");
 }
 
+/// A file's path and offset, what came of it, and how it ended.
+type Fetched = (Vec<u8>, u64, Vec<u8>, Option<FileEnd>);
+
 /// What came of each file.
 #[derive(Default)]
-struct Taken(Vec<(Vec<u8>, u64, Vec<u8>, Option<FileEnd>)>);
+struct Taken(Vec<Fetched>);
 
 impl PullSink for Taken {
     type Error = std::convert::Infallible;
@@ -148,9 +151,9 @@ async fn files_of_all_lengths_come_whole_and_in_order() {
 
 #[tokio::test]
 async fn how_a_file_ended_is_told_and_the_others_come() {
-    let host = Host::new().as_user();
+    let host = Host::new().of_user();
     host.has(&[("closed", Some("x"))]);
-    fs::set_permissions(host.home().join("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(host.home().join("closed"), fs::Permissions::from_mode(0o0)).unwrap();
     fs::write(host.home().join("file"), noise(100_000)).unwrap();
     let wanted = |path: &str, len| Wanted { path: path.into(), offset: 0, len };
     let all = vec![

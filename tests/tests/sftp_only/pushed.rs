@@ -40,7 +40,7 @@ async fn all_that_is_sent_arrives_and_replaces_what_is_there() {
     for (options, verified) in
         [(&[][..], Verified::ByReading), (&["-P", "posix-rename,limits,statvfs,hardlink"][..], Verified::ByLength)]
     {
-        let host = Host::new().as_user().with(options);
+        let host = Host::new().of_user().with(options);
         let wish = Wish { verified, ..Wish::default() };
         assert!(host.pushes(&manifest, wish).await.is_empty());
         assert_eq!(host.tree(), tree(source.dir.path()), "{options:?}: new");

@@ -48,7 +48,7 @@ async fn who_may_not_write_is_told_so() {
     let closed = |host: &Host, name: &str| {
         fs::set_permissions(host.home().join(name), fs::Permissions::from_mode(0o555)).unwrap();
     };
-    let host = Host::new().as_user();
+    let host = Host::new().of_user();
     host.has(&[("a", Some("old")), ("folder", None)]);
     closed(&host, "folder");
     let before = host.tree();
@@ -64,7 +64,7 @@ async fn who_may_not_write_is_told_so() {
 #[tokio::test]
 async fn a_rename_that_fails_says_how_far_it_came() {
     let source = Source::new().with("a", 0o644, "new").with("others/b", 0o644, "new").with("others/c", 0o644, "new");
-    let host = Host::new().as_user();
+    let host = Host::new().of_user();
     host.has(&[("others", None)]);
     // Of another user, so that only the system knows.
     std::os::unix::fs::chown(host.home().join("others"), Some(0), Some(0)).unwrap();

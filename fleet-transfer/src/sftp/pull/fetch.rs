@@ -12,6 +12,9 @@ use super::super::client::{Client, MAX_ASKED, SftpError};
 use super::super::files::Handle;
 use super::super::packet::Opening;
 
+/// How many pieces are looked through at once for the start of the last lines.
+const AHEAD: usize = 8;
+
 /// A file that is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -225,15 +228,16 @@ pub async fn tail_offset(client: &Client, path: &[u8], len: u64, lines: u64) -> 
     let mut end = len;
     while end > 0 && tail.missing > 0 {
         // Some pieces at once, as each question takes its time.
-        let starts = (1..=8).map(|number| end.saturating_sub(number * step));
+        let starts = (1..=AHEAD as u64).map(|number| end.saturating_sub(number * step));
         let mut pieces: Vec<(u64, u32)> = Vec::new();
         for start in starts {
             let until = pieces.last().map_or(end, |(later, _)| *later);
             pieces.push((start, u32::try_from(until - start).unwrap_or(u32::MAX)));
         }
         pieces.retain(|(_, len)| *len > 0);
-        let reads = pieces.iter().map(|&(start, len)| read_piece(client, &handle, start, len));
-        let read: Vec<Bytes> = stream::iter(reads).buffered(8).try_collect().await?;
+        let handle = &handle;
+        let reads = pieces.clone().into_iter().map(|(start, len)| read_piece(client, handle, start, len));
+        let read: Vec<Bytes> = stream::iter(reads).buffered(AHEAD).try_collect().await?;
         for ((start, _), bytes) in pieces.iter().zip(read) {
             tail.take(*start, &bytes, len);
         }

@@ -202,16 +202,18 @@ async fn walk(client: &Client, listing: &mut Listing, most: usize) -> Result<(),
 
 async fn read_links(client: &Client, listing: &mut Listing) -> Result<(), SftpError> {
     let Listing { found, missed } = listing;
-    let symlinks = found.iter_mut().filter(|found| found.attributes.kind() == FileKind::Symlink);
-    let reads = symlinks.map(|found| async move {
-        let target = client.read_link(&found.path).await;
-        (found, target)
+    let is_symlink = |number: &usize| found[*number].attributes.kind() == FileKind::Symlink;
+    let symlinks: Vec<(usize, Vec<u8>)> =
+        (0..found.len()).filter(is_symlink).map(|number| (number, found[number].path.clone())).collect();
+    let reads = symlinks.into_iter().map(|(number, path)| async move {
+        let target = client.read_link(&path).await;
+        (number, target)
     });
     let mut reads = stream::iter(reads).buffer_unordered(MAX_ASKED);
-    while let Some((found, target)) = reads.next().await {
+    while let Some((number, target)) = reads.next().await {
         match target {
-            Ok(target) => found.target = Some(target),
-            Err(SftpError::Refused(refusal)) => missed.push(Missed { path: found.path.clone(), refusal }),
+            Ok(target) => found[number].target = Some(target),
+            Err(SftpError::Refused(refusal)) => missed.push(Missed { path: found[number].path.clone(), refusal }),
             Err(error) => return Err(error),
         }
     }

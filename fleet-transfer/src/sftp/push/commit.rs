@@ -28,19 +28,21 @@ pub(super) async fn commit(
 ) -> Result<(), CopyRefusal> {
     let units: Vec<&Unit> = plan.units.iter().filter(|unit| !left_out.contains_key(&unit.entry)).collect();
     let broken = AtomicBool::new(false);
-    let moves = units.iter().map(|unit| async {
+    let (units, broken) = (&units[..], &broken);
+    // By numbers: a closure over references makes no future that a thread may pass on.
+    let moves = (0..units.len()).map(|number| async move {
+        let unit = units[number];
         if broken.load(Ordering::Relaxed) {
-            return Some((*unit, None));
+            return Some((unit, None));
         }
-        let moved = place(client, push, plan, unit).await;
-        let error = moved.err()?;
+        let error = place(client, push, plan, unit).await.err()?;
         broken.store(true, Ordering::Relaxed);
-        Some((*unit, Some(error)))
+        Some((unit, Some(error)))
     });
     let not_moved: Vec<(&Unit, Option<SftpError>)> =
         stream::iter(moves).buffered(MAX_ASKED).filter_map(std::future::ready).collect().await;
     if let Some((unit, error)) = not_moved.iter().find_map(|(unit, error)| Some((*unit, error.as_ref()?))) {
-        return Err(half_done(&units, &not_moved, unit, error));
+        return Err(half_done(units, &not_moved, unit, error));
     }
     restrict(client, push, plan).await
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::ffi::OsStrExt as _;
 
-use fleet_core::ssh::remote::{CopyRefusal, MissingFolder, RefusalKind, Replaced, landing_place};
+use fleet_core::ssh::remote::{CopyRefusal, Landing, MissingFolder, RefusalKind, Replaced, landing_place};
 use futures::future::select_all;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 
@@ -128,7 +128,7 @@ impl Plan {
     /// Finds the folder where the copies go; returns the name that a single one has there.
     async fn land(&mut self, client: &Client, push: &Push<'_>) -> Result<Option<Vec<u8>>, CopyRefusal> {
         let (mut folder, mut name) = landing_place(push.landing);
-        if let Some(own) = &name {
+        if let (Some(own), Landing::Name(_)) = (&name, push.landing) {
             let path = join(&folder, own);
             let found = if_there(client.stat(&path).await).map_err(|error| refusal(&path, &error))?;
             if found.is_some_and(|found| found.kind() == FileKind::Folder) {
