@@ -234,7 +234,7 @@ impl fleet_transfer::sftp::push::Flow for Stuck<'_> {
     }
 }
 
-fn ids(name: &str) -> (u32, u32) {
+pub(crate) fn ids(name: &str) -> (u32, u32) {
     let number = |flag: &str| {
         let mut id = std::process::Command::new("id");
         fleet_tests::run_to_end(id.arg(flag).arg(name)).trim().parse().unwrap()

@@ -7,6 +7,7 @@
 
 mod forced;
 mod host;
+mod pcp;
 mod pulled;
 mod pushed;
 mod refused;
