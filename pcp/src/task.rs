@@ -35,7 +35,7 @@ pub(crate) struct Copy {
     pub(crate) connector: Arc<Connector>,
     pub(crate) hosts: Vec<SelectedHost>,
     pub(crate) places: Option<Places>,
-    pub(crate) push: Push,
+    pub(crate) push: Arc<Push>,
     /// Sources that are ours.
     pub(crate) _kept: Kept,
     /// What each host is sent.

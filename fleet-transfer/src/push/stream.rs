@@ -15,7 +15,9 @@ use super::throttle::{HostThrottle, Pace, Throttle};
 use crate::archive::padding;
 use crate::bandwidth::Rate;
 use crate::manifest::{Entry, Manifest, Selection};
-use crate::source_cache::{Framing, Packing, SourceCache, SourceError, SourceReader, SourceSettings, compress};
+use crate::source_cache::{
+    Counters, Framing, Packing, SourceCache, SourceError, SourceReader, SourceSettings, compress,
+};
 
 /// How many ends of streams are kept: hosts that are sent the same have the same.
 const MAX_ENDS: usize = 4;
@@ -133,6 +135,19 @@ impl Push {
                 groups: self.groups.clone(),
             })
         })
+    }
+
+    /// What reading has taken so far, in all forms.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let (all, plain) = (self.source.counters(), self.plain.get().map(SourceCache::counters).unwrap_or_default());
+        Counters {
+            read_bytes: all.read_bytes + plain.read_bytes,
+            delivered_bytes: all.delivered_bytes + plain.delivered_bytes,
+            alone: all.alone + plain.alone,
+            peak_bytes: all.peak_bytes + plain.peak_bytes,
+            peak_alone_bytes: all.peak_alone_bytes + plain.peak_alone_bytes,
+        }
     }
 
     /// The limits for a host that is not sent a stream.
