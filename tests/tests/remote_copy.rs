@@ -87,7 +87,7 @@ impl Sent {
         };
         let batches: Vec<Batch> = batches(&self.entries).into_iter().map(digest).collect();
         let (entries, dropped, attributes) = (&self.entries, &self.dropped, self.attributes);
-        let (selection, same) = (&Selection::of([0..entries.len()]).without(self.same.iter()), &self.same);
+        let (selection, same) = (&Selection::from(0..entries.len()).without(self.same.iter()), &self.same);
         stream.extend(Commit { entries, selection, batches: &batches, dropped, same, attributes }.to_bytes());
         stream
     }
@@ -657,7 +657,7 @@ fn a_file_that_is_the_same_there_only_gets_its_mode() {
                 _ => Sent::default().file("new", 0o750, "not sent"),
             };
             let same = usize::from(is_folder);
-            sent.same = Selection::of([same..same + 1]);
+            sent.same = Selection::from(same..same + 1);
             host.has(&[("a b", Some("same"))]);
             assert_eq!(host.receive(&CopyIn { landing, ..into_folder(HERE) }, &sent.stream()), Ok(()), "{shell}");
             let mut expected = Tree::from([("a b".to_owned(), "file 750 same".to_owned())]);

@@ -291,7 +291,7 @@ mod tests {
     }
 
     fn all(entries: &[Entry]) -> Selection {
-        Selection::of(std::iter::once(0..entries.len()))
+        Selection::from(0..entries.len())
     }
 
     #[test]
