@@ -220,6 +220,12 @@ impl Selection {
     }
 }
 
+impl From<Range<usize>> for Selection {
+    fn from(range: Range<usize>) -> Self {
+        Self::of(iter::once(range))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,9 +273,6 @@ mod tests {
         };
         let totals = Totals { bytes: (1 << 33) + 5, files: 2, folders: 1, symlinks: 1 };
         assert_eq!(manifest.totals(&manifest.all()), totals);
-        assert_eq!(
-            manifest.totals(&Selection::of(iter::once(1..3))),
-            Totals { bytes: 5, files: 1, folders: 0, symlinks: 1 }
-        );
+        assert_eq!(manifest.totals(&Selection::from(1..3)), Totals { bytes: 5, files: 1, folders: 0, symlinks: 1 });
     }
 }

@@ -15,22 +15,23 @@ use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, t
 use fleet_core::outcome::ExitStatus;
 use fleet_core::record;
 use fleet_core::render::Layout;
-use fleet_core::ssh::remote::{Attributes, MissingFolder, Packing, Replaced, SudoUser, sh_quote};
+use fleet_core::ssh::remote::{SudoUser, sh_quote};
 use fleet_core::ssh::{CommandLimits, Connector, Sudo};
 use fleet_transfer::filter::{Action, Filter};
 use fleet_transfer::manifest::{Manifest, Selection};
 use fleet_transfer::push::{Push, PushSettings, Share};
 use fleet_transfer::scan::{Links, ScanSettings};
-use fleet_transfer::source_cache;
+use fleet_transfer::source_cache::Packing;
 
 use self::copying::{CopyArgs, Limits};
 use crate::destination::{Form, Target};
 use crate::look::Digests;
 use crate::owner;
 use crate::places;
+use crate::receiving::{Receiving, attributes};
 use crate::recipe::{Pattern, Recipe};
 use crate::sources::{Archives, Given, Sources};
-use crate::task::{Copy, Knowledge, Purpose, Receiving, Remarks};
+use crate::task::{Copy, Knowledge, Remarks};
 use crate::unpack::Owners;
 
 /// The name of our standard input as a source.
@@ -150,6 +151,14 @@ fn scan_settings(recipe: &Recipe) -> Result<ScanSettings, Failure> {
     Ok(ScanSettings { links: if recipe.follow { Links::Followed } else { Links::Kept }, filter })
 }
 
+fn archives(recipe: &Recipe) -> Archives {
+    match (recipe.unpack, recipe.preserve) {
+        (false, _) => Archives::AsTheyAre,
+        (true, true) => Archives::Unpacked(Owners::Archived),
+        (true, false) => Archives::Unpacked(Owners::Ours),
+    }
+}
+
 impl CopySettings {
     /// The task that does the work on the chosen hosts, with what is to be said about what is copied.
     pub(crate) fn into_task(self, connector: Arc<Connector>, prepared: &Prepared) -> Result<(Copy, Spoken), Failure> {
@@ -160,28 +169,18 @@ impl CopySettings {
             false => Vec::new(),
         };
         let places = places::of_hosts(hosts, &ends, recipe.places.as_ref());
-        let attributes = if recipe.preserve { Attributes::All } else { Attributes::Permissions };
-        let archives = match (recipe.unpack, recipe.preserve) {
-            (false, _) => Archives::AsTheyAre,
-            (true, true) => Archives::Unpacked(Owners::Archived),
-            (true, false) => Archives::Unpacked(Owners::Ours),
-        };
-        let Sources { mut gathered, kept } = given.gather(&places, &scan, archives)?;
+        let Sources { mut gathered, kept } = given.gather(&places, &scan, archives(&recipe))?;
         if let Some(mode) = mode {
             owner::set_mode(&mut gathered.manifest.entries, mode);
         }
         let destinations = target.fill(&places, &gathered.hosts)?;
         let spoken = Spoken::about(&gathered.manifest, &destinations.warnings);
         let selections: Vec<Selection> = gathered.hosts.into_iter().map(|host| host.selection).collect();
-        let (remote, local) = match recipe.compress {
-            true => (Packing::Gzip, source_cache::Packing::Gzip),
-            false => (Packing::Plain, source_cache::Packing::Plain),
-        };
         let push = Push::new(PushSettings {
             manifest: Arc::new(gathered.manifest),
             hosts: &selections,
-            attributes,
-            packing: local,
+            attributes: attributes(&recipe),
+            packing: if recipe.compress { Packing::Gzip } else { Packing::Plain },
             memory_bytes: limits.memory_bytes,
             total_rate: limits.total_rate,
             host_rate: limits.host_rate,
@@ -190,24 +189,14 @@ impl CopySettings {
         let task = Copy {
             connector,
             hosts: hosts.clone(),
-            places: recipe.places,
             push: Arc::new(push),
             _kept: kept,
             shares: selections.into_iter().map(|selection| Share { selection, ..Share::default() }).collect(),
             destinations,
-            receiving: Receiving {
-                missing: if recipe.mkdirs { MissingFolder::Make } else { MissingFolder::Refuse },
-                packing: remote,
-                attributes,
-                owner,
-                replaced: if recipe.backup { Replaced::Kept } else { Replaced::Gone },
-            },
-            knowledge: match (recipe.dry_run, recipe.checksum) {
-                (true, _) => Knowledge::Asked(Purpose::DryRun),
-                (false, true) => Knowledge::Asked(Purpose::Rest),
-                (false, false) => Knowledge::None,
-            },
+            receiving: Receiving::new(&recipe, owner),
+            knowledge: Knowledge::wanted(&recipe),
             digests: Digests::default(),
+            places: recipe.places,
             then: recipe.then.map(String::into_bytes),
             sudo: sudo.map(|user| Sudo { user, password: prepared.sudo_password.known().cloned() }),
             limits: CommandLimits {

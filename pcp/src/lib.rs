@@ -6,6 +6,7 @@ mod feed;
 mod look;
 mod owner;
 mod places;
+mod receiving;
 mod recipe;
 mod refusal;
 mod sftp;

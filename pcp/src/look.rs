@@ -201,6 +201,6 @@ mod tests {
             entries: vec![(2, There::Same), (1, There::Other), (0, There::Same), (3, There::Same)],
         };
         let left = without_same(&manifest, &share, &findings);
-        assert_eq!(left, Share { selection: Selection::of([0..2]), same: Selection::of([2..4]) });
+        assert_eq!(left, Share { selection: Selection::from(0..2), same: Selection::from(2..4) });
     }
 }

@@ -155,7 +155,7 @@ fn from_stdin(file: File, hosts: usize) -> Result<Sources, Failure> {
         gid: metadata.gid(),
     };
     let manifest = Manifest { entries: vec![entry], problems: Vec::new() };
-    let host = HostSources { selection: Selection::of([0..1]), sent: Sent::OneFile, folders: Vec::new() };
+    let host = HostSources { selection: Selection::from(0..1), sent: Sent::OneFile, folders: Vec::new() };
     let kept = Kept { _stdin: Some(file), unpacked: Vec::new() };
     Ok(Sources { gathered: Gathered { manifest, hosts: vec![host; hosts] }, kept })
 }

@@ -38,7 +38,7 @@ pub(crate) fn would_copy(manifest: &Manifest, share: &Share, findings: &Findings
 /// What reading the sources took: `read 1000 bytes of files, sent 3000; 1 host read alone, 1.0 kB were kept at most`
 pub(crate) fn read(counters: &Counters) -> String {
     let Counters { read_bytes, delivered_bytes, alone, peak_bytes, .. } = counters;
-    let hosts = plural(*alone as u64, "host");
+    let hosts = plural(*alone, "host");
     let peak = size::shown(*peak_bytes as u64);
     format!("read {read_bytes} bytes of files, sent {delivered_bytes}; {hosts} read alone, {peak} were kept at most")
 }
@@ -79,7 +79,7 @@ mod tests {
             (3..4, 0..0, "1 symlink"),
             (0..0, 0..0, "nothing to copy"),
         ] {
-            let share = Share { selection: Selection::of([sent]), same: Selection::of([same]) };
+            let share = Share { selection: Selection::from(sent), same: Selection::from(same) };
             assert_eq!(copied(&manifest, &share), expected);
         }
     }
@@ -100,7 +100,7 @@ mod tests {
             ([There::Nothing; 3], 1..4, "would copy 3 files, 3.0 kB: 3 new"),
         ] {
             let entries = [(0, There::Nothing)].into_iter().chain((1..).zip(there)).collect();
-            let share = Share { selection: Selection::of([sent]), ..Share::default() };
+            let share = Share { selection: Selection::from(sent), ..Share::default() };
             let findings = Findings { destination: Found::Folder, entries };
             assert_eq!(would_copy(&manifest, &share, &findings), expected);
         }

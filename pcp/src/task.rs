@@ -13,9 +13,7 @@ use fleet_core::fanout::{HostContext, Task};
 use fleet_core::outcome::{HostError, Outcome, SkipCause, Stage, StopCause};
 use fleet_core::record::Places;
 use fleet_core::select::SelectedHost;
-use fleet_core::ssh::remote::{
-    Attributes, CopyIn, MissingFolder, Packing, RemoteCommand, Replaced, StdinMode, Token, copy_in_command,
-};
+use fleet_core::ssh::remote::{RemoteCommand, StdinMode, Token, copy_in_command};
 use fleet_core::ssh::{
     CommandLimits, CommandRun, ConnectObserver, Connector, NoStdin, OutputSink, Session, Sudo, Wrapping, run_command,
 };
@@ -26,6 +24,8 @@ use crate::destination::Destinations;
 use crate::feed::{Feed, FeedState, Said};
 use crate::look::{Digests, without_same};
 use crate::places;
+use crate::receiving::Receiving;
+use crate::recipe::Recipe;
 use crate::refusal::{Ended, ended, incomplete};
 use crate::sources::Kept;
 use crate::tally;
@@ -51,16 +51,6 @@ pub(crate) struct Copy {
     pub(crate) remarks: Remarks,
 }
 
-/// How hosts receive the files: the same for all.
-#[derive(Debug)]
-pub(crate) struct Receiving {
-    pub(crate) missing: MissingFolder,
-    pub(crate) packing: Packing,
-    pub(crate) attributes: Attributes,
-    pub(crate) owner: Option<String>,
-    pub(crate) replaced: Replaced,
-}
-
 /// What is asked of hosts before anything is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Knowledge {
@@ -68,6 +58,17 @@ pub(crate) enum Knowledge {
     None,
     /// What they have already.
     Asked(Purpose),
+}
+
+impl Knowledge {
+    /// What has to be known for a copy.
+    pub(crate) fn wanted(recipe: &Recipe) -> Self {
+        match (recipe.dry_run, recipe.checksum) {
+            (true, _) => Self::Asked(Purpose::DryRun),
+            (false, true) => Self::Asked(Purpose::Rest),
+            (false, false) => Self::None,
+        }
+    }
 }
 
 /// Why hosts are asked what they have.
@@ -201,23 +202,15 @@ impl Copy {
             (Outcome::Stopped { cause: StopCause::Cancelled, stop, output }, Some(limit))
                 if !host.cancel().is_cancelled() =>
             {
-                Outcome::Stopped { cause: StopCause::Stall(limit), stop, output }
+                Outcome::Stopped { cause: StopCause::Untaken(limit), stop, output }
             }
             (outcome, _) => outcome,
         }
     }
 
     fn command(&self, share: &Share, host: usize, mark: &Token) -> Result<RemoteCommand, HostError> {
-        let Receiving { missing, packing, attributes, owner, replaced } = &self.receiving;
-        let copy = CopyIn {
-            landing: self.destinations.landing(host),
-            missing: *missing,
-            needed_kib: Some(needed_kib(self.push.manifest().selected(&share.selection))),
-            packing: *packing,
-            attributes: *attributes,
-            owner: owner.as_deref(),
-            replaced: *replaced,
-        };
+        let needed = needed_kib(self.push.manifest().selected(&share.selection));
+        let copy = self.receiving.copy_in(self.destinations.landing(host), needed);
         let command = copy_in_command(&copy, mark).map_err(|error| HostError::local(error.to_string()))?;
         Ok(RemoteCommand { command, env: Vec::new(), stdin: StdinMode::Passed, grace: self.limits.grace })
     }

@@ -291,7 +291,7 @@ mod tests {
     }
 
     fn all(entries: &[Entry]) -> Selection {
-        Selection::of(std::iter::once(0..entries.len()))
+        Selection::from(0..entries.len())
     }
 
     #[test]
@@ -349,7 +349,7 @@ mod tests {
     fn files_of_some_hosts_only_are_in_batches_of_their_own() {
         let entries = files(6, "f");
         let hosts = [Selection::of([0..2, 2..3]), Selection::of([0..2, 3..5])];
-        assert_eq!(batches_for(&entries, &hosts), [0..3, 3..5, 5..6]);
+        assert_eq!(batches_for(&entries, &hosts), [0..2, 2..3, 3..5, 5..6]);
         assert_eq!(batches_for(&entries, &[Selection::of([0..1, 4..5]), all(&entries)]), [0..1, 1..4, 4..5, 5..6]);
         assert_eq!(batches_for(&[], &[Selection::default()]), Vec::<Range<usize>>::new());
     }
