@@ -64,7 +64,7 @@ Exit codes:
   2  usage, settings or inventory: nothing was contacted
   3  some host was killed, timed out or cancelled
   4  some host was never reached or was lost
-  5  some command failed
+  5  some command or copy failed
 Of several, 3 comes before 4 before 5. With --exit-max: the largest remote exit code.";
 
 /// The flags that all tools have.

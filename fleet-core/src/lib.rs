@@ -19,6 +19,7 @@ pub mod run;
 mod sanitize;
 pub mod select;
 pub mod settings;
+pub mod size;
 pub mod ssh;
 pub mod template;
 mod wildcard;

@@ -91,6 +91,8 @@ pub enum FailureClass {
     Channel,
     /// `sudo` on the host did not run the command.
     Sudo,
+    /// The host did not take the files.
+    Copy,
     /// The connection ended before the command's exit status was known.
     Lost,
     /// The failure is on this machine: configuration, files, disk.
@@ -114,6 +116,7 @@ impl FailureClass {
             Self::Auth => "auth",
             Self::Channel => "channel",
             Self::Sudo => "sudo",
+            Self::Copy => "copy",
             Self::Lost => "lost",
             Self::Local => "local",
         }
@@ -167,6 +170,8 @@ pub enum StopCause {
     Timeout(Duration),
     /// It sent no byte for `--stall`.
     Stall(Duration),
+    /// It took nothing of what it was sent for `--stall`.
+    Untaken(Duration),
     /// It ran much longer than on the other hosts: `--timeout` as a percentage.
     Straggler {
         /// The longest time it had.
@@ -284,7 +289,7 @@ impl Outcome {
             Self::Failed(error) => match error.class {
                 FailureClass::Lost => "lost",
                 FailureClass::Local => "local-error",
-                FailureClass::Sudo => "failed",
+                FailureClass::Sudo | FailureClass::Copy => "failed",
                 _ => "unreachable",
             },
             Self::Skipped(_) => "skipped",
@@ -323,7 +328,9 @@ impl Outcome {
             Self::Exited(_) => ExitStatus::CommandFailed,
             Self::Signalled(_) | Self::Stopped { .. } | Self::Running | Self::Skipped(_) => ExitStatus::Killed,
             Self::Failed(error) if error.class == FailureClass::Local => ExitStatus::OurFailure,
-            Self::Failed(error) if error.class == FailureClass::Sudo => ExitStatus::CommandFailed,
+            Self::Failed(error) if error.class == FailureClass::Sudo || error.class == FailureClass::Copy => {
+                ExitStatus::CommandFailed
+            }
             Self::Failed(_) => ExitStatus::NotReached,
         }
     }
@@ -334,6 +341,7 @@ impl StopCause {
         match self {
             Self::Timeout(limit) => format!("timed out after {}", humantime::format_duration(limit)),
             Self::Stall(limit) => format!("no output for {}", humantime::format_duration(limit)),
+            Self::Untaken(limit) => format!("took nothing for {}", humantime::format_duration(limit)),
             Self::Straggler { limit, percent, median } => {
                 let (limit, median) = (humantime::format_duration(limit), humantime::format_duration(median));
                 format!("timed out after {limit} ({percent}% of the median {median})")

@@ -112,7 +112,7 @@ impl Manifest {
     #[must_use]
     pub fn totals(&self, selection: &Selection) -> Totals {
         let mut totals = Totals::default();
-        for entry in selection.ranges().iter().flat_map(|range| &self.entries[range.clone()]) {
+        for entry in self.selected(selection) {
             match entry.kind {
                 EntryKind::File { len } => {
                     totals.bytes += len;
@@ -125,6 +125,11 @@ impl Manifest {
         totals
     }
 
+    /// The entries of `selection`, in order.
+    pub fn selected<'a>(&'a self, selection: &'a Selection) -> impl Iterator<Item = &'a Entry> {
+        selection.ranges().iter().flat_map(|range| &self.entries[range.clone()])
+    }
+
     /// All entries.
     #[must_use]
     pub fn all(&self) -> Selection {
@@ -133,7 +138,7 @@ impl Manifest {
 }
 
 /// The entries of a [`Manifest`] that one host is sent, by their indices. Clones share it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection(Arc<[Range<usize>]>);
 
 impl Selection {
@@ -215,6 +220,12 @@ impl Selection {
     }
 }
 
+impl From<Range<usize>> for Selection {
+    fn from(range: Range<usize>) -> Self {
+        Self::of(iter::once(range))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,9 +273,6 @@ mod tests {
         };
         let totals = Totals { bytes: (1 << 33) + 5, files: 2, folders: 1, symlinks: 1 };
         assert_eq!(manifest.totals(&manifest.all()), totals);
-        assert_eq!(
-            manifest.totals(&Selection::of(iter::once(1..3))),
-            Totals { bytes: 5, files: 1, folders: 0, symlinks: 1 }
-        );
+        assert_eq!(manifest.totals(&Selection::from(1..3)), Totals { bytes: 5, files: 1, folders: 0, symlinks: 1 });
     }
 }

@@ -18,12 +18,13 @@ use std::time::{Duration, Instant};
 
 use fleet_core::ssh::remote::{
     Attributes, CopyIn, CopyRefusal, Landing, MissingFolder, Packing, RefusalKind, Replaced, Token, copy_in_command,
+    copy_is_done, copy_look,
 };
 use fleet_tests::{accounts, program, run_to_end};
 use fleet_transfer::archive::padding;
-use fleet_transfer::digest::Digester;
-use fleet_transfer::manifest::{Entry, EntryKind};
-use fleet_transfer::push::{Batch, Commit, batches, header, needed_kib};
+use fleet_transfer::digest::{Digest, Digester};
+use fleet_transfer::manifest::{Entry, EntryKind, Manifest, Selection};
+use fleet_transfer::push::{Batch, Commit, Look, There, batches, header, needed_kib};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
@@ -39,6 +40,7 @@ struct Sent {
     entries: Vec<Entry>,
     contents: Vec<Vec<u8>>,
     dropped: BTreeSet<usize>,
+    same: Selection,
     attributes: Attributes,
 }
 
@@ -65,14 +67,19 @@ impl Sent {
 
     fn stream(&self) -> Vec<u8> {
         let mut stream = Vec::new();
-        for (entry, content) in self.entries.iter().zip(&self.contents) {
+        let sent = self.entries.iter().zip(&self.contents).enumerate().filter(|(at, _)| !self.same.has(*at));
+        for (_, (entry, content)) in sent {
             stream.extend(header(entry, self.attributes));
             stream.extend_from_slice(content);
             stream.extend_from_slice(padding(content.len() as u64));
         }
+        let is_verified = |at: usize| {
+            let is_kept = !self.dropped.contains(&at) && !self.same.has(at);
+            is_kept && matches!(self.entries[at].kind, EntryKind::File { .. })
+        };
         let digest = |entries: std::ops::Range<usize>| {
             let mut digester = Digester::new();
-            for at in entries.clone().filter(|&at| matches!(self.entries[at].kind, EntryKind::File { .. })) {
+            for at in entries.clone().filter(|&at| is_verified(at)) {
                 digester.update(&self.contents[at]);
                 digester.end_file();
             }
@@ -80,7 +87,8 @@ impl Sent {
         };
         let batches: Vec<Batch> = batches(&self.entries).into_iter().map(digest).collect();
         let (entries, dropped, attributes) = (&self.entries, &self.dropped, self.attributes);
-        stream.extend(Commit { entries, batches: &batches, dropped, attributes }.to_bytes());
+        let (selection, same) = (&Selection::from(0..entries.len()).without(self.same.iter()), &self.same);
+        stream.extend(Commit { entries, selection, batches: &batches, dropped, same, attributes }.to_bytes());
         stream
     }
 
@@ -236,7 +244,8 @@ fn finish(mut child: Child, mark: &Token, stream: &[u8]) -> Result<(), CopyRefus
 fn result(output: &Output, mark: &Token) -> Result<(), CopyRefusal> {
     assert_eq!(output.stdout.escape_ascii().to_string(), "");
     if output.status.success() {
-        assert_eq!(output.stderr.escape_ascii().to_string(), "");
+        assert_eq!(output.stderr, format!("\x1efleet {} done\n", mark.as_str()).into_bytes());
+        assert!(copy_is_done(&output.stderr, mark));
         return Ok(());
     }
     let refusal = CopyRefusal::find(&output.stderr, mark);
@@ -606,6 +615,13 @@ fn a_single_file_gets_the_name_of_the_landing_unless_that_is_a_folder() {
         }
     }
     let (host, old) = host_with_old_files("dash", "tar");
+    let copy = CopyIn { landing: Landing::File(b"folder"), ..into_folder(b"") };
+    let (kind, said) = host.refusal(&copy, &Sent::default().file("f", 0o644, "").stream());
+    assert_eq!(
+        (kind, &*said),
+        (RefusalKind::Conflict, "in the way: folder is a folder on the host, and a file would take its place")
+    );
+    assert_eq!(tree(&host.home()), old);
     let copy = CopyIn { landing: Landing::Name(b"none/x"), ..into_folder(b"") };
     assert_eq!(host.refusal(&copy, &Sent::default().file("f", 0o644, "").stream()).0, RefusalKind::NoFolder);
     assert_eq!(tree(&host.home()), old);
@@ -627,6 +643,67 @@ fn what_is_replaced_is_kept_when_asked_for() {
         }
         expected.insert("link~".to_owned(), "symlink nowhere".to_owned());
         assert_eq!(tree(&host.home()), expected, "{shell}");
+    }
+}
+
+#[test]
+fn a_file_that_is_the_same_there_only_gets_its_mode() {
+    for shell in SHELLS {
+        for landing in [Landing::Folder(HERE), Landing::Name(b"a b")] {
+            let host = Host::new(shell, "tar");
+            let is_folder = matches!(landing, Landing::Folder(_));
+            let mut sent = match landing {
+                Landing::Folder(_) => Sent::default().file("new", 0o644, "new").file("a b", 0o750, "not sent"),
+                _ => Sent::default().file("new", 0o750, "not sent"),
+            };
+            let same = usize::from(is_folder);
+            sent.same = Selection::from(same..same + 1);
+            host.has(&[("a b", Some("same"))]);
+            assert_eq!(host.receive(&CopyIn { landing, ..into_folder(HERE) }, &sent.stream()), Ok(()), "{shell}");
+            let mut expected = Tree::from([("a b".to_owned(), "file 750 same".to_owned())]);
+            if is_folder {
+                expected.insert("new".to_owned(), "file 644 new".to_owned());
+            }
+            assert_eq!(tree(&host.home()), expected, "{shell}");
+        }
+    }
+}
+
+/// What each of these is on a host, in the order of the calls.
+#[test]
+fn every_shell_and_digest_tool_says_what_there_is() {
+    let sent =
+        small().symlink("link", "a\nb").symlink("other", "x").file("-same\n", 0o644, "same").file("gone", 0o644, "");
+    let mark = token();
+    let manifest = Manifest { entries: sent.entries.clone(), problems: Vec::new() };
+    let look = Look { manifest: &manifest, selection: &manifest.all() };
+    let digests = sent.contents.iter().map(|content| Digest::of(content)).enumerate().collect();
+    let ask = |host: &Host, landing: Landing<'_>| {
+        let mut script = copy_look(&landing, MissingFolder::Refuse, &mark).unwrap();
+        script.extend(look.calls());
+        fs::write(host.dir.path().join("script"), script).unwrap();
+        let mut shell = Command::new(&host.shell);
+        shell.arg(host.dir.path().join("script")).current_dir(host.home()).env("PATH", &host.path);
+        shell.output().unwrap()
+    };
+    let hosts = SHELLS.map(|shell| Host::new(shell, "tar"));
+    let only = |tool: &'static str| Host::with_only(&["sh", "readlink", tool, "perl"]);
+    for host in hosts.into_iter().chain(["sha256sum", "shasum"].map(only)) {
+        host.has(&[("-same\n", Some("same")), ("folder", None), ("folder/file", Some("other"))]);
+        symlink("a\nb", host.home().join("link")).unwrap();
+        symlink("y", host.home().join("other")).unwrap();
+        let output = ask(&host, Landing::Folder(HERE));
+        let findings = look.read(&output.stdout, &mark, &digests).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        let there = |name: &str| {
+            let at = sent.entries.iter().position(|entry| entry.path == Path::new(name)).unwrap();
+            findings.entries.iter().find(|(entry, _)| *entry == at).unwrap().1
+        };
+        let names = ["-same\n", "folder", "folder/file", "gone", "link", "other"];
+        let expected = [There::Same, There::Same, There::Other, There::Nothing, There::Same, There::Other];
+        assert_eq!(names.map(there), expected, "{:?}", host.shell);
+        let output = ask(&host, Landing::Folder(b"no/such"));
+        let refusal = CopyRefusal::find(&output.stderr, &mark).unwrap();
+        assert_eq!(refusal.to_string(), "the folder ./no/such is missing");
     }
 }
 

@@ -53,6 +53,7 @@ impl FailureClass {
             }
             Self::Channel => "the login worked: check MaxSessions, ForceCommand and the user's shell on the server",
             Self::Sudo => "try it on the host with sudo -v, and look at what sudoers allows there (sudo -l)",
+            Self::Copy => "put right what it says there; --resume last goes on with these hosts",
             Self::Lost => {
                 "the host may have restarted, or the network failed: the command may have run, or may still run"
             }
@@ -80,6 +81,7 @@ impl Outcome {
                 "far behind the others: look at the load of the host, or raise the percentage of --timeout"
             }
             Self::Stopped { cause: StopCause::Stall(_), .. } => "raise --stall if the command may be silent for longer",
+            Self::Stopped { cause: StopCause::Untaken(_), .. } => "raise --stall if the host may be busy for longer",
             Self::Stopped { cause: StopCause::Cancelled, .. } => {
                 "what the command did until then stays: check, then run it again"
             }

@@ -3,6 +3,7 @@
 //! Silence is noticed without the help of russh's session loop. Must not know why a command is run.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use russh::ChannelOpenFailure;
@@ -46,6 +47,8 @@ pub struct Session {
     stage_limit: Option<Duration>,
     /// Keeps the jump host's session open for as long as this one runs through it.
     _route: Option<JumpRoute>,
+    /// Whether a channel for a session was asked for before.
+    has_opened: AtomicBool,
 }
 
 /// Closes the wire when the last owner is gone, whatever russh's task is doing.
@@ -84,6 +87,7 @@ impl Session {
             environment: parts.environment,
             stage_limit: parts.stage_limit,
             _route: parts.route,
+            has_opened: AtomicBool::new(false),
         }
     }
 
@@ -92,8 +96,18 @@ impl Session {
     /// # Errors
     /// [`FailureClass::Channel`] when the server opens no channel, [`FailureClass::Lost`] when the connection is gone.
     pub async fn exec(&self, command: &[u8]) -> Result<Exec, HostError> {
-        let channel = self.handle.channel_open_session().await.map_err(|error| self.open_error(&error))?;
+        let channel = self.open().await.map_err(|error| self.open_error(&error))?;
         self.start(channel, command, InputEnd::Eof).await
+    }
+
+    /// Starts the subsystem `name` (RFC 4254 section 6.5) on a channel of its own.
+    ///
+    /// # Errors
+    /// As [`Self::exec`]. A server that has no such subsystem is an end that says `refused`.
+    pub async fn subsystem(&self, name: &str) -> Result<Exec, HostError> {
+        let channel = self.channel().await?;
+        channel.request_subsystem(true, name).await.map_err(|_| self.lost(Stage::Channel))?;
+        Ok(self.running(channel, InputEnd::Eof))
     }
 
     /// As [`Self::exec`], with a terminal.
@@ -106,10 +120,23 @@ impl Session {
         terminal: &Terminal,
         typing: Typing,
     ) -> Result<Exec, HostError> {
-        let mut channel = self.handle.channel_open_session().await.map_err(|error| self.open_error(&error))?;
+        let mut channel = self.open().await.map_err(|error| self.open_error(&error))?;
         let requested = terminal::request(&mut channel, terminal, typing).await;
         requested.map_err(|refused| refused.unwrap_or_else(|| self.lost(Stage::Channel)))?;
         self.start(channel, command, InputEnd::Typed).await
+    }
+
+    /// Opens a channel for a session. Where OpenSSH allows one at a time, it counts one that has just been closed until it
+    /// has looked at all that came with the close.
+    async fn open(&self) -> Result<russh::Channel<russh::client::Msg>, russh::Error> {
+        let is_first = !self.has_opened.swap(true, Ordering::Relaxed);
+        match self.handle.channel_open_session().await {
+            Err(russh::Error::ChannelOpenFailure(_)) if !is_first => {
+                let _ = tokio::time::timeout(GOOD_BYE_LIMIT, self.handle.send_ping()).await;
+                self.handle.channel_open_session().await
+            }
+            opened => opened,
+        }
     }
 
     async fn start(
@@ -126,9 +153,13 @@ impl Session {
             channel.agent_forward(false).await.map_err(gone)?;
         }
         channel.exec(true, command).await.map_err(gone)?;
+        Ok(self.running(channel, input_end))
+    }
+
+    fn running(&self, channel: russh::Channel<russh::client::Msg>, input_end: InputEnd) -> Exec {
         let (reader, writer) = channel.split();
         let spool = Spool::new(Arc::clone(&self.spool_budget), Arc::clone(&self.wire.0));
-        Ok(Exec::start(reader, writer, Arc::new(spool), input_end))
+        Exec::start(reader, writer, Arc::new(spool), input_end)
     }
 
     /// Opens a channel for a session on which nothing is requested yet.
@@ -159,7 +190,8 @@ impl Session {
     }
 
     /// Longest time for a stage on this host.
-    pub(super) fn stage_limit(&self) -> Option<Duration> {
+    #[must_use]
+    pub fn stage_limit(&self) -> Option<Duration> {
         self.stage_limit
     }
 

@@ -31,7 +31,7 @@ use std::time::Duration;
 pub use announcement::{Announcement, RemoteProcess, StopVerdict};
 pub use copy_in::{
     Attributes, CopyIn, CopyRefusal, Landing, MissingFolder, Packing, RefusalKind, Replaced, copy_commit,
-    copy_in_command, copy_name,
+    copy_in_command, copy_is_done, copy_look, copy_name, landing_place, look_mark,
 };
 pub use facts::{Fact, Facts, facts_command};
 pub use job::{

@@ -1,0 +1,49 @@
+//! How hosts receive the files: the same for all.
+//!
+//! Must not know which files, nor where they go.
+
+use fleet_core::ssh::remote::{Attributes, CopyIn, Landing, MissingFolder, Packing, Replaced};
+
+use crate::recipe::Recipe;
+
+/// How hosts receive the files.
+#[derive(Debug)]
+pub(crate) struct Receiving {
+    /// What is done where the folder that they go to is missing.
+    pub(crate) missing: MissingFolder,
+    pub(crate) packing: Packing,
+    pub(crate) attributes: Attributes,
+    pub(crate) owner: Option<String>,
+    pub(crate) replaced: Replaced,
+}
+
+impl Receiving {
+    /// As the recipe says, for this owner.
+    pub(crate) fn new(recipe: &Recipe, owner: Option<String>) -> Self {
+        Self {
+            missing: if recipe.mkdirs { MissingFolder::Make } else { MissingFolder::Refuse },
+            packing: if recipe.compress { Packing::Gzip } else { Packing::Plain },
+            attributes: attributes(recipe),
+            owner,
+            replaced: if recipe.backup { Replaced::Kept } else { Replaced::Gone },
+        }
+    }
+
+    /// What one host is asked to receive.
+    pub(crate) fn copy_in<'a>(&'a self, landing: Landing<'a>, needed_kib: u64) -> CopyIn<'a> {
+        CopyIn {
+            landing,
+            missing: self.missing,
+            needed_kib: Some(needed_kib),
+            packing: self.packing,
+            attributes: self.attributes,
+            owner: self.owner.as_deref(),
+            replaced: self.replaced,
+        }
+    }
+}
+
+/// What is kept of files beside names and contents.
+pub(crate) fn attributes(recipe: &Recipe) -> Attributes {
+    if recipe.preserve { Attributes::All } else { Attributes::Permissions }
+}
