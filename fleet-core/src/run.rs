@@ -43,7 +43,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub fn run<T: Task>(
     prepared: Prepared,
     work: Work,
-    make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure> + Send + 'static,
+    make_task: impl FnOnce(Arc<Connector>, &Prepared) -> Result<T, Failure>,
 ) -> Result<ExitStatus, Failure> {
     say_about_selection(&prepared, &work);
     if prepared.purpose == Purpose::List {
@@ -59,9 +59,7 @@ pub fn run<T: Task>(
         .enable_all()
         .build()
         .map_err(|error| Failure::ours(&error))?;
-    // On a worker: each event would have to wake this thread.
-    let running = runtime.spawn(run_on_hosts(prepared, work, make_task));
-    let status = runtime.block_on(running).map_err(|error| Failure::ours(&error)).flatten();
+    let status = runtime.block_on(run_on_hosts(prepared, work, make_task));
     // Threads that hang in a name lookup or a write to a dead terminal must not hold the process.
     runtime.shutdown_background();
     status
@@ -120,7 +118,8 @@ async fn run_on_hosts<T: Task>(
     };
     let keys = KeysGuard(Keys::listen(prepared.stdin, wishes));
     prompt.shares(keys.0.clone());
-    let finished = fanout.run(task, renderer, signals).await;
+    // On a worker: each event would have to wake this thread.
+    let finished = tokio::spawn(fanout.run(task, renderer, signals)).await.map_err(|error| Failure::ours(&error))?;
     drop(keys);
     if finished.completion != Completion::Abandoned {
         connector.disconnect().await;
