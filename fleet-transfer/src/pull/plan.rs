@@ -1,0 +1,234 @@
+//! Which files of a listing are fetched, and where each goes: decided before the first byte of them comes.
+//!
+//! Pure. Here the names of a host become names below a folder of ours, or nothing: no `..`, no empty part, no two alike,
+//! nothing below what is no folder. Must not know what there is in that folder.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::listing::{Listed, ListedKind, Listing, Seen};
+use super::problem::{Matter, Problem, shown, size};
+use super::root::PART_PREFIX;
+use crate::filter::Filter;
+
+/// A longer path no system opens.
+const LONGEST_PATH: usize = 4096;
+
+/// What is wanted of a listing.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// What of paths is kept.
+    pub paths: Paths,
+    /// Files and symlinks must have been changed at this time or later, in seconds since 1970.
+    pub since: Option<i64>,
+    /// Larger files are left out.
+    pub max_size: Option<u64>,
+    /// More bytes in all are an error.
+    pub max_total: Option<u64>,
+    /// Chooses by name.
+    pub filter: &'a Filter,
+    /// Whether the file system here tells names apart that differ only in case.
+    pub folding: Folding,
+}
+
+/// What of a path on the host is kept here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Paths {
+    /// What is below the folder that was asked for, and its own name unless it ended in a slash.
+    #[default]
+    Short,
+    /// All of it.
+    Whole,
+}
+
+/// How a file system compares names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Folding {
+    /// By their bytes.
+    #[default]
+    None,
+    /// `A` is `a`.
+    Case,
+}
+
+/// A file, folder or symlink that is fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its absolute path on the host.
+    pub remote: Vec<u8>,
+    /// Its path here, below the host's folder: parts that are names, with single slashes between them.
+    pub local: Box<[u8]>,
+    /// What was seen of it.
+    pub seen: Seen,
+}
+
+/// What is fetched from a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Folders come before what is in them.
+    pub items: Vec<Item>,
+    /// What is not fetched, though it was asked for.
+    pub problems: Vec<Problem>,
+}
+
+/// Why nothing is fetched from a host.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Two files would become one.
+    #[error("{one} and {other} would both be {local} here")]
+    Collision {
+        /// Its path on the host.
+        one: String,
+        /// That of the other.
+        other: String,
+        /// The path of both.
+        local: String,
+    },
+    /// There is more than is wanted.
+    #[error("the files have {}, and --max-total allows {}", size(*total), size(*limit))]
+    TooMuch {
+        /// Bytes of all files.
+        total: u64,
+        /// How many are allowed.
+        limit: u64,
+    },
+}
+
+impl PlanError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Collision { .. } => "--parents keeps the whole path of each",
+            Self::TooMuch { .. } => "raise --max-total, or ask for less: --since, --tail, --max-size, --exclude",
+        }
+    }
+}
+
+impl Plan {
+    /// Decides what of `listing` is fetched.
+    ///
+    /// # Errors
+    /// When two would have one name, or they are too many bytes.
+    pub fn of(listing: &Listing, wanted: &Wanted<'_>) -> Result<Self, PlanError> {
+        let mut plan = Self::default();
+        let missing = listing.missing.iter().map(|path| Problem { path: path.clone(), matter: Matter::Missing });
+        plan.problems.extend(missing);
+        for entry in &listing.entries {
+            plan.take(listing, entry, wanted);
+        }
+        plan.items.sort_by(|one, other| one.local.cmp(&other.local));
+        plan.refuse_collisions(wanted.folding)?;
+        let total = plan.total();
+        match wanted.max_total {
+            Some(limit) if total > limit => Err(PlanError::TooMuch { total, limit }),
+            _ => Ok(plan),
+        }
+    }
+
+    /// Bytes of all files.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        let files = self.items.iter().filter(|item| item.seen.kind == ListedKind::File);
+        files.fold(0, |sum, item| sum.saturating_add(item.seen.len))
+    }
+
+    fn take(&mut self, listing: &Listing, entry: &Listed, wanted: &Wanted<'_>) {
+        let remote = listing.path(entry);
+        let Some(matter) = unwanted(listing, entry, wanted) else {
+            let local = local_path(&remote, entry, wanted.paths);
+            // The folder whose content was asked for is there already.
+            if local.is_empty() || !is_chosen(&local, entry, wanted) {
+                return;
+            }
+            if !is_name(&local) {
+                self.problems.push(Problem { path: remote, matter: Matter::Name });
+                return;
+            }
+            let unreadable = listing.unreadable.contains(&(entry.folder, entry.path.clone()));
+            if unreadable {
+                self.problems.push(Problem { path: remote.clone(), matter: Matter::Unreadable });
+            }
+            if !unreadable || entry.seen.kind == ListedKind::Folder {
+                self.items.push(Item { remote, local: local.into(), seen: entry.seen });
+            }
+            return;
+        };
+        if let Some(matter) = matter {
+            self.problems.push(Problem { path: remote, matter });
+        }
+    }
+
+    /// Nothing has the name of another or lies below what is no folder. Items are in order.
+    fn refuse_collisions(&mut self, folding: Folding) -> Result<(), PlanError> {
+        let mut names: HashMap<Cow<'_, [u8]>, &Item> = HashMap::with_capacity(self.items.len());
+        for item in &self.items {
+            let is_folder = |item: &Item| item.seen.kind == ListedKind::Folder;
+            if let Some(other) = names.insert(folded(&item.local, folding), item)
+                && !(is_folder(other) && is_folder(item) && other.local == item.local)
+            {
+                return Err(collision(other, item));
+            }
+        }
+        for item in &self.items {
+            let slashes = item.local.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+            for (at, _) in slashes {
+                if let Some(above) = names.get(&folded(&item.local[..at], folding))
+                    && (above.seen.kind != ListedKind::Folder || *above.local != item.local[..at])
+                {
+                    return Err(collision(above, item));
+                }
+            }
+        }
+        // Folders that several patterns have found.
+        self.items.dedup_by(|later, earlier| later.local == earlier.local);
+        Ok(())
+    }
+}
+
+fn collision(one: &Item, other: &Item) -> PlanError {
+    PlanError::Collision { one: shown(&one.remote), other: shown(&other.remote), local: shown(&one.local) }
+}
+
+/// Whether an entry is left out, whatever its name, and with what words.
+fn unwanted(listing: &Listing, entry: &Listed, wanted: &Wanted<'_>) -> Option<Option<Matter>> {
+    let Seen { kind, len, mtime, .. } = entry.seen;
+    let old = wanted.since.is_some_and(|since| mtime < since);
+    let large = wanted.max_size.is_some_and(|most| len > most);
+    match kind {
+        ListedKind::Other => Some(Some(Matter::NoFile)),
+        ListedKind::File | ListedKind::Symlink if old => Some(None),
+        ListedKind::File if large => Some(Some(Matter::TooLarge { len })),
+        // Only those that something is in.
+        ListedKind::Folder if wanted.since.is_some() => {
+            let unreadable = listing.unreadable.contains(&(entry.folder, entry.path.clone()));
+            Some(unreadable.then_some(Matter::Unreadable))
+        }
+        _ => None,
+    }
+}
+
+fn is_chosen(local: &[u8], entry: &Listed, wanted: &Wanted<'_>) -> bool {
+    let _ = (local, entry, wanted);
+    true
+}
+
+fn local_path<'a>(remote: &'a [u8], entry: &'a Listed, paths: Paths) -> Cow<'a, [u8]> {
+    match paths {
+        Paths::Short => (&*entry.path).into(),
+        Paths::Whole => remote.strip_prefix(b"/").unwrap_or(remote).into(),
+    }
+}
+
+/// Whether a file here may have this path.
+fn is_name(path: &[u8]) -> bool {
+    let part_is_name = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && !part.starts_with(PART_PREFIX);
+    path.len() <= LONGEST_PATH && !path.contains(&0) && path.split(|&b| b == b'/').all(part_is_name)
+}
+
+fn folded(path: &[u8], folding: Folding) -> Cow<'_, [u8]> {
+    match folding {
+        Folding::None => path.into(),
+        Folding::Case => String::from_utf8_lossy(path).to_lowercase().into_bytes().into(),
+    }
+}
