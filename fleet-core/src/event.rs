@@ -48,10 +48,24 @@ pub enum Event {
     },
     /// A remark of ours about this host, such as a second try.
     Note(String),
+    /// How much of a copy is done so far. At most some times in a second.
+    Progress(Transferred),
+    /// What the work of this host came to, where its outcome alone does not say it: `12 files, 3.4 MB`. Equal for hosts
+    /// with an equal result, as these are one group in the summary.
+    Result(String),
     /// This attempt failed, and there will be another. What the host sends from now on belongs to that one.
     Retry(Retry),
     /// It has ended. The last event of a host.
     Finished(Outcome),
+}
+
+/// How much of a copy is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transferred {
+    /// Bytes of the contents of files so far, in this attempt.
+    pub bytes: u64,
+    /// How many there are in all, where that is known.
+    pub of: Option<u64>,
 }
 
 /// Another attempt on a host.

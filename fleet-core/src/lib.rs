@@ -18,5 +18,6 @@ pub mod run;
 mod sanitize;
 pub mod select;
 pub mod settings;
+pub mod size;
 pub mod ssh;
 pub mod template;

@@ -2,6 +2,7 @@
 //!
 //! Must not know how any of them looks.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ pub fn build(
     };
     let (progress, finished) = (Progress::new(&hosts), vec![false; hosts.len()]);
     let (program, detail) = (settings.program, settings.detail);
-    Ok(Box::new(Display { program, detail, hosts, console, files, progress, body, finished }))
+    Ok(Box::new(Display { program, detail, hosts, console, files, progress, body, finished, results: HashMap::new() }))
 }
 
 struct Display {
@@ -60,6 +61,7 @@ struct Display {
     progress: Progress,
     body: Body,
     finished: Vec<bool>,
+    results: HashMap<HostIndex, String>,
 }
 
 /// The hosts' output in one of its layouts.
@@ -75,6 +77,11 @@ impl Renderer for Display {
     fn event(&mut self, event: &HostEvent) -> Result<(), RenderError> {
         self.progress.event(event);
         self.finished[event.index] |= matches!(event.event, Event::Finished(_));
+        match &event.event {
+            Event::Result(text) => drop(self.results.insert(event.index, text.clone())),
+            Event::Retry(_) => drop(self.results.remove(&event.index)),
+            _ => {}
+        }
         // A file that cannot be written must not keep the event from the screen.
         let filed = self.files.event(event);
         let shown = self.show(event);
@@ -235,6 +242,7 @@ impl Display {
                     _ => Vec::new(),
                 },
             },
+            results: &self.results,
             columns: self.console.destination(Stream::Stderr).columns(),
             paint: self.console.paint(Stream::Stderr),
         };

@@ -17,7 +17,7 @@ use super::contents::{Contents, Digest};
 use super::settings::{GroupOrder, HostLabel, RenderSettings};
 use super::summary::counts;
 use super::{Ending, RenderError};
-use crate::event::{Event, HostEvent, HostIndex, Stream, Wave, WaveKind};
+use crate::event::{Event, HostEvent, HostIndex, Stream, Transferred, Wave, WaveKind};
 use crate::hostset;
 use crate::outcome::{Outcome, Report, Stop};
 use crate::pace::Change;
@@ -110,6 +110,13 @@ struct NoteFields<'a> {
     text: &'a str,
 }
 
+#[derive(Serialize)]
+struct ProgressFields {
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<u64>,
+}
+
 #[derive(Default, Serialize)]
 #[serde(default)]
 struct FinishedFields<'a> {
@@ -196,6 +203,10 @@ impl Json {
                 write_host(console, &self.names, "stage", at, index, StageFields { stage: stage.name() })
             }
             Event::Note(text) => write_host(console, &self.names, "note", at, index, NoteFields { text }),
+            Event::Result(text) => write_host(console, &self.names, "result", at, index, NoteFields { text }),
+            Event::Progress(Transferred { bytes, of }) => {
+                write_host(console, &self.names, "progress", at, index, ProgressFields { bytes: *bytes, of: *of })
+            }
             Event::Output { stream, bytes } => {
                 let Self { assembler, names, attempts, .. } = self;
                 let mut show = |key, piece: Piece<'_>| output(console, names, attempts, at, key, &piece);
@@ -380,6 +391,9 @@ mod tests {
             started(0),
             event(0, 1, Event::Stage(Stage::KeyExchange)),
             event(0, 1, Event::Note("second try".into())),
+            event(0, 1, Event::Progress(Transferred { bytes: 7, of: Some(9) })),
+            event(0, 1, Event::Progress(Transferred { bytes: 8, of: None })),
+            event(0, 1, Event::Result("2 files, 9 B".into())),
             output(0, Stream::Stdout, b"one\ntwo\nhal"),
             output(0, Stream::Stderr, b"\xff\n"),
             event(0, 3, Event::Finished(Outcome::Exited(2))),
@@ -391,6 +405,9 @@ mod tests {
         {"v":1,"event":"started","at":0.0,"host":"web1","index":0}
         {"v":1,"event":"stage","at":1.0,"host":"web1","index":0,"stage":"key exchange"}
         {"v":1,"event":"note","at":1.0,"host":"web1","index":0,"text":"second try"}
+        {"v":1,"event":"progress","at":1.0,"host":"web1","index":0,"bytes":7,"of":9}
+        {"v":1,"event":"progress","at":1.0,"host":"web1","index":0,"bytes":8}
+        {"v":1,"event":"result","at":1.0,"host":"web1","index":0,"text":"2 files, 9 B"}
         {"v":1,"event":"output","at":1.0,"host":"web1","index":0,"stream":"stdout","text":"one\ntwo\n"}
         {"v":1,"event":"output","at":1.0,"host":"web1","index":0,"stream":"stderr","base64":"/wo="}
         {"v":1,"event":"output","at":3.0,"host":"web1","index":0,"stream":"stdout","text":"hal"}
@@ -413,6 +430,8 @@ mod tests {
             started(0),
             event(0, 1, Event::Stage(Stage::Connect)),
             event(0, 1, Event::Note("again".into())),
+            event(0, 1, Event::Progress(Transferred { bytes: 1, of: Some(2) })),
+            event(0, 1, Event::Result("1 file, 2 B".into())),
             output(0, Stream::Stdout, b"text\n"),
             output(0, Stream::Stdout, b"\xff\n"),
             event(0, 3, Event::Finished(outcome_refused())),

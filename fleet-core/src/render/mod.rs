@@ -28,6 +28,7 @@ mod summary;
 mod terminal;
 #[cfg(test)]
 mod testing;
+mod transfers;
 
 use std::fmt;
 use std::io;

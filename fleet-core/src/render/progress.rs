@@ -10,6 +10,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::settings::HostLabel;
+use super::transfers::Transfers;
 use crate::event::{Event, HostEvent, HostIndex, Wave};
 use crate::outcome::Stage;
 
@@ -30,6 +31,7 @@ pub(super) struct Progress {
     failed: usize,
     /// What the line starts with: the wave, where there are several.
     wave: String,
+    transfers: Transfers,
 }
 
 impl Progress {
@@ -42,6 +44,7 @@ impl Progress {
             done: 0,
             failed: 0,
             wave: String::new(),
+            transfers: Transfers::default(),
         }
     }
 
@@ -60,7 +63,9 @@ impl Progress {
                     self.running.insert((event.at, index));
                 }
             }
+            Event::Progress(transferred) => self.transfers.progress(index, *transferred, self.names.len()),
             Event::Retry(_) => {
+                self.transfers.forget(index);
                 self.running.remove(&(self.started_at[index], index));
             }
             Event::Finished(outcome) => {
@@ -97,19 +102,34 @@ impl Progress {
     }
 
     /// The text of the line at `now`.
-    pub(super) fn text(&self, now: Duration) -> String {
+    pub(super) fn text(&mut self, now: Duration) -> String {
         let mut text = self.counts();
-        let slow: Vec<String> = self
-            .slowest(now)
-            .take_while(|(_, _, age)| *age >= SLOW)
-            .take(MAX_NAMED)
-            .map(|(index, stage, age)| format!("{} {stage} {}s", self.names[index], age.as_secs()))
-            .collect();
+        let slow = match self.transfers.text(now) {
+            Some(transfers) => {
+                text = format!("{text}; {transfers}");
+                self.furthest_behind(now)
+            }
+            None => self.slowest(now).take_while(|(_, _, age)| *age >= SLOW).take(MAX_NAMED).collect(),
+        };
+        let slow: Vec<String> = slow.into_iter().take(MAX_NAMED).map(|slow| self.slow_host(slow)).collect();
         if !slow.is_empty() {
             text.push_str("; slowest: ");
             text.push_str(&slow.join(", "));
         }
         text
+    }
+
+    /// The slow hosts, those with the smallest share of their copies in front: the others come later anyway.
+    fn furthest_behind(&self, now: Duration) -> Vec<(HostIndex, Stage, Duration)> {
+        let mut slow: Vec<_> = self.slowest(now).take_while(|(_, _, age)| *age >= SLOW).collect();
+        slow.sort_by_key(|(index, _, _)| self.transfers.percent(*index));
+        slow
+    }
+
+    /// `web1 command 12s 30%`
+    fn slow_host(&self, (index, stage, age): (HostIndex, Stage, Duration)) -> String {
+        let share = self.transfers.percent(index).map(|percent| format!(" {percent}%")).unwrap_or_default();
+        format!("{} {stage} {}s{share}", self.names[index], age.as_secs())
     }
 }
 
@@ -239,7 +259,7 @@ impl TermLike for Ink {
 mod tests {
     use super::super::testing::{event, labels, outcome_refused, retry};
     use super::*;
-    use crate::event::WaveKind;
+    use crate::event::{Transferred, WaveKind};
     use crate::outcome::Outcome;
 
     fn columns() -> u16 {
@@ -264,6 +284,28 @@ mod tests {
         assert_eq!(text, "1/4 done, 3 running, 1 failed; slowest: web1 command 12s, web2 connect 11s");
         progress.event(&event(0, 12, Event::Finished(Outcome::Exited(0))));
         assert_eq!(progress.text(Duration::from_secs(2)), "2/4 done, 2 running, 1 failed");
+    }
+
+    #[test]
+    fn copies_are_summed_up_and_the_furthest_behind_named() {
+        let mut progress = Progress::new(&labels(["web1", "web2", "web3"]));
+        let so_far = |bytes| Event::Progress(Transferred { bytes, of: Some(4_000_000) });
+        for index in 0..3 {
+            progress.event(&event(index, 0, Event::Started));
+            progress.event(&event(index, 0, Event::Stage(Stage::Command)));
+            progress.event(&event(index, 0, so_far(0)));
+        }
+        progress.text(Duration::ZERO);
+        for (index, bytes) in [(0, 2_000_000), (1, 400_000), (2, 3_600_000)] {
+            progress.event(&event(index, 4, so_far(bytes)));
+        }
+        let text = progress.text(Duration::from_secs(4));
+        let expected = "0/3 done, 3 running; 6.0 MB of 12.0 MB, 1.5 MB/s, 4s left; \
+                        slowest: web2 command 4s 10%, web1 command 4s 50%, web3 command 4s 90%";
+        assert_eq!(text, expected);
+        progress.event(&retry(2, 2));
+        let text = progress.text(Duration::from_secs(4));
+        assert!(text.contains("2.4 MB of 12.0 MB") && !text.contains("web3"), "{text}");
     }
 
     #[test]

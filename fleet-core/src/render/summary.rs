@@ -2,7 +2,7 @@
 //!
 //! Text only. Must not know where it is written, and stays linear in the number of hosts whatever their names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub(super) struct Summary<'a> {
     pub(super) report: &'a Report,
     pub(super) ending: &'a Ending,
     pub(super) remarks: Remarks,
+    /// What the work came to, where hosts have said it.
+    pub(super) results: &'a HashMap<HostIndex, String>,
     /// The width of the terminal, for which long lists are shortened.
     pub(super) columns: Option<usize>,
     pub(super) paint: Paint,
@@ -115,10 +117,17 @@ impl Summary<'_> {
         for (index, outcome) in self.report.outcomes().iter().enumerate() {
             let part = Part::of(outcome);
             let attempts = self.report.attempts(index);
-            if part == Part::Fine && self.ending.completion == Completion::Complete && attempts < 2 {
+            let result = self.results.get(&index);
+            if part == Part::Fine && self.ending.completion == Completion::Complete && attempts < 2 && result.is_none()
+            {
                 continue;
             }
-            let mut reason = outcome.reason().unwrap_or_else(|| outcome.name().to_owned());
+            let mut reason = match (outcome.reason(), result) {
+                (Some(reason), Some(result)) => format!("{reason} ({result})"),
+                (Some(reason), None) => reason,
+                (None, Some(result)) => result.clone(),
+                (None, None) => outcome.name().to_owned(),
+            };
             if attempts > 1 {
                 push(&mut reason, format_args!(" ({attempts} attempts)"));
             }
@@ -267,7 +276,8 @@ mod tests {
         };
         let hosts = labels(names.iter().map(String::as_str));
         let remarks = Remarks::default();
-        Summary { hosts: &hosts, report: &report, ending: &ending, remarks, columns, paint: Paint::Off }.text()
+        let results = &HashMap::new();
+        Summary { hosts: &hosts, report: &report, ending: &ending, remarks, results, columns, paint: Paint::Off }.text()
     }
 
     fn stopped(stop: Stop) -> Outcome {
@@ -384,8 +394,9 @@ mod tests {
         let hosts = labels(["web1", "web2", "web3"]);
         let incomplete_files = BTreeMap::from([("out: No space left on device".to_owned(), vec![0, 1])]);
         let remarks = Remarks { incomplete_files, cut_lines: vec![2] };
+        let (results, columns) = (&HashMap::new(), None);
         let summary =
-            Summary { hosts: &hosts, report: &report, ending: &ending, remarks, columns: None, paint: Paint::Off };
+            Summary { hosts: &hosts, report: &report, ending: &ending, remarks, results, columns, paint: Paint::Off };
         assert!(!summary.is_all_fine());
         insta::assert_snapshot!(summary.text(), @r"
         3 hosts: 3 ok in 2m 5s
@@ -402,14 +413,37 @@ mod tests {
         let status = report.exit_status(ExitRule::WorstClass);
         let ending = Ending { elapsed: Duration::from_secs(1), status, completion: Completion::Complete };
         let remarks = Remarks::default();
+        let (results, columns) = (&HashMap::new(), None);
         let summary =
-            Summary { hosts: &hosts, report: &report, ending: &ending, remarks, columns: None, paint: Paint::Off };
+            Summary { hosts: &hosts, report: &report, ending: &ending, remarks, results, columns, paint: Paint::Off };
         insta::assert_snapshot!(summary.text(), @r"
         4 hosts: 2 ok, 2 unreachable in 1.0s
           web2 (1): ok (2 attempts)
           web3 (1): connect: connection refused (3 attempts)
               hint: check that sshd runs there and listens on this port
           web4 (1): connect: connection refused
+        ");
+    }
+
+    #[test]
+    fn hosts_are_grouped_by_what_their_work_came_to() {
+        let hosts = labels(["web1", "web2", "web3", "web4", "web5"]);
+        let outcomes = vec![Outcome::Exited(0), Outcome::Exited(0), Outcome::Exited(0), Outcome::Exited(3)];
+        let report = Report::new([outcomes, vec![Outcome::Exited(3)]].concat()).with_attempts(vec![1, 1, 2, 1, 1]);
+        let status = report.exit_status(ExitRule::WorstClass);
+        let ending = Ending { elapsed: Duration::from_secs(1), status, completion: Completion::Complete };
+        let results = [(0, "2 files"), (1, "2 files"), (2, "2 files"), (3, "1 file\x1b[2J")];
+        let results = &results.map(|(index, text)| (index, text.to_owned())).into();
+        let (remarks, columns) = (Remarks::default(), None);
+        let summary =
+            Summary { hosts: &hosts, report: &report, ending: &ending, remarks, results, columns, paint: Paint::Off };
+        insta::assert_snapshot!(summary.text(), @r"
+        5 hosts: 3 ok, 2 failed in 1.0s
+          web[1-2] (2): 2 files
+          web3 (1): 2 files (2 attempts)
+          web4 (1): exit code 3 (1 file\x1b[2J)
+              hint: the command itself failed: its output says why
+          web5 (1): exit code 3
         ");
     }
 }

@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 
 use super::quote::sh_quote;
 use super::{IDENTITY, Program, Token, WrapError, push_all, refuse_nul, without_comments};
+use crate::size;
 
 static COPY_IN: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("copy_in.sh")));
 static COPY_COMMIT: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("copy_commit.sh")));
@@ -244,10 +245,10 @@ impl fmt::Display for CopyRefusal {
         match self.kind {
             RefusalKind::NoRoom => match room(said) {
                 Some((needed, free)) if needed > free => {
-                    let [needed, free, missing] = [needed, free, needed - free].map(size);
+                    let [needed, free, missing] = [needed, free, needed - free].map(size::shown);
                     write!(f, "not enough room: {needed} needed, {free} free, {missing} missing")
                 }
-                Some((_, free)) => write!(f, "not enough room: {} free, and more needed", size(free)),
+                Some((_, free)) => write!(f, "not enough room: {} free, and more needed", size::shown(free)),
                 None => write!(f, "not enough room: {said}"),
             },
             RefusalKind::NoFolder => write!(f, "the folder {said}"),
@@ -268,19 +269,6 @@ fn room(said: &str) -> Option<(u64, u64)> {
     let (needed, free) = said.split_once(' ')?;
     let bytes = |kib: &str| kib.parse::<u64>().ok()?.checked_mul(1024);
     Some((bytes(needed)?, bytes(free)?))
-}
-
-/// A number of bytes, in three digits.
-fn size(bytes: u64) -> String {
-    let mut unit = "B";
-    let mut amount = bytes as f64;
-    for larger in ["kB", "MB", "GB", "TB", "PB"] {
-        if amount < 999.5 {
-            break;
-        }
-        (amount, unit) = (amount / 1000.0, larger);
-    }
-    if unit == "B" || amount >= 99.5 { format!("{amount:.0} {unit}") } else { format!("{amount:.1} {unit}") }
 }
 
 #[cfg(test)]
