@@ -15,7 +15,7 @@ pub mod provider;
 pub mod record;
 pub mod render;
 pub mod run;
-mod sanitize;
+pub mod sanitize;
 pub mod select;
 pub mod settings;
 pub mod size;

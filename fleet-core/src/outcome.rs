@@ -91,6 +91,10 @@ pub enum FailureClass {
     Channel,
     /// `sudo` on the host did not run the command.
     Sudo,
+    /// The host did not take the files.
+    Copy,
+    /// Some files could not be read, or not be kept here; the others are copied.
+    Incomplete,
     /// The connection ended before the command's exit status was known.
     Lost,
     /// The failure is on this machine: configuration, files, disk.
@@ -114,6 +118,8 @@ impl FailureClass {
             Self::Auth => "auth",
             Self::Channel => "channel",
             Self::Sudo => "sudo",
+            Self::Copy => "copy",
+            Self::Incomplete => "incomplete",
             Self::Lost => "lost",
             Self::Local => "local",
         }
@@ -284,7 +290,7 @@ impl Outcome {
             Self::Failed(error) => match error.class {
                 FailureClass::Lost => "lost",
                 FailureClass::Local => "local-error",
-                FailureClass::Sudo => "failed",
+                FailureClass::Sudo | FailureClass::Copy | FailureClass::Incomplete => "failed",
                 _ => "unreachable",
             },
             Self::Skipped(_) => "skipped",
@@ -322,8 +328,12 @@ impl Outcome {
             Self::Exited(0) => ExitStatus::Success,
             Self::Exited(_) => ExitStatus::CommandFailed,
             Self::Signalled(_) | Self::Stopped { .. } | Self::Running | Self::Skipped(_) => ExitStatus::Killed,
-            Self::Failed(error) if error.class == FailureClass::Local => ExitStatus::OurFailure,
-            Self::Failed(error) if error.class == FailureClass::Sudo => ExitStatus::CommandFailed,
+            Self::Failed(error) if matches!(error.class, FailureClass::Local | FailureClass::Incomplete) => {
+                ExitStatus::OurFailure
+            }
+            Self::Failed(error) if error.class == FailureClass::Sudo || error.class == FailureClass::Copy => {
+                ExitStatus::CommandFailed
+            }
             Self::Failed(_) => ExitStatus::NotReached,
         }
     }

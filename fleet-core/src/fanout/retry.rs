@@ -69,7 +69,9 @@ fn repeatable(outcome: &Outcome) -> Option<Repeatable> {
     match outcome {
         Outcome::Failed(error) if error.class == FailureClass::Moved => Some(Repeatable::Move),
         Outcome::Failed(error) if error.stage < Stage::Channel => passes(error).then_some(Repeatable::Connection),
-        Outcome::Failed(error) if error.class == FailureClass::Lost => Some(Repeatable::Command),
+        Outcome::Failed(error) if matches!(error.class, FailureClass::Lost | FailureClass::Copy) => {
+            Some(Repeatable::Command)
+        }
         Outcome::Exited(0) => None,
         Outcome::Exited(_) | Outcome::Signalled(_) => Some(Repeatable::Command),
         Outcome::Failed(_) | Outcome::Stopped { .. } | Outcome::Running | Outcome::Skipped(_) => None,
@@ -87,9 +89,15 @@ fn passes(error: &HostError) -> bool {
         | Class::Banner
         | Class::KeyExchange
         | Class::Lost => true,
-        Class::Gone | Class::Moved | Class::HostKey | Class::Auth | Class::Channel | Class::Sudo | Class::Local => {
-            false
-        }
+        Class::Gone
+        | Class::Moved
+        | Class::HostKey
+        | Class::Auth
+        | Class::Channel
+        | Class::Sudo
+        | Class::Copy
+        | Class::Incomplete
+        | Class::Local => false,
     }
 }
 
@@ -131,6 +139,7 @@ mod tests {
             (failed(Stage::KeyExchange, Class::HostKey), None),
             (failed(Stage::Resolve, Class::Local), None),
             (failed(Stage::Command, Class::Sudo), None),
+            (failed(Stage::Command, Class::Copy), Some(Repeatable::Command)),
             (failed(Stage::Command, Class::Local), None),
             (failed(Stage::Channel, Class::Channel), None),
             (failed(Stage::Channel, Class::Timeout), None),

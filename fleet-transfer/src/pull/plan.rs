@@ -5,11 +5,17 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use fleet_core::size;
 
 use super::listing::{Listed, ListedKind, Listing, Seen};
-use super::problem::{Matter, Problem, shown, size};
+use super::problem::{Matter, Problem, shown};
+use super::resume::Tail;
 use super::root::PART_PREFIX;
-use crate::filter::Filter;
+use crate::filter::{Action, Filter, Named};
 
 /// A longer path no system opens.
 const LONGEST_PATH: usize = 4096;
@@ -23,10 +29,8 @@ pub struct Wanted<'a> {
     pub since: Option<i64>,
     /// Larger files are left out.
     pub max_size: Option<u64>,
-    /// More bytes in all are an error.
-    pub max_total: Option<u64>,
     /// Chooses by name.
-    pub filter: &'a Filter,
+    pub filter: Option<&'a Filter>,
     /// Whether the file system here tells names apart that differ only in case.
     pub folding: Folding,
 }
@@ -58,8 +62,20 @@ pub struct Item {
     pub remote: Vec<u8>,
     /// Its path here, below the host's folder: parts that are names, with single slashes between them.
     pub local: Box<[u8]>,
-    /// What was seen of it.
+    /// What was seen of it; its length is that of what is fetched.
     pub seen: Seen,
+    /// Where on the host that begins.
+    pub from: u64,
+}
+
+/// How much of files is fetched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// All.
+    #[default]
+    All,
+    /// Their last lines.
+    Tails,
 }
 
 /// What is fetched from a host.
@@ -69,6 +85,8 @@ pub struct Plan {
     pub items: Vec<Item>,
     /// What is not fetched, though it was asked for.
     pub problems: Vec<Problem>,
+    /// How much of the files is fetched.
+    pub extent: Extent,
 }
 
 /// Why nothing is fetched from a host.
@@ -85,7 +103,7 @@ pub enum PlanError {
         local: String,
     },
     /// There is more than is wanted.
-    #[error("the files have {}, and --max-total allows {}", size(*total), size(*limit))]
+    #[error("the files have {}, and --max-total allows {}", size::shown(*total), size::shown(*limit))]
     TooMuch {
         /// Bytes of all files.
         total: u64,
@@ -109,7 +127,7 @@ impl Plan {
     /// Decides what of `listing` is fetched.
     ///
     /// # Errors
-    /// When two would have one name, or they are too many bytes.
+    /// When two would have one name.
     pub fn of(listing: &Listing, wanted: &Wanted<'_>) -> Result<Self, PlanError> {
         let mut plan = Self::default();
         let missing = listing.missing.iter().map(|path| Problem { path: path.clone(), matter: Matter::Missing });
@@ -119,11 +137,34 @@ impl Plan {
         }
         plan.items.sort_by(|one, other| one.local.cmp(&other.local));
         plan.refuse_collisions(wanted.folding)?;
-        let total = plan.total();
-        match wanted.max_total {
-            Some(limit) if total > limit => Err(PlanError::TooMuch { total, limit }),
-            _ => Ok(plan),
-        }
+        Ok(plan)
+    }
+
+    /// Whether the files have as few bytes as they may.
+    ///
+    /// # Errors
+    /// When they have more.
+    pub fn limit_total(&self, limit: u64) -> Result<(), PlanError> {
+        let total = self.total();
+        if total > limit { Err(PlanError::TooMuch { total, limit }) } else { Ok(()) }
+    }
+
+    /// Cuts files to their last lines. A file of which these are not known is not fetched.
+    pub fn cut_to_tails(&mut self, tails: &HashMap<Vec<u8>, Tail>) {
+        self.extent = Extent::Tails;
+        let problems = &mut self.problems;
+        self.items.retain_mut(|item| {
+            if item.seen.kind != ListedKind::File {
+                return true;
+            }
+            let Some(tail) = tails.get(&item.remote) else {
+                problems.push(Problem { path: item.remote.clone(), matter: Matter::NotSent });
+                return false;
+            };
+            item.from = tail.of - tail.len;
+            (item.seen.len, item.seen.mtime) = (tail.len, tail.mtime);
+            true
+        });
     }
 
     /// Bytes of all files.
@@ -135,27 +176,25 @@ impl Plan {
 
     fn take(&mut self, listing: &Listing, entry: &Listed, wanted: &Wanted<'_>) {
         let remote = listing.path(entry);
-        let Some(matter) = unwanted(listing, entry, wanted) else {
-            let local = local_path(&remote, entry, wanted.paths);
-            // The folder whose content was asked for is there already.
-            if local.is_empty() || !is_chosen(&local, entry, wanted) {
-                return;
-            }
-            if !is_name(&local) {
-                self.problems.push(Problem { path: remote, matter: Matter::Name });
-                return;
-            }
-            let unreadable = listing.unreadable.contains(&(entry.folder, entry.path.clone()));
-            if unreadable {
-                self.problems.push(Problem { path: remote.clone(), matter: Matter::Unreadable });
-            }
-            if !unreadable || entry.seen.kind == ListedKind::Folder {
-                self.items.push(Item { remote, local: local.into(), seen: entry.seen });
-            }
+        let local = local_path(&remote, entry, wanted.paths);
+        // The folder whose content was asked for is there already.
+        if local.is_empty() || !is_chosen(&local, entry, wanted) {
             return;
-        };
-        if let Some(matter) = matter {
-            self.problems.push(Problem { path: remote, matter });
+        }
+        let unreadable = listing.unreadable.contains(&(entry.folder, entry.path.clone()));
+        let readable = if unreadable { Readable::No } else { Readable::Yes };
+        let verdict = if is_name(&local) { verdict(entry, readable, wanted) } else { Verdict::Left(Matter::Name) };
+        let item = || Item { remote: remote.clone(), local: (*local).into(), seen: entry.seen, from: 0 };
+        match verdict {
+            Verdict::Fetched => self.items.push(item()),
+            Verdict::Unwanted => {}
+            Verdict::Left(matter) => {
+                // What is in it may still come, such as with another pattern.
+                if matter == Matter::Unreadable && entry.seen.kind == ListedKind::Folder {
+                    self.items.push(item());
+                }
+                self.problems.push(Problem { path: remote.clone(), matter });
+            }
         }
     }
 
@@ -190,27 +229,42 @@ fn collision(one: &Item, other: &Item) -> PlanError {
     PlanError::Collision { one: shown(&one.remote), other: shown(&other.remote), local: shown(&one.local) }
 }
 
-/// Whether an entry is left out, whatever its name, and with what words.
-fn unwanted(listing: &Listing, entry: &Listed, wanted: &Wanted<'_>) -> Option<Option<Matter>> {
+/// Whether the host lets us read something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readable {
+    Yes,
+    No,
+}
+
+/// What becomes of an entry.
+enum Verdict {
+    Fetched,
+    Unwanted,
+    /// It is left out, and named.
+    Left(Matter),
+}
+
+fn verdict(entry: &Listed, readable: Readable, wanted: &Wanted<'_>) -> Verdict {
     let Seen { kind, len, mtime, .. } = entry.seen;
-    let old = wanted.since.is_some_and(|since| mtime < since);
-    let large = wanted.max_size.is_some_and(|most| len > most);
+    let is_old = wanted.since.is_some_and(|since| mtime < since);
     match kind {
-        ListedKind::Other => Some(Some(Matter::NoFile)),
-        ListedKind::File | ListedKind::Symlink if old => Some(None),
-        ListedKind::File if large => Some(Some(Matter::TooLarge { len })),
-        // Only those that something is in.
-        ListedKind::Folder if wanted.since.is_some() => {
-            let unreadable = listing.unreadable.contains(&(entry.folder, entry.path.clone()));
-            Some(unreadable.then_some(Matter::Unreadable))
-        }
-        _ => None,
+        ListedKind::Other => Verdict::Left(Matter::NoFile),
+        ListedKind::File | ListedKind::Symlink if is_old => Verdict::Unwanted,
+        ListedKind::File if wanted.max_size.is_some_and(|most| len > most) => Verdict::Left(Matter::TooLarge { len }),
+        _ if readable == Readable::No => Verdict::Left(Matter::Unreadable),
+        // Those that something is in are made with it.
+        ListedKind::Folder if wanted.since.is_some() => Verdict::Unwanted,
+        _ => Verdict::Fetched,
     }
 }
 
+/// Whether the filter lets it and all folders above it through.
 fn is_chosen(local: &[u8], entry: &Listed, wanted: &Wanted<'_>) -> bool {
-    let _ = (local, entry, wanted);
-    true
+    let Some(filter) = wanted.filter else { return true };
+    let let_through = |path: &[u8], named| filter.verdict(Path::new(OsStr::from_bytes(path)), named) == Action::Include;
+    let itself = if entry.seen.kind == ListedKind::Folder { Named::Folder } else { Named::Other };
+    let mut slashes = local.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    slashes.all(|(at, _)| let_through(&local[..at], Named::Folder)) && let_through(local, itself)
 }
 
 fn local_path<'a>(remote: &'a [u8], entry: &'a Listed, paths: Paths) -> Cow<'a, [u8]> {

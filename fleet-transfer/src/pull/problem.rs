@@ -5,6 +5,7 @@
 use std::fmt;
 
 use fleet_core::sanitize::sanitized_line;
+use fleet_core::size;
 
 /// Something about one file on a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl fmt::Display for Problem {
             Matter::NoFile => write!(f, "{path}: left out, as it is no file, folder or symlink"),
             Matter::Unlinked => write!(f, "{path}: it is a hard link to a file that did not come"),
             Matter::Name => write!(f, "{path}: no file here may have this name"),
-            Matter::TooLarge { len } => write!(f, "{path}: left out, as it has {}", size(*len)),
+            Matter::TooLarge { len } => write!(f, "{path}: left out, as it has {}", size::shown(*len)),
             Matter::InTheWay => write!(f, "{path}: something else is in its place here"),
             Matter::Unwritable(reason) => write!(f, "{path}: it cannot be written here: {reason}"),
             Matter::KeptAsChanged => write!(f, "{path}: not removed, as it was changed after it was copied"),
@@ -92,25 +93,6 @@ pub fn shown(path: &[u8]) -> String {
     sanitized_line(&text).replace('\t', "\\t")
 }
 
-/// A number of bytes, in three digits.
-#[must_use]
-pub fn size(bytes: u64) -> String {
-    let mut unit = "bytes";
-    let mut amount = bytes as f64;
-    for larger in ["kB", "MB", "GB", "TB", "PB", "EB"] {
-        if amount < 999.5 {
-            break;
-        }
-        (amount, unit) = (amount / 1000.0, larger);
-    }
-    match unit {
-        "bytes" if bytes == 1 => "1 byte".to_owned(),
-        "bytes" => format!("{bytes} bytes"),
-        _ if amount >= 99.5 => format!("{amount:.0} {unit}"),
-        _ => format!("{amount:.1} {unit}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,14 +103,5 @@ mod tests {
         assert_eq!(problem.to_string(), "/a\\n\\x1b[2J\\t\\xff\\u{9b}: it may not be read");
         assert!(problem.is_failure());
         assert!(!Problem { path: Vec::new(), matter: Matter::Grew { len: 1 } }.is_failure());
-    }
-
-    #[test]
-    fn sizes_have_three_digits() {
-        for (bytes, expected) in
-            [(0, "0 bytes"), (1, "1 byte"), (999, "999 bytes"), (1000, "1.0 kB"), (99_500, "99.5 kB"), (2_000_000_000, "2.0 GB")]
-        {
-            assert_eq!(size(bytes), expected);
-        }
     }
 }
