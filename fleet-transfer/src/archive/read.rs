@@ -379,3 +379,6 @@ fn signed_number(field: &[u8]) -> Result<i64, ArchiveError> {
         _ => Err(ArchiveError::Number),
     })
 }
+
+#[cfg(test)]
+mod tests;
