@@ -137,6 +137,12 @@ impl PathTemplate {
         Ok(Self(Template::parse(text.as_bytes(), &PLACEHOLDERS)?))
     }
 
+    /// A path in which braces are only braces.
+    #[must_use]
+    pub fn verbatim(path: &Path) -> Self {
+        Self(Template::verbatim(path.as_os_str().as_bytes()))
+    }
+
     /// The path for the host at `place`.
     ///
     /// # Errors

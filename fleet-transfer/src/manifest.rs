@@ -112,7 +112,7 @@ impl Manifest {
     #[must_use]
     pub fn totals(&self, selection: &Selection) -> Totals {
         let mut totals = Totals::default();
-        for entry in selection.ranges().iter().flat_map(|range| &self.entries[range.clone()]) {
+        for entry in self.selected(selection) {
             match entry.kind {
                 EntryKind::File { len } => {
                     totals.bytes += len;
@@ -125,6 +125,11 @@ impl Manifest {
         totals
     }
 
+    /// The entries of `selection`, in order.
+    pub fn selected<'a>(&'a self, selection: &'a Selection) -> impl Iterator<Item = &'a Entry> {
+        selection.ranges().iter().flat_map(|range| &self.entries[range.clone()])
+    }
+
     /// All entries.
     #[must_use]
     pub fn all(&self) -> Selection {
@@ -133,7 +138,7 @@ impl Manifest {
 }
 
 /// The entries of a [`Manifest`] that one host is sent, by their indices. Clones share it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection(Arc<[Range<usize>]>);
 
 impl Selection {

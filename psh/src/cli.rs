@@ -15,7 +15,7 @@ use clap::{ArgAction, Args, Parser};
 use fleet_core::broadcast::Broadcast;
 use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, our_terminal, typed, usage_failure};
 use fleet_core::inventory::nearest;
-use fleet_core::record;
+use fleet_core::record::{self, Places};
 use fleet_core::render::Layout;
 use fleet_core::ssh::remote::{JobName, JobShell, SudoUser, Token, is_variable_name, sh_quote};
 use fleet_core::ssh::{CommandLimits, Connector, Sudo, Terminal, Wrapping};
@@ -24,7 +24,7 @@ use fleet_core::template::{Template, TemplateError};
 use self::sudo::SudoArgs;
 use self::ways::WaysArgs;
 use crate::payload::{Form, Job, Payload, template};
-use crate::recipe::{Places, Recipe};
+use crate::recipe::Recipe;
 use crate::task::{Remarks, RunCommand, Work};
 
 /// The flags whose values `NAME=VALUE` are not written down.

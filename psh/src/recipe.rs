@@ -2,11 +2,10 @@
 //!
 //! Must not know how it is run.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 
 use fleet_core::cli::Failure;
-use fleet_core::record::FormerRun;
+use fleet_core::record::{FormerRun, Places};
 use fleet_core::select::SelectedHost;
 use serde::{Deserialize, Serialize};
 
@@ -44,31 +43,6 @@ pub(crate) struct Recipe {
     /// The places that the hosts are told, where these are not those of their run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) places: Option<Places>,
-}
-
-/// The `FLEET_INDEX` and `FLEET_COUNT` of hosts that are a part of another run's: a command that takes its share by
-/// them takes the same one when it is run again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Places {
-    /// The place of each host.
-    pub(crate) indices: Vec<usize>,
-    /// How many hosts there were.
-    pub(crate) count: usize,
-}
-
-impl Places {
-    /// The places that `hosts` had in `run`, which was told those of `before` if it was a part itself.
-    fn of(hosts: &[SelectedHost], run: &FormerRun, before: Option<&Self>) -> Self {
-        let places: HashMap<&str, usize> =
-            run.hosts.iter().enumerate().map(|(place, former)| (former.host.as_str(), place)).collect();
-        let place_of = |host: &SelectedHost| {
-            let place = places.get(host.host.to_string().as_str()).copied().unwrap_or_default();
-            before.and_then(|before| before.indices.get(place)).copied().unwrap_or(place)
-        };
-        let count = before.map_or(run.hosts.len(), |before| before.count);
-        Self { indices: hosts.iter().map(place_of).collect(), count }
-    }
 }
 
 impl Recipe {

@@ -9,6 +9,7 @@ use fleet_core::broadcast::Broadcast;
 use fleet_core::event::{Event, Stream};
 use fleet_core::fanout::{HostContext, Task};
 use fleet_core::outcome::{FailureClass, HostError, Outcome, SkipCause, Stage};
+use fleet_core::record::Places;
 use fleet_core::select::SelectedHost;
 use fleet_core::ssh::remote::{Facts, RemoteCommand, StdinMode, Token};
 use fleet_core::ssh::{
@@ -21,7 +22,6 @@ use crate::facts;
 use crate::jobs::JobWork;
 use crate::on_host::OnHost;
 use crate::payload::{Payload, PayloadError, Place, ScriptText};
-use crate::recipe::Places;
 
 /// Bytes of a script that are sent at a time.
 const CHUNK_BYTES: usize = 128 * 1024;

@@ -74,14 +74,20 @@ pub(crate) struct FetchSettings {
     sudo: Option<SudoUser>,
 }
 
+/// The flags. `--exclude` is rsync's here: hosts are left out by `-x` alone.
+fn command() -> clap::Command {
+    PslurpArgs::command().mut_arg("exclude", |hosts| hosts.long(None))
+}
+
 /// Reads the arguments of this process. `None` where hosts are only listed, and nothing is fetched.
 pub(crate) fn parse() -> Result<(Prepared, record::Work, Option<FetchSettings>), Failure> {
     let refused = |error: clap::Error| usage_failure(crate::PROGRAM, &error);
-    let matches = PslurpArgs::command().try_get_matches().map_err(refused)?;
+    let matches = command().try_get_matches().map_err(refused)?;
     let PslurpArgs { fleet, fetch, paths } = PslurpArgs::from_arg_matches(&matches).map_err(refused)?;
     let mut given = fetch.recipe(fetching::patterns(&matches))?;
     let lists_only = fleet.lists_only();
     let mut prepared = fleet.prepare(crate::PROGRAM, StdinUse::Free)?;
+    fetching::check_excluded(&given.filters, &prepared.selected.hosts)?;
     let mut recorded = record::Work { typed: typed(0, &[]), ..record::Work::default() };
     if lists_only {
         return Ok((prepared, recorded, None));
@@ -198,11 +204,11 @@ mod tests {
 
     #[test]
     fn the_definition_of_the_flags_is_sound() {
-        PslurpArgs::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
     fn help_is_complete() {
-        insta::assert_snapshot!(PslurpArgs::command().term_width(100).render_help().to_string());
+        insta::assert_snapshot!(command().term_width(100).render_help().to_string());
     }
 }

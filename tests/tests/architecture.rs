@@ -46,6 +46,8 @@ const SEAMS: &[Seam] = &[
             "fleet-core/src/cli/",
             "psh/src/cli.rs",
             "psh/src/cli/",
+            "pcp/src/cli.rs",
+            "pcp/src/cli/",
             "fleet/src/cli.rs",
             "fleet/src/cli/",
             "bench/src/",
@@ -65,6 +67,7 @@ const SEAMS: &[Seam] = &[
             "fleet-core/src/cli.rs",
             "fleet-core/src/cli/",
             "psh/src/lib.rs",
+            "pcp/src/lib.rs",
             "fleet/src/",
             "fleet-ec2/src/main.rs",
             "bench/src/",
@@ -79,6 +82,7 @@ const SEAMS: &[Seam] = &[
             "fleet-core/src/cli.rs",
             "fleet-core/src/cli/",
             "psh/src/lib.rs",
+            "pcp/src/lib.rs",
             "fleet/src/",
             "bench/src/",
         ],
@@ -111,8 +115,8 @@ const SEAMS: &[Seam] = &[
 const ENGINE: &str = "fleet-core/src/";
 
 /// The crates whose sources are read; the harness and its tests stand outside.
-const CRATES: [&str; 8] =
-    ["psh", "fleet", "fleet-core", "fleet-transfer", "fleet-sandbox", "fleet-ec2", "ec2-doubles", "bench"];
+const CRATES: [&str; 9] =
+    ["psh", "pcp", "fleet", "fleet-core", "fleet-transfer", "fleet-sandbox", "fleet-ec2", "ec2-doubles", "bench"];
 
 #[test]
 fn outside_things_are_used_only_behind_their_seams() {

@@ -22,7 +22,7 @@ use fleet_core::ssh::remote::{
 use fleet_tests::{accounts, program, run_to_end};
 use fleet_transfer::archive::padding;
 use fleet_transfer::digest::Digester;
-use fleet_transfer::manifest::{Entry, EntryKind};
+use fleet_transfer::manifest::{Entry, EntryKind, Selection};
 use fleet_transfer::push::{Batch, Commit, batches, header, needed_kib};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
@@ -39,6 +39,7 @@ struct Sent {
     entries: Vec<Entry>,
     contents: Vec<Vec<u8>>,
     dropped: BTreeSet<usize>,
+    same: Selection,
     attributes: Attributes,
 }
 
@@ -70,9 +71,11 @@ impl Sent {
             stream.extend_from_slice(content);
             stream.extend_from_slice(padding(content.len() as u64));
         }
+        let is_verified =
+            |at: usize| matches!(self.entries[at].kind, EntryKind::File { .. }) && !self.dropped.contains(&at);
         let digest = |entries: std::ops::Range<usize>| {
             let mut digester = Digester::new();
-            for at in entries.clone().filter(|&at| matches!(self.entries[at].kind, EntryKind::File { .. })) {
+            for at in entries.clone().filter(|&at| is_verified(at)) {
                 digester.update(&self.contents[at]);
                 digester.end_file();
             }
@@ -80,7 +83,8 @@ impl Sent {
         };
         let batches: Vec<Batch> = batches(&self.entries).into_iter().map(digest).collect();
         let (entries, dropped, attributes) = (&self.entries, &self.dropped, self.attributes);
-        stream.extend(Commit { entries, batches: &batches, dropped, attributes }.to_bytes());
+        let (selection, same) = (&Selection::of([0..entries.len()]), &self.same);
+        stream.extend(Commit { entries, selection, batches: &batches, dropped, same, attributes }.to_bytes());
         stream
     }
 

@@ -11,6 +11,7 @@ mod id;
 mod journal;
 mod line;
 mod only;
+mod places;
 mod store;
 mod typed;
 
@@ -23,6 +24,7 @@ pub use id::{RunId, RunIdError};
 pub use journal::{Journal, Recorder};
 pub use line::{Connection, Header, HeaderHost};
 pub use only::{Only, OnlyError};
+pub use places::Places;
 pub use store::{KEPT_RUNS, Output, Store};
 pub use typed::redacted;
 

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::archive::{END, Header, HeaderKind, padding};
 use crate::digest::{Digest, SEPARATOR};
-use crate::manifest::{Entry, EntryKind};
+use crate::manifest::{Entry, EntryKind, Selection};
 use fleet_core::ssh::remote::{Attributes, copy_commit, copy_name};
 
 /// The most that a program on a host is given as arguments, in bytes with their pointers: POSIX grants 4 KiB, the smallest
@@ -53,23 +53,32 @@ pub fn batches(entries: &[Entry]) -> Vec<Range<usize>> {
     batches
 }
 
+/// The same, such that each host in `hosts` is sent batches whole or not at all: what is read for all has its digest then.
+#[must_use]
+pub fn batches_for(entries: &[Entry], hosts: &[Selection]) -> Vec<Range<usize>> {
+    let ends = hosts.iter().flat_map(|host| host.ranges()).flat_map(|range| [range.start, range.end]);
+    let cuts: BTreeSet<usize> = ends.chain([0, entries.len()]).collect();
+    let parts = cuts.iter().zip(cuts.iter().skip(1));
+    parts
+        .flat_map(|(&start, &end)| {
+            batches(&entries[start..end]).into_iter().map(move |range| range.start + start..range.end + start)
+        })
+        .collect()
+}
+
 /// The room that entries take on a host.
 #[must_use]
-pub fn needed_kib(entries: &[Entry]) -> u64 {
+pub fn needed_kib<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> u64 {
     let kib = |entry: &Entry| match entry.kind {
         EntryKind::File { len } => (len.div_ceil(1024 * DISK_BLOCK_KIB) + 1) * DISK_BLOCK_KIB,
         EntryKind::Folder | EntryKind::Symlink { .. } => DISK_BLOCK_KIB,
     };
-    entries.iter().map(kib).sum()
+    entries.into_iter().map(kib).sum()
 }
 
 /// What stands before the content of an entry in the stream.
 #[must_use]
 pub fn header(entry: &Entry, attributes: Attributes) -> Vec<u8> {
-    let bits = match attributes {
-        Attributes::Permissions => 0o777,
-        Attributes::All => 0o7777,
-    };
     let (kind, always) = match &entry.kind {
         EntryKind::File { len } => (HeaderKind::File { len: *len }, 0),
         // On the host, files are renamed out of it.
@@ -81,18 +90,23 @@ pub fn header(entry: &Entry, attributes: Attributes) -> Vec<u8> {
         Attributes::All => (entry.uid, entry.gid),
     };
     let name = [b"d/", entry.path.as_os_str().as_bytes()].concat();
-    Header { name: &name, kind, mode: entry.mode & bits | always, mtime: entry.mtime, uid, gid }.to_bytes()
+    Header { name: &name, kind, mode: entry.mode & mode_bits(attributes) | always, mtime: entry.mtime, uid, gid }
+        .to_bytes()
 }
 
 /// What a host does once it has received all entries.
 #[derive(Clone, Copy, Debug)]
 pub struct Commit<'a> {
-    /// What was sent, in that order.
+    /// The entries of the manifest.
     pub entries: &'a [Entry],
-    /// The digests of all files, by [`batches`].
+    /// Those that were sent, in their order.
+    pub selection: &'a Selection,
+    /// The digests of the files that were sent and are to be kept, by [`batches`].
     pub batches: &'a [Batch],
     /// The entries that were sent but are not to be kept, such as files that changed while they were read.
     pub dropped: &'a BTreeSet<usize>,
+    /// The files that were not sent, as the host has the same: they get their modes.
+    pub same: &'a Selection,
     /// What is kept of modes.
     pub attributes: Attributes,
 }
@@ -121,7 +135,9 @@ impl Commit<'_> {
     fn sums(&self) -> Vec<u8> {
         let mut text = Vec::new();
         for batch in self.batches {
-            let mut files = self.entries[batch.entries.clone()].iter().filter(|entry| is_file(entry)).peekable();
+            let is_sent = |at: &usize| self.selection.has(*at) && !self.dropped.contains(at);
+            let sent = batch.entries.clone().filter(is_sent).map(|at| &self.entries[at]);
+            let mut files = sent.filter(|entry| is_file(entry)).peekable();
             if files.peek().is_none() {
                 continue;
             }
@@ -138,7 +154,7 @@ impl Commit<'_> {
 
     fn list(&self) -> Vec<u8> {
         let mut text = Vec::new();
-        let dropped = self.dropped.iter().filter_map(|at| self.entries.get(*at)).map(word);
+        let dropped = self.dropped.iter().map(|at| word(&self.entries[*at]));
         push_calls(&mut text, b"drop", dropped);
         for (parent, children) in self.by_parent() {
             let prefix = if parent.is_empty() { Vec::new() } else { [parent, b"/"].concat() };
@@ -146,16 +162,15 @@ impl Commit<'_> {
             push_calls(&mut text, &[b"folders ", &prefix[..]].concat(), children.folders.into_iter());
             push_calls(&mut text, &[b"files ", &prefix[..]].concat(), children.files.into_iter());
         }
+        self.push_same(&mut text);
         self.push_restrictions(&mut text);
         text
     }
 
     fn by_parent(&self) -> BTreeMap<&[u8], Children> {
         let mut parents: BTreeMap<&[u8], Children> = BTreeMap::new();
-        for (at, entry) in self.entries.iter().enumerate() {
-            if self.dropped.contains(&at) {
-                continue;
-            }
+        for at in self.selection.iter().filter(|at| !self.dropped.contains(at)) {
+            let entry = &self.entries[at];
             let parent = entry.path.parent().map_or(&b""[..], |parent| parent.as_os_str().as_bytes());
             let children = parents.entry(parent).or_default();
             match entry.kind {
@@ -166,20 +181,35 @@ impl Commit<'_> {
         parents
     }
 
+    fn push_same(&self, text: &mut Vec<u8>) {
+        let mut modes: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
+        for entry in self.same.iter().map(|at| &self.entries[at]).filter(|entry| is_file(entry)) {
+            modes.entry(entry.mode & mode_bits(self.attributes)).or_default().push(word(entry));
+        }
+        for (mode, words) in modes {
+            push_calls(text, format!("keep {mode:o}").as_bytes(), words.into_iter());
+        }
+    }
+
     /// The real modes of folders that [`header`] has given more: what is in one cannot be reached then.
     fn push_restrictions(&self, text: &mut Vec<u8>) {
-        let bits = match self.attributes {
-            Attributes::Permissions => 0o777,
-            Attributes::All => 0o7777,
-        };
+        let bits = mode_bits(self.attributes);
         let closed = |entry: &&Entry| entry.kind == EntryKind::Folder && entry.mode & OWNER_BITS != OWNER_BITS;
-        let mut closed: Vec<&Entry> = self.entries.iter().filter(closed).collect();
+        let mut closed: Vec<&Entry> = self.selection.iter().map(|at| &self.entries[at]).filter(closed).collect();
         closed.sort_by_key(|entry| std::cmp::Reverse(entry.path.components().count()));
         for (number, entry) in closed.into_iter().enumerate() {
             text.extend_from_slice(format!("restrict {number} {:o} ", entry.mode & bits).as_bytes());
             text.extend(word(entry));
             text.push(b'\n');
         }
+    }
+}
+
+/// The bits of a mode that are kept.
+fn mode_bits(attributes: Attributes) -> u32 {
+    match attributes {
+        Attributes::Permissions => 0o777,
+        Attributes::All => 0o7777,
     }
 }
 
@@ -190,7 +220,7 @@ struct Children {
     files: Vec<Vec<u8>>,
 }
 
-fn is_file(entry: &Entry) -> bool {
+pub(super) fn is_file(entry: &Entry) -> bool {
     matches!(entry.kind, EntryKind::File { .. })
 }
 
@@ -200,7 +230,7 @@ fn digest_words(digest: &Digest) -> String {
 }
 
 /// The name of an entry as a word of the shell.
-fn word(entry: &Entry) -> Vec<u8> {
+pub(super) fn word(entry: &Entry) -> Vec<u8> {
     copy_name(entry.path.as_os_str().as_bytes())
 }
 
@@ -210,7 +240,7 @@ fn argument_len(word: &[u8]) -> usize {
 }
 
 /// Lines that call `command` with all `words`, as many in one as a program can be given.
-fn push_calls(text: &mut Vec<u8>, command: &[u8], words: impl Iterator<Item = Vec<u8>>) {
+pub(super) fn push_calls(text: &mut Vec<u8>, command: &[u8], words: impl Iterator<Item = Vec<u8>>) {
     let (mut names, mut len) = (0, 0);
     for word in words {
         if names == MAX_NAMES || len + argument_len(&word) > MAX_ARGUMENTS_LEN {
@@ -245,9 +275,23 @@ mod tests {
     }
 
     fn list(entries: &[Entry], dropped: &[usize]) -> String {
-        let dropped = dropped.iter().copied().collect();
-        let commit = Commit { entries, batches: &[], dropped: &dropped, attributes: Attributes::Permissions };
+        list_of(entries, &all(entries), dropped, &Selection::default())
+    }
+
+    fn list_of(entries: &[Entry], selection: &Selection, dropped: &[usize], same: &Selection) -> String {
+        let (dropped, attributes) = (&dropped.iter().copied().collect(), Attributes::Permissions);
+        let commit = Commit { entries, selection, batches: &[], dropped, same, attributes };
         String::from_utf8(commit.list()).unwrap()
+    }
+
+    fn sums(entries: &[Entry], selection: &Selection, batches: &[Batch], dropped: &[usize]) -> String {
+        let (dropped, attributes) = (&dropped.iter().copied().collect(), Attributes::All);
+        let commit = Commit { entries, selection, batches, dropped, same: &Selection::default(), attributes };
+        String::from_utf8(commit.sums()).unwrap()
+    }
+
+    fn all(entries: &[Entry]) -> Selection {
+        Selection::of(std::iter::once(0..entries.len()))
     }
 
     #[test]
@@ -259,9 +303,7 @@ mod tests {
         assert_eq!(batches.iter().cloned().flatten().collect::<Vec<_>>(), (0..entries.len()).collect::<Vec<_>>());
         let batches: Vec<Batch> =
             batches.into_iter().map(|entries| Batch { entries, digest: Digest::of(b"") }).collect();
-        let (entries, dropped) = (&entries, &BTreeSet::new());
-        let sums = Commit { entries, batches: &batches, dropped, attributes: Attributes::All }.sums();
-        for line in sums.split(|&b| b == b'\n') {
+        for line in sums(&entries, &all(&entries), &batches, &[]).lines() {
             assert!(line.len() <= MAX_ARGUMENTS_LEN, "{}", line.len());
         }
     }
@@ -270,8 +312,7 @@ mod tests {
     fn a_batch_without_files_is_not_verified() {
         let entries = [entry("folder", EntryKind::Folder)];
         let batches = [Batch { entries: 0..1, digest: Digest::of(b"") }];
-        let (dropped, attributes) = (&BTreeSet::new(), Attributes::All);
-        assert_eq!(Commit { entries: &entries, batches: &batches, dropped, attributes }.sums(), b"");
+        assert_eq!(sums(&entries, &all(&entries), &batches, &[]), "");
         assert!(super::batches(&[]).is_empty());
     }
 
@@ -289,6 +330,28 @@ mod tests {
         ];
         let expected = "drop gone\nfolders '' b ./-a\nfiles '' 'b c'\nfiles ./-a/ './-a/it'\\''s'\nfolders b/ b/c\nfiles b/c/ b/c/-x\n";
         assert_eq!(list(&entries, &[6]), expected);
+    }
+
+    #[test]
+    fn only_what_was_sent_and_is_kept_is_verified_and_renamed() {
+        let mut entries = files(5, "f");
+        entries[4].mode = 0o600;
+        let batches = [0..3, 3..5].map(|entries| Batch { entries, digest: Digest::of(b"") });
+        let selection = Selection::of([0..2, 3..4]);
+        let sums = sums(&entries, &selection, &batches, &[1]);
+        let names: Vec<_> = sums.lines().map(|line| line.split_whitespace().skip(4).collect::<Vec<_>>()).collect();
+        assert_eq!(names, [["f00000", "$s"], ["f00003", "$s"]]);
+        let list = list_of(&entries, &selection, &[1], &Selection::of([2..3, 4..5]));
+        assert_eq!(list, "drop f00001\nfiles '' f00000 f00003\nkeep 600 f00004\nkeep 755 f00002\n");
+    }
+
+    #[test]
+    fn files_of_some_hosts_only_are_in_batches_of_their_own() {
+        let entries = files(6, "f");
+        let hosts = [Selection::of([0..2, 2..3]), Selection::of([0..2, 3..5])];
+        assert_eq!(batches_for(&entries, &hosts), [0..3, 3..5, 5..6]);
+        assert_eq!(batches_for(&entries, &[Selection::of([0..1, 4..5]), all(&entries)]), [0..1, 1..4, 4..5, 5..6]);
+        assert_eq!(batches_for(&[], &[Selection::default()]), Vec::<Range<usize>>::new());
     }
 
     #[test]

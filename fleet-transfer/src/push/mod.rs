@@ -3,5 +3,10 @@
 //! Must not know how it gets there.
 
 mod commit;
+mod look;
+mod stream;
+mod throttle;
 
-pub use commit::{Batch, Commit, batches, header, needed_kib};
+pub use commit::{Batch, Commit, batches, batches_for, header, needed_kib};
+pub use look::{Findings, Look, LookError, There, digests};
+pub use stream::{Push, PushSettings, Sent, Share, Uplink};

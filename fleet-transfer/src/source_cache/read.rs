@@ -216,7 +216,7 @@ impl std::fmt::Debug for Files {
 }
 
 /// `plain` as one gzip member: members one behind the other are a gzip file (RFC 1952, 2.2).
-pub(super) fn compress(plain: &[u8]) -> Vec<u8> {
+pub(crate) fn compress(plain: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(most_compressed(plain.len())), Compression::new(LEVEL));
     encoder.write_all(plain).and_then(|()| encoder.finish()).expect("writing to memory cannot fail")
 }

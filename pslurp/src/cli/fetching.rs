@@ -6,6 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{ArgAction, ArgMatches, Args};
 use fleet_core::cli::Failure;
+use fleet_core::hostset;
+use fleet_core::select::SelectedHost;
 use fleet_core::ssh::remote::Part;
 use fleet_transfer::bandwidth::Limit;
 
@@ -19,12 +21,12 @@ pub(super) struct FetchArgs {
     recursive: bool,
 
     /// Leave out what matches PATTERN, as rsync does; of --exclude and --include the first that matches decides; repeatable
-    #[arg(long, value_name = "PATTERN", action = ArgAction::Append)]
-    exclude: Vec<String>,
+    #[arg(long = "exclude", value_name = "PATTERN", action = ArgAction::Append)]
+    exclude_files: Vec<String>,
 
     /// Fetch what matches PATTERN, though a later --exclude matches too; repeatable
-    #[arg(long, value_name = "PATTERN", action = ArgAction::Append)]
-    include: Vec<String>,
+    #[arg(long = "include", value_name = "PATTERN", action = ArgAction::Append)]
+    include_files: Vec<String>,
 
     /// Fetch what symlinks lead to [default: symlinks are fetched as symlinks]
     #[arg(short = 'L', long)]
@@ -161,6 +163,22 @@ pub(super) fn remote(text: &[u8]) -> Result<(Vec<u8>, Part), Failure> {
     Ok((pattern, if is_inside { Part::Inside } else { Part::Itself }))
 }
 
+/// Finds out that `--exclude`, which leaves out hosts elsewhere, was meant so here.
+///
+/// # Errors
+/// When a pattern is the name of a chosen host, or a set with one in it.
+pub(super) fn check_excluded(patterns: &[Pattern], hosts: &[SelectedHost]) -> Result<(), Failure> {
+    for pattern in patterns {
+        let Pattern::Exclude(text) = pattern else { continue };
+        let names = hostset::expand(text).unwrap_or_default();
+        if hosts.iter().any(|host| names.iter().any(|name| name == host.host.name())) {
+            return Err(Failure::usage_text(format!("--exclude is about files here, and {text} is a chosen host"))
+                .hint(format!("-x {text} leaves out the host; --exclude '**/{text}' leaves out files of that name")));
+        }
+    }
+    Ok(())
+}
+
 /// The patterns of both flags in the order in which they were given.
 pub(super) fn patterns(matches: &ArgMatches) -> Vec<Pattern> {
     let of = |flag: &str, make: fn(String) -> Pattern| {
@@ -168,7 +186,7 @@ pub(super) fn patterns(matches: &ArgMatches) -> Vec<Pattern> {
         let texts = matches.get_many::<String>(flag).into_iter().flatten().cloned().map(make);
         places.zip(texts).collect::<Vec<_>>()
     };
-    let mut patterns = [of("exclude", Pattern::Exclude), of("include", Pattern::Include)].concat();
+    let mut patterns = [of("exclude_files", Pattern::Exclude), of("include_files", Pattern::Include)].concat();
     patterns.sort_by_key(|(place, _)| *place);
     patterns.into_iter().map(|(_, pattern)| pattern).collect()
 }

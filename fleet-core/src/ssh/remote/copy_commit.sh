@@ -6,6 +6,7 @@
 #       drop NAME...                            not to be kept
 #       folders PARENT NAME...                  PARENT is empty or ends in a slash, as in these two:
 #       files PARENT NAME...                    files and symlinks
+#       keep MODE NAME...                       files that are not sent, as the host has the same: they get the mode
 #       restrict NUMBER MODE NAME               the mode of a folder that its owner cannot work in, the deepest first
 #
 # A folder that is missing on the host is renamed whole, and what is below it went with it. One that is there keeps its
@@ -33,6 +34,19 @@ restrict() {
       ;;
     finish) eval "[ -z \"\$new_$1\" ]" || attempt chmod "$2" "$up$3" ;;
   esac
+}
+
+keep() {
+  [ "$phase" = finish ] || return 0
+  mode=$1
+  shift
+  [ ! "$as" ] || set -- "$as"
+  for entry; do
+    shift
+    set -- "$@" "$up$entry"
+  done
+  [ -z "$(find "$@" -prune ! -perm "$mode" -print)" ] || attempt chmod "$mode" "$@"
+  [ -z "$owner" ] || attempt chown -h "$owner" "$@"
 }
 
 # lies PARENT: whether it is elsewhere.
@@ -191,4 +205,5 @@ trap '' HUP INT TERM
 for phase in move finish; do . ../list; done
 made=
 undo
+printf '\036fleet %s done\n' "$token" >&2
 exit 0

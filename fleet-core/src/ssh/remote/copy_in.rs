@@ -15,6 +15,8 @@ use super::{IDENTITY, Program, Token, WrapError, push_all, refuse_nul, without_c
 use crate::size;
 
 static COPY_IN: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("copy_in.sh")));
+static COPY_DIGEST: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("copy_digest.sh")));
+static COPY_LOOK: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("copy_look.sh")));
 static COPY_COMMIT: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("copy_commit.sh")));
 
 /// Where copies go on a host. Names are bytes, relative to the folder of the login unless they begin with `/`.
@@ -24,6 +26,8 @@ pub enum Landing<'a> {
     Folder(&'a [u8]),
     /// One file or symlink gets this name; but when it is that of a folder, it goes into it under its own name.
     Name(&'a [u8]),
+    /// One file or symlink gets this name, and a folder there is in the way.
+    File(&'a [u8]),
 }
 
 /// What is done when the folder of the landing is missing.
@@ -88,35 +92,22 @@ pub struct CopyIn<'a> {
 /// The command, for any login shell, that receives files on its standard input. `mark` names the folder for the time of
 /// the copy, and must be one that no other copy has.
 ///
-/// It prints nothing on standard output. Its status is 0 when all is in place, and what it says otherwise reads
-/// [`CopyRefusal::find`].
+/// It prints nothing on standard output. Its status is 0 when all is in place, and then it says so on standard error
+/// ([`copy_is_done`]); what it says otherwise reads [`CopyRefusal::find`].
 ///
 /// # Errors
 /// When a NUL is in the name of the landing or in the owner.
 pub fn copy_in_command(copy: &CopyIn<'_>, mark: &Token) -> Result<Vec<u8>, WrapError> {
-    let (Landing::Folder(path) | Landing::Name(path)) = copy.landing;
-    refuse_nul(path, || "the destination".to_owned())?;
     let owner = copy.owner.unwrap_or_default().as_bytes();
     refuse_nul(owner, || "the owner".to_owned())?;
-    let into = tidy_path(path);
-    let (folder, name) = match copy.landing {
-        Landing::Folder(_) => (&into[..], &b""[..]),
-        Landing::Name(_) => folder_and_name(&into),
-    };
-    let yes = |wanted: bool| if wanted { "yes" } else { "" };
     let needed = copy.needed_kib.map(|kib| kib.to_string()).unwrap_or_default();
     let flags = match copy.attributes {
         Attributes::Permissions => "pom",
         Attributes::All => "p",
     };
-    let mut program = Vec::new();
+    let mut program = landing_variables(&copy.landing, copy.missing, mark)?;
     for (variable, value) in [
-        ("token", mark.as_str().as_bytes()),
-        ("folder", folder),
-        ("into", &into),
-        ("as", &no_option(name)),
         ("needed", needed.as_bytes()),
-        ("mkdirs", yes(copy.missing == MissingFolder::Make).as_bytes()),
         ("gzip", yes(copy.packing == Packing::Gzip).as_bytes()),
         ("flags", flags.as_bytes()),
         ("owner", owner),
@@ -124,8 +115,60 @@ pub fn copy_in_command(copy: &CopyIn<'_>, mark: &Token) -> Result<Vec<u8>, WrapE
     ] {
         push_all(&mut program, &[variable.as_bytes(), b"=", &sh_quote(value), b"\n"]);
     }
-    push_all(&mut program, &[IDENTITY.as_bytes(), COPY_IN.as_bytes()]);
+    push_all(&mut program, &[IDENTITY.as_bytes(), COPY_DIGEST.as_bytes(), COPY_IN.as_bytes()]);
     Ok(Program(program).command_line())
+}
+
+/// The beginning of a script that says what there is already of what is to be copied. What to look for follows it, as
+/// `copy_look.sh` has it; its answer begins behind the line of [`look_mark`].
+///
+/// # Errors
+/// When a NUL is in the name of the landing.
+pub fn copy_look(landing: &Landing<'_>, missing: MissingFolder, mark: &Token) -> Result<Vec<u8>, WrapError> {
+    let mut script = landing_variables(landing, missing, mark)?;
+    push_all(&mut script, &[COPY_DIGEST.as_bytes(), COPY_LOOK.as_bytes()]);
+    Ok(script)
+}
+
+/// How the first line of the answer to [`copy_look`] begins. What follows in it says where the copies go.
+#[must_use]
+pub fn look_mark(mark: &Token) -> Vec<u8> {
+    format!("\x1efleet {} ", mark.as_str()).into_bytes()
+}
+
+/// What the programs know of where copies go.
+fn landing_variables(landing: &Landing<'_>, missing: MissingFolder, mark: &Token) -> Result<Vec<u8>, WrapError> {
+    let (Landing::Folder(path) | Landing::Name(path) | Landing::File(path)) = *landing;
+    refuse_nul(path, || "the destination".to_owned())?;
+    let path = tidy_path(path);
+    let (folder, name) = match landing {
+        Landing::Folder(_) => (&path[..], &b""[..]),
+        Landing::Name(_) | Landing::File(_) => folder_and_name(&path),
+    };
+    let into = if matches!(landing, Landing::File(_)) { &b""[..] } else { &path };
+    let mut variables = Vec::new();
+    for (variable, value) in [
+        ("token", mark.as_str().as_bytes()),
+        ("folder", folder),
+        ("into", into),
+        ("as", &no_option(name)),
+        ("mkdirs", yes(missing == MissingFolder::Make).as_bytes()),
+    ] {
+        push_all(&mut variables, &[variable.as_bytes(), b"=", &sh_quote(value), b"\n"]);
+    }
+    Ok(variables)
+}
+
+fn yes(wanted: bool) -> &'static str {
+    if wanted { "yes" } else { "" }
+}
+
+/// Whether all is in place, by all that the command of [`copy_in_command`] with this mark has said on standard error. A
+/// status of 0 alone may come from something that a server runs in its stead.
+#[must_use]
+pub fn copy_is_done(stderr: &[u8], mark: &Token) -> bool {
+    let line = format!("\x1efleet {} done\n", mark.as_str());
+    stderr.windows(line.len()).any(|window| window == line.as_bytes())
 }
 
 /// The shell text that the archive brings along as `commit`.

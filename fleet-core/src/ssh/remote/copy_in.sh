@@ -5,7 +5,8 @@
 #      $token; $folder, where the copies go, and $into and $as when a single one has a name of its own there: it is $as
 #      in $folder, unless $into is a folder; $needed, in KiB, or empty; $mkdirs, $gzip and $backup, not empty for yes;
 #      $flags, for tar; $owner, for chown, or empty.
-# Out: status 0, or on standard error a line that says why nothing was changed (or, of half-done, how much was).
+# Out: status 0 and on standard error a line that says that it is done; or one that says why nothing was changed (or, of
+#      half-done, how much was).
 
 LC_ALL=C
 export LC_ALL
@@ -176,11 +177,7 @@ case $told_kind in
   failed | conflict | cut) [ -f "$staging/end" ] || refuse cut "the stream ended too early: $told" ;;
 esac
 [ "$status" -eq 0 ] || refuse "$told_kind" "$told"
-for digest in sha256sum 'shasum -a 256' sha256 'openssl dgst -sha256' cksum ''; do
-  case $($digest </dev/null 2>/dev/null) in
-    *e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855* | '4294967295 0'*) break ;;
-  esac
-done
+find_digest
 [ "$digest" ] || refuse no-tar 'there is none of sha256sum, shasum, sha256, openssl and cksum'
 cd "$staging/d" || refuse failed "$staging cannot be entered"
 read -r sha crc len <../end

@@ -1,0 +1,132 @@
+//! Waiting for the buckets of `--bwlimit`: the one of all hosts, and one for each.
+//!
+//! Must not know what is sent.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::bandwidth::{Bucket, Rate};
+
+/// What is sent at once under a limit, so that a slow stream does not come in large bursts.
+const STEP_BYTES: usize = 32 * 1024;
+
+/// The limits of a run.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    total: Option<Mutex<Bucket>>,
+    each: Option<Rate>,
+}
+
+/// The limits as one host has them.
+#[derive(Debug)]
+pub(super) struct HostThrottle<'a> {
+    total: Option<&'a Mutex<Bucket>>,
+    own: Option<Bucket>,
+}
+
+impl Throttle {
+    pub(super) fn new(total: Option<Rate>, each: Option<Rate>) -> Self {
+        let total = total.map(|rate| Mutex::new(Bucket::new(rate, Instant::now().into_std())));
+        Self { total, each }
+    }
+
+    /// The limits for another host.
+    pub(super) fn host(&self) -> HostThrottle<'_> {
+        let own = self.each.map(|rate| Bucket::new(rate, Instant::now().into_std()));
+        HostThrottle { total: self.total.as_ref(), own }
+    }
+}
+
+impl HostThrottle<'_> {
+    /// Takes from `bytes` what is to be sent next, when it may be; all of it where there is no limit.
+    pub(super) async fn next(&mut self, bytes: &mut Bytes) -> Bytes {
+        if self.total.is_none() && self.own.is_none() {
+            return std::mem::take(bytes);
+        }
+        let step = bytes.split_to(bytes.len().min(STEP_BYTES));
+        let now = Instant::now().into_std();
+        let own = self.own.as_mut().map_or(Duration::ZERO, |bucket| bucket.take(step.len(), now));
+        let taken = self.total.map(|bucket| Taken { bucket, bytes: step.len() });
+        let total = taken.as_ref().map_or(Duration::ZERO, |taken| taken.lock().take(taken.bytes, now));
+        tokio::time::sleep(own.max(total)).await;
+        taken.into_iter().for_each(std::mem::forget);
+        step
+    }
+}
+
+/// What was taken from all and is not sent yet: given back when nobody waits for it any more.
+struct Taken<'a> {
+    bucket: &'a Mutex<Bucket>,
+    bytes: usize,
+}
+
+impl Taken<'_> {
+    fn lock(&self) -> MutexGuard<'_, Bucket> {
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.lock().give_back(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    fn rate(bytes_per_second: u64) -> Option<Rate> {
+        NonZeroU64::new(bytes_per_second).map(Rate::from)
+    }
+
+    /// Seconds until all of `len` bytes were let through.
+    async fn seconds(host: &mut HostThrottle<'_>, len: usize) -> f64 {
+        let (start, mut bytes) = (Instant::now(), Bytes::from(vec![0; len]));
+        while !bytes.is_empty() {
+            host.next(&mut bytes).await;
+        }
+        start.elapsed().as_secs_f64()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_slower_of_both_limits_counts() {
+        for (total, each, expected) in [
+            (None, None, 0.0),
+            (rate(100_000), None, 10.0),
+            (None, rate(50_000), 20.0),
+            (rate(100_000), rate(50_000), 20.0),
+        ] {
+            let throttle = Throttle::new(total, each);
+            let took = seconds(&mut throttle.host(), 1_000_000).await;
+            assert!((expected - 1.0..=expected + 0.1).contains(&took), "{total:?} {each:?}: {took}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_limit_of_all_is_shared() {
+        let throttle = Throttle::new(rate(100_000), None);
+        let (mut one, mut other) = (throttle.host(), throttle.host());
+        let (first, second) = tokio::join!(seconds(&mut one, 500_000), seconds(&mut other, 500_000));
+        assert!((9.0..10.1).contains(&first.max(second)), "{first} {second}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_takes_nothing_from_the_others() {
+        let throttle = Throttle::new(rate(1000), None);
+        let mut host = throttle.host();
+        host.next(&mut Bytes::from(vec![0; STEP_BYTES])).await;
+        for _ in 0..100 {
+            assert_eq!(throttle.host().next(&mut Bytes::from(vec![0; STEP_BYTES])).now_or_never(), None);
+        }
+        let took = seconds(&mut throttle.host(), 1000).await;
+        assert!(took < 1.1, "{took}");
+    }
+}

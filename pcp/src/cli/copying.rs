@@ -1,0 +1,180 @@
+//! The flags about what is copied and how.
+//!
+//! Must not contact any host, nor read any source.
+
+use clap::{ArgAction, ArgMatches, Args};
+use fleet_core::cli::Failure;
+use fleet_core::hostset;
+use fleet_core::select::SelectedHost;
+use fleet_transfer::bandwidth::{Limit, Rate, RateError};
+
+use crate::recipe::{Pattern, Recipe};
+
+/// What may be kept in memory of what is read for all hosts.
+const DEFAULT_MEMORY: &str = "64M";
+/// The least: some chunks.
+const LEAST_MEMORY_BYTES: u64 = 1 << 20;
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Copying")]
+pub(super) struct CopyArgs {
+    /// Accepted for the sake of habit: folders are copied with all that is in them
+    #[arg(short = 'r', long, hide = true)]
+    recursive: bool,
+
+    /// Leave out what matches PATTERN, as rsync does; of --exclude and --include the first that matches decides; repeatable
+    #[arg(long = "exclude", value_name = "PATTERN", action = ArgAction::Append)]
+    exclude_files: Vec<String>,
+
+    /// Copy what matches PATTERN, though a later --exclude matches too; repeatable
+    #[arg(long = "include", value_name = "PATTERN", action = ArgAction::Append)]
+    include_files: Vec<String>,
+
+    /// Copy what symlinks lead to [default: symlinks are copied as symlinks]
+    #[arg(short = 'L', long)]
+    follow: bool,
+
+    /// Keep times, special bits of the mode and, for root, owners by their numbers [default: permissions only]
+    #[arg(long)]
+    preserve: bool,
+
+    /// Give files the mode MODE, in octal, and folders the same with the right to enter them for whoever may read
+    #[arg(long, value_name = "MODE")]
+    mode: Option<String>,
+
+    /// Give all that is copied to this user, or user and group, or only group, by names or numbers of the hosts
+    #[arg(long, value_name = "[USER][:GROUP]")]
+    owner: Option<String>,
+
+    /// Copy as root, or as USER, by the host's sudo
+    #[arg(long, value_name = "USER", num_args = 0..=1, require_equals = true, default_missing_value = "root")]
+    sudo: Option<String>,
+
+    /// Ask once for a password, and answer the hosts whose sudo asks; implies --sudo
+    #[arg(long)]
+    ask_sudo: bool,
+
+    /// Make the folder DEST, and those above it, where they are missing
+    #[arg(long)]
+    mkdirs: bool,
+
+    /// Copy what is in archives (tar, also with gz, bz2, xz or zst, and zip) into the folder DEST
+    #[arg(long)]
+    unpack: bool,
+
+    /// Keep each file that is replaced, as NAME~
+    #[arg(long)]
+    backup: bool,
+
+    /// Compare contents first, and send only what is not the same on the host
+    #[arg(long)]
+    checksum: bool,
+
+    /// Only say what would be copied: what is new, what is replaced; changes nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+
+    /// Run the command CMD on each host after its copy has succeeded
+    #[arg(long, value_name = "CMD", conflicts_with = "dry_run")]
+    then: Option<String>,
+
+    /// Compress what is sent, once for all hosts
+    #[arg(short = 'C', long)]
+    compress: bool,
+
+    /// Send no more than RATE to all hosts together: KiB in a second, or with a unit, as in 500K, 2.5M, 100MB
+    #[arg(long, value_name = "RATE")]
+    bwlimit: Option<String>,
+
+    /// Send no more than RATE to each host
+    #[arg(long, value_name = "RATE")]
+    bwlimit_host: Option<String>,
+
+    /// Keep at most SIZE of what was read for hosts that are behind
+    #[arg(long, value_name = "SIZE", default_value = DEFAULT_MEMORY)]
+    memory: String,
+}
+
+/// How much may be taken of the line and of memory. Not recorded: it is of the moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) total_rate: Option<Rate>,
+    pub(super) host_rate: Option<Rate>,
+    pub(super) memory_bytes: usize,
+}
+
+impl CopyArgs {
+    /// What is given, as it is written down.
+    pub(super) fn recipe(&self, filters: Vec<Pattern>) -> Recipe {
+        Recipe {
+            filters,
+            follow: self.follow,
+            preserve: self.preserve,
+            mode: self.mode.clone(),
+            owner: self.owner.clone(),
+            sudo: self.sudo.clone(),
+            ask_sudo: self.ask_sudo,
+            mkdirs: self.mkdirs,
+            unpack: self.unpack,
+            backup: self.backup,
+            checksum: self.checksum,
+            dry_run: self.dry_run,
+            compress: self.compress,
+            then: self.then.clone(),
+            ..Recipe::default()
+        }
+    }
+
+    pub(super) fn limits(&self) -> Result<Limits, Failure> {
+        let rate = |flag: &str, text: &Option<String>| match text.as_deref().map(str::parse::<Limit>) {
+            None | Some(Ok(Limit::Unlimited)) => Ok(None),
+            Some(Ok(Limit::At(rate))) => Ok(Some(rate)),
+            Some(Err(error)) => Err(Failure::usage_text(format!("{flag}: {error}"))),
+        };
+        Ok(Limits {
+            total_rate: rate("--bwlimit", &self.bwlimit)?,
+            host_rate: rate("--bwlimit-host", &self.bwlimit_host)?,
+            memory_bytes: memory(&self.memory)?,
+        })
+    }
+}
+
+/// Written as rates are.
+fn memory(text: &str) -> Result<usize, Failure> {
+    let bytes = match text.parse::<Limit>() {
+        Ok(Limit::At(rate)) => Some(rate.bytes_per_second()),
+        Ok(Limit::Unlimited) | Err(RateError { .. }) => None,
+    };
+    let bytes = bytes.filter(|bytes| *bytes >= LEAST_MEMORY_BYTES).and_then(|bytes| usize::try_from(bytes).ok());
+    bytes.ok_or_else(|| {
+        Failure::usage_text(format!("--memory: found {text:?}; expected a size of at least 1M, as in 64M or 1G"))
+    })
+}
+
+/// Finds out that `--exclude`, which leaves out hosts elsewhere, was meant so here.
+///
+/// # Errors
+/// When a pattern is the name of a chosen host, or a set with one in it.
+pub(super) fn check_excluded(patterns: &[Pattern], hosts: &[SelectedHost]) -> Result<(), Failure> {
+    for pattern in patterns {
+        let Pattern::Exclude(text) = pattern else { continue };
+        let names = hostset::expand(text).unwrap_or_default();
+        if hosts.iter().any(|host| names.iter().any(|name| name == host.host.name())) {
+            return Err(Failure::usage_text(format!("--exclude is about files here, and {text} is a chosen host"))
+                .hint(format!("-x {text} leaves out the host; --exclude '**/{text}' leaves out files of that name")));
+        }
+    }
+    Ok(())
+}
+
+/// The patterns of both flags in the order in which they were given.
+pub(super) fn patterns(matches: &ArgMatches) -> Vec<Pattern> {
+    let of = |flag: &str, make: fn(String) -> Pattern| {
+        let places = matches.indices_of(flag).into_iter().flatten();
+        let texts = matches.get_many::<String>(flag).into_iter().flatten().cloned().map(make);
+        places.zip(texts).collect::<Vec<_>>()
+    };
+    let mut patterns = [of("exclude_files", Pattern::Exclude), of("include_files", Pattern::Include)].concat();
+    patterns.sort_by_key(|(place, _)| *place);
+    patterns.into_iter().map(|(_, pattern)| pattern).collect()
+}

@@ -1,0 +1,143 @@
+//! What the program on a host reads, and what it says meanwhile.
+//!
+//! Must not know what is copied.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fleet_core::event::{Event, Stream, Transferred};
+use fleet_core::fanout::HostContext;
+use fleet_core::outcome::HostError;
+use fleet_core::ssh::{ExecStdin, OutputSink, StdinFeed};
+use fleet_transfer::push::{Push, Sent, Share, Uplink};
+use tokio::time::Instant;
+
+/// How often the progress of a host is told.
+const TELL_EVERY: Duration = Duration::from_millis(500);
+/// Bytes of what the program says that are kept: noise of the shell's start-up files in front, its last words behind.
+const SAID_LIMIT: usize = 64 * 1024;
+
+/// The stream to one host.
+pub(crate) struct Feed<'a> {
+    pub(crate) push: &'a Push,
+    pub(crate) share: &'a Share,
+    pub(crate) host: &'a HostContext,
+    /// Bytes of contents in all.
+    pub(crate) content_bytes: u64,
+    pub(crate) state: &'a FeedState,
+}
+
+/// How far it is.
+#[derive(Debug)]
+pub(crate) struct FeedState {
+    /// When the host last took something; `None` when it has all, or has nothing to take yet.
+    moved: Mutex<Option<Instant>>,
+    told: Mutex<Option<Instant>>,
+    sent: Mutex<Option<Sent>>,
+}
+
+impl FeedState {
+    pub(crate) fn new() -> Self {
+        Self { moved: Mutex::new(None), told: Mutex::new(None), sent: Mutex::new(None) }
+    }
+
+    /// What was sent, once that was all.
+    pub(crate) fn sent(&self) -> Option<Sent> {
+        lock(&self.sent).clone()
+    }
+
+    /// Returns when the host has taken nothing for `limit` although there was something to take.
+    pub(crate) async fn stalled(&self, limit: Duration) {
+        loop {
+            let idle = lock(&self.moved).map_or(Duration::ZERO, |moved| moved.elapsed());
+            if idle >= limit {
+                return;
+            }
+            tokio::time::sleep(limit - idle).await;
+        }
+    }
+}
+
+impl StdinFeed for Feed<'_> {
+    async fn feed(&self, stdin: ExecStdin) -> Result<(), HostError> {
+        self.tell(0).await;
+        let uplink = Channel { stdin, feed: self };
+        let sent = self.push.send(self.share, &uplink).await;
+        *lock(&self.state.moved) = None;
+        let Some(sent) = sent.map_err(|error| HostError::local(error.to_string()))? else { return Ok(()) };
+        *lock(&self.state.sent) = Some(sent);
+        uplink.stdin.close().await;
+        self.tell(self.content_bytes).await;
+        Ok(())
+    }
+}
+
+impl Feed<'_> {
+    async fn tell(&self, bytes: u64) {
+        *lock(&self.state.told) = Some(Instant::now());
+        self.host.emit(Event::Progress(Transferred { bytes, of: Some(self.content_bytes) })).await;
+    }
+}
+
+/// The input of the command.
+struct Channel<'a> {
+    stdin: ExecStdin,
+    feed: &'a Feed<'a>,
+}
+
+impl Uplink for Channel<'_> {
+    async fn send(&self, bytes: Bytes) -> bool {
+        // What takes long before this is our own doing: another host, or a limit.
+        *lock(&self.feed.state.moved) = Some(Instant::now());
+        let is_taken = self.stdin.send(bytes).await;
+        *lock(&self.feed.state.moved) = None;
+        is_taken
+    }
+
+    async fn progress(&self, content_bytes: u64) {
+        let is_due = lock(&self.feed.state.told).is_none_or(|told| told.elapsed() >= TELL_EVERY);
+        if is_due {
+            self.feed.tell(content_bytes).await;
+        }
+    }
+}
+
+/// Keeps what the program says on both outputs; all else goes on to another.
+pub(crate) struct Said<'a, S> {
+    beside: &'a S,
+    bytes: Mutex<Vec<u8>>,
+}
+
+impl<'a, S> Said<'a, S> {
+    pub(crate) fn new(beside: &'a S) -> Self {
+        Self { beside, bytes: Mutex::default() }
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        lock(&self.bytes).clone()
+    }
+}
+
+impl<S: OutputSink> OutputSink for Said<'_, S> {
+    async fn started(&self) {
+        self.beside.started().await;
+    }
+
+    async fn output(&self, _: Stream, bytes: Bytes) {
+        let mut kept = lock(&self.bytes);
+        kept.extend_from_slice(&bytes);
+        if kept.len() > SAID_LIMIT {
+            let excess = kept.len() - SAID_LIMIT;
+            kept.drain(..excess);
+        }
+    }
+
+    async fn note(&self, text: String) {
+        self.beside.note(text).await;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

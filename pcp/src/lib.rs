@@ -1,0 +1,53 @@
+//! `pcp`: copies files and folders to many hosts at once over SSH, whole or not at all.
+
+mod cli;
+mod destination;
+mod feed;
+mod look;
+mod owner;
+mod places;
+mod recipe;
+mod refusal;
+mod sources;
+mod tally;
+mod task;
+mod unpack;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use fleet_core::cli::Failure;
+use fleet_core::outcome::ExitStatus;
+use fleet_core::run::{list, run};
+
+const PROGRAM: &str = "pcp";
+
+/// Runs the tool with the arguments and the environment of this process.
+pub fn main() -> ExitCode {
+    let status = match try_main() {
+        Ok(status) => status,
+        Err(failure) => {
+            failure.print(PROGRAM, io::stderr());
+            failure.status()
+        }
+    };
+    ExitCode::from(status.code())
+}
+
+fn try_main() -> Result<ExitStatus, Failure> {
+    let (prepared, work, settings) = cli::parse()?;
+    let Some(settings) = settings else { return list(&prepared) };
+    let mut incomplete = ExitStatus::Success;
+    let status = run(prepared, work, |connector, prepared| {
+        let (task, spoken) = settings.into_task(connector, prepared)?;
+        spoken.texts.iter().for_each(|text| say(text));
+        incomplete = spoken.status;
+        Ok(task)
+    })?;
+    Ok(status.worse(incomplete))
+}
+
+/// Our own words before the run starts; afterwards the renderer has the terminal.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{PROGRAM}: {}", fleet_core::render::sanitized_line(text));
+}

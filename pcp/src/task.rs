@@ -1,0 +1,279 @@
+//! The work on one host: connect, have it receive its files, run what comes after.
+//!
+//! Must not know other hosts, flags or terminals.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fleet_core::event::{Event, Stream};
+use fleet_core::fanout::{HostContext, Task};
+use fleet_core::outcome::{HostError, Outcome, SkipCause, Stage, StopCause};
+use fleet_core::record::Places;
+use fleet_core::select::SelectedHost;
+use fleet_core::ssh::remote::{
+    Attributes, CopyIn, MissingFolder, Packing, RemoteCommand, Replaced, StdinMode, Token, copy_in_command,
+};
+use fleet_core::ssh::{
+    CommandLimits, CommandRun, ConnectObserver, Connector, NoStdin, OutputSink, Session, Sudo, Wrapping, run_command,
+};
+use fleet_transfer::push::{Push, Share, needed_kib};
+use tracing::Instrument as _;
+
+use crate::destination::Destinations;
+use crate::feed::{Feed, FeedState, Said};
+use crate::look::{Digests, without_same};
+use crate::places;
+use crate::refusal::{Ended, ended, incomplete};
+use crate::sources::Kept;
+use crate::tally;
+
+/// Copies to every host of a run.
+pub(crate) struct Copy {
+    pub(crate) connector: Arc<Connector>,
+    pub(crate) hosts: Vec<SelectedHost>,
+    pub(crate) places: Option<Places>,
+    pub(crate) push: Push,
+    /// Sources that are ours.
+    pub(crate) _kept: Kept,
+    /// What each host is sent.
+    pub(crate) shares: Vec<Share>,
+    pub(crate) destinations: Destinations,
+    pub(crate) receiving: Receiving,
+    pub(crate) knowledge: Knowledge,
+    pub(crate) digests: Digests,
+    /// The command that is run after the copy.
+    pub(crate) then: Option<Vec<u8>>,
+    pub(crate) sudo: Option<Sudo>,
+    pub(crate) limits: CommandLimits,
+    pub(crate) remarks: Remarks,
+}
+
+/// How hosts receive the files: the same for all.
+#[derive(Debug)]
+pub(crate) struct Receiving {
+    pub(crate) missing: MissingFolder,
+    pub(crate) packing: Packing,
+    pub(crate) attributes: Attributes,
+    pub(crate) owner: Option<String>,
+    pub(crate) replaced: Replaced,
+}
+
+/// What is asked of hosts before anything is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Knowledge {
+    /// Nothing.
+    None,
+    /// What they have already.
+    Asked(Purpose),
+}
+
+/// Why hosts are asked what they have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To send only the rest.
+    Rest,
+    /// To say what would be done, and do nothing.
+    DryRun,
+}
+
+/// Whether remarks on single hosts, such as another try, reach the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remarks {
+    Shown,
+    Hidden,
+}
+
+impl Task for Copy {
+    async fn run(&self, host: HostContext) -> Outcome {
+        let span = tracing::info_span!("host", name = %self.hosts[host.index()].host);
+        self.run_on(host).instrument(span).await
+    }
+}
+
+impl Copy {
+    async fn run_on(&self, host: HostContext) -> Outcome {
+        let target = &self.hosts[host.index()];
+        let reporter = Reporter { host: &host, remarks: self.remarks };
+        let connected = tokio::select! {
+            connected = self.connector.connect(&target.host, &reporter) => connected,
+            () = host.cancel().cancelled() => return Outcome::Skipped(SkipCause::Interrupted),
+        };
+        let session = match connected {
+            Ok(session) => session,
+            Err(error) => return Outcome::Failed(error),
+        };
+        host.emit(Event::Stage(Stage::Channel)).await;
+        let outcome = self.work(&session, &reporter).await.unwrap_or_else(|outcome| outcome);
+        tracing::info!(outcome = outcome.name(), "ended");
+        session.disconnect().await;
+        outcome
+    }
+
+    /// All that is done on a host; an error is what ended it early.
+    async fn work(&self, session: &Session, reporter: &Reporter<'_>) -> Result<Outcome, Outcome> {
+        let all = &self.shares[reporter.host.index()];
+        let found = match self.knowledge {
+            Knowledge::None => None,
+            // In a box: few copies need it, and every host would pay for its room.
+            Knowledge::Asked(_) => Some(Box::pin(self.look(all, session, reporter)).await?),
+        };
+        let share = match (&found, self.knowledge) {
+            (Some(findings), Knowledge::Asked(Purpose::DryRun)) => {
+                return Ok(self.tell(all, findings, reporter).await);
+            }
+            (Some(findings), _) => Cow::Owned(without_same(self.push.manifest(), all, findings)),
+            (None, _) => Cow::Borrowed(all),
+        };
+        self.copy(&share, session, reporter).await?;
+        Ok(match &self.then {
+            Some(command) => self.run_after(command, session, reporter).await,
+            None => Outcome::Exited(0),
+        })
+    }
+
+    /// Has a host receive its share, and says what came of it.
+    async fn copy(&self, share: &Share, session: &Session, reporter: &Reporter<'_>) -> Result<(), Outcome> {
+        let host = reporter.host;
+        let mark = Token::random();
+        let command = self.command(share, host.index(), &mark).map_err(Outcome::Failed)?;
+        let manifest = self.push.manifest();
+        let (state, said) = (FeedState::new(), Said::new(reporter));
+        let content_bytes = manifest.totals(&share.selection).bytes;
+        let feed = Feed { push: &self.push, share, host, content_bytes, state: &state };
+        let outcome = self.receive(&command, feed, &said, session, host).await;
+        match ended(outcome, &said.bytes(), &mark) {
+            Ended::Done => {}
+            Ended::Failed(outcome) => return Err(outcome),
+            // Here another way to copy may be tried.
+            Ended::NotRun(error) => return Err(Outcome::Failed(error)),
+        }
+        let failures = state.sent().unwrap_or_default().failures;
+        if failures.is_empty() {
+            host.emit(Event::Result(tally::copied(manifest, share))).await;
+            return Ok(());
+        }
+        let totals = manifest.totals(&share.selection);
+        let kept = (totals.files + totals.symlinks).saturating_sub(failures.len() as u64);
+        Err(Outcome::Failed(incomplete(&failures, kept)))
+    }
+
+    /// Runs the program that receives, and stops it when it takes nothing for too long.
+    async fn receive(
+        &self,
+        command: &RemoteCommand,
+        feed: Feed<'_>,
+        said: &Said<'_, Reporter<'_>>,
+        session: &Session,
+        host: &HostContext,
+    ) -> Outcome {
+        let (cancel, state) = (host.cancel().child_token(), feed.state);
+        // It has nothing to say before its end: what counts is whether it takes what it is sent.
+        let limits = CommandLimits { stall: None, ..self.limits };
+        let run = CommandRun {
+            command,
+            wrapping: Wrapping::Shell,
+            limits: &limits,
+            cancel: &cancel,
+            stdin: Some(feed),
+            sudo: self.sudo.as_ref(),
+            terminal: None,
+        };
+        let stalling = async {
+            match self.limits.stall {
+                Some(limit) => state.stalled(limit).await,
+                None => std::future::pending().await,
+            }
+            cancel.cancel();
+            std::future::pending::<Infallible>().await
+        };
+        let outcome = tokio::select! {
+            outcome = run_command(session, run, said) => outcome,
+            never = stalling => match never {},
+        };
+        match (outcome, self.limits.stall) {
+            (Outcome::Stopped { cause: StopCause::Cancelled, stop, output }, Some(limit))
+                if !host.cancel().is_cancelled() =>
+            {
+                Outcome::Stopped { cause: StopCause::Stall(limit), stop, output }
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    fn command(&self, share: &Share, host: usize, mark: &Token) -> Result<RemoteCommand, HostError> {
+        let Receiving { missing, packing, attributes, owner, replaced } = &self.receiving;
+        let copy = CopyIn {
+            landing: self.destinations.landing(host),
+            missing: *missing,
+            needed_kib: Some(needed_kib(self.push.manifest().selected(&share.selection))),
+            packing: *packing,
+            attributes: *attributes,
+            owner: owner.as_deref(),
+            replaced: *replaced,
+        };
+        let command = copy_in_command(&copy, mark).map_err(|error| HostError::local(error.to_string()))?;
+        Ok(RemoteCommand { command, env: Vec::new(), stdin: StdinMode::Passed, grace: self.limits.grace })
+    }
+
+    /// Runs the command that comes after the copy, as `psh` would.
+    async fn run_after(&self, command: &[u8], session: &Session, reporter: &Reporter<'_>) -> Outcome {
+        let index = reporter.host.index();
+        let numbers = places::numbers(index, self.hosts.len(), self.places.as_ref());
+        let command = RemoteCommand {
+            command: command.to_vec(),
+            env: places::variables(&self.hosts[index], numbers),
+            stdin: StdinMode::Closed,
+            grace: self.limits.grace,
+        };
+        let run = CommandRun {
+            command: &command,
+            wrapping: Wrapping::Shell,
+            limits: &self.limits,
+            cancel: reporter.host.cancel(),
+            stdin: None::<NoStdin>,
+            sudo: self.sudo.as_ref(),
+            terminal: None,
+        };
+        run_command(session, run, reporter).await
+    }
+}
+
+/// Passes what a host says to the run.
+pub(crate) struct Reporter<'a> {
+    pub(crate) host: &'a HostContext,
+    remarks: Remarks,
+}
+
+impl Reporter<'_> {
+    async fn remark(&self, text: String) {
+        if self.remarks == Remarks::Shown {
+            self.host.emit(Event::Note(text)).await;
+        }
+    }
+}
+
+impl ConnectObserver for Reporter<'_> {
+    async fn stage(&self, stage: Stage) {
+        self.host.emit(Event::Stage(stage)).await;
+    }
+
+    async fn note(&self, text: String) {
+        self.remark(text).await;
+    }
+}
+
+impl OutputSink for Reporter<'_> {
+    async fn started(&self) {
+        self.host.emit(Event::Stage(Stage::Command)).await;
+    }
+
+    async fn output(&self, stream: Stream, bytes: Bytes) {
+        self.host.emit(Event::Output { stream, bytes }).await;
+    }
+
+    async fn note(&self, text: String) {
+        self.remark(text).await;
+    }
+}

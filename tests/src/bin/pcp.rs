@@ -1,0 +1,7 @@
+//! The `pcp` of this tree, built for the end-to-end tests.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pcp::main()
+}

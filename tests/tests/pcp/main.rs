@@ -1,0 +1,7 @@
+//! `pcp` on real SSH servers: what is where afterwards, and what is left of what was there when something goes wrong.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test may fail anywhere, also in its own helpers")]
+
+mod world;
+
+mod paths;
