@@ -94,7 +94,7 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, Option<FetchSettings>),
     }
     let (recipe, remotes, local) = match (&prepared.former, &paths[..]) {
         (Some(former), []) => {
-            let recipe = given.completed_from(former)?;
+            let recipe = given.completed_from(former, &prepared.selected.hosts)?;
             let (remotes, local) = (recipe.remotes.iter().map(OsString::from).collect(), recipe.local_path());
             (recipe, remotes, local)
         }
@@ -127,8 +127,10 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, Option<FetchSettings>),
 /// Where the files of each host are kept until they are merged.
 fn merge_landing(local: &std::path::Path) -> Result<Landing, Failure> {
     if Landing::is_made_for_each(local) {
-        return Err(Failure::usage_text("--merge makes one file of all hosts, and the place here differs from host to host")
-            .hint("leave out the braces, or --merge"));
+        return Err(Failure::usage_text(
+            "--merge makes one file of all hosts, and the place here differs from host to host",
+        )
+        .hint("leave out the braces, or --merge"));
     }
     let staging = format!("{}merge-{{index}}", String::from_utf8_lossy(PART_PREFIX));
     Landing::read(&local.join(staging))
@@ -150,16 +152,17 @@ impl FetchSettings {
     pub(crate) fn into_task(self, connector: Arc<Connector>, prepared: &Prepared) -> Result<Slurp, Failure> {
         let Self { recipe, remotes, local, landing, filter, sudo } = self;
         let hosts = prepared.selected.hosts.clone();
-        let folders = landing.folders(&connector, &hosts)?;
-        let merger = match (recipe.merge && !recipe.dry_run, recipe.continued) {
-            (false, _) => None,
-            (true, continued) => {
-                let before = if continued { Before::Continued } else { Before::Replaced };
-                Some(Merger::open(&local, before).map_err(|error| {
-                    Failure::usage_text(format!("cannot write into {}: {error}", local.display()))
-                })?)
-            }
-        };
+        let folders = landing.folders(&connector, &hosts, recipe.places.as_ref())?;
+        let merger =
+            match (recipe.merge && !recipe.dry_run, recipe.continued) {
+                (false, _) => None,
+                (true, continued) => {
+                    let before = if continued { Before::Continued } else { Before::Replaced };
+                    Some(Merger::open(&local, before).map_err(|error| {
+                        Failure::usage_text(format!("cannot write into {}: {error}", local.display()))
+                    })?)
+                }
+            };
         let gathering = Gathering {
             remotes,
             links: if recipe.follow { Links::Followed } else { Links::Kept },

@@ -96,9 +96,8 @@ impl Gathering {
             filter: self.filter.as_ref(),
             folding,
         };
-        let planned = |error: fleet_transfer::pull::PlanError| {
-            Outcome::Failed(failed(error.to_string()).with_hint(error.hint()))
-        };
+        let planned =
+            |error: fleet_transfer::pull::PlanError| Outcome::Failed(failed(error.to_string()).with_hint(error.hint()));
         let mut plan = Plan::of(&listed, &wanted).map_err(planned)?;
         drop(listed);
         if let Some(lines) = self.tail {
@@ -109,8 +108,7 @@ impl Gathering {
         }
         let problems = std::mem::take(&mut plan.problems);
         let plan = Arc::new(plan);
-        let mut course =
-            Course { gathering: self, on_host, plan, problems, tally: Tally::default(), here: Vec::new() };
+        let mut course = Course { gathering: self, on_host, plan, problems, tally: Tally::default(), here: Vec::new() };
         match self.doing {
             Doing::Say => course.say().await,
             Doing::Fetch => course.fetch(folder).await?,
@@ -137,7 +135,8 @@ impl Gathering {
 
     async fn cut_to_tails(&self, lines: u64, plan: &mut Plan, on_host: &OnHost<'_>) -> Result<(), Outcome> {
         let mark = Token::random();
-        let names = names(plan.items.iter().filter(|item| item.seen.kind == ListedKind::File).map(|item| item.remote.clone()));
+        let names =
+            names(plan.items.iter().filter(|item| item.seen.kind == ListedKind::File).map(|item| item.remote.clone()));
         let mut reader = TailsReader::new(copy_out_list_mark(&mark), copy_out_end_mark(&mark));
         if !names.is_empty() {
             let command = copy_out_tails_command(lines, self.links, &mark);
@@ -239,9 +238,11 @@ impl Course<'_> {
         let merger = merger.clone();
         let merged = blocking(move || {
             let mut root = Root::open(&path)?;
-            let files = here.into_iter().map(|item| &plan.items[item]).filter(|item| item.seen.kind == ListedKind::File);
+            let files =
+                here.into_iter().map(|item| &plan.items[item]).filter(|item| item.seen.kind == ListedKind::File);
             let merge = |item: &Item| {
-                let added = root.read(&item.local).and_then(|file| merger.add(&item.local, &name, &file, item.seen.len));
+                let added =
+                    root.read(&item.local).and_then(|file| merger.add(&item.local, &name, &file, item.seen.len));
                 added.err().map(|matter| Problem { path: item.remote.clone(), matter })
             };
             Ok::<_, io::Error>(files.filter_map(merge).collect::<Vec<_>>())

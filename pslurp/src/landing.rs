@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use fleet_core::cli::Failure;
+use fleet_core::record::Places;
 use fleet_core::select::SelectedHost;
 use fleet_core::ssh::Connector;
 use fleet_transfer::destination::{PathTemplate, Place};
@@ -22,9 +23,8 @@ impl Landing {
     /// When it is no such text.
     pub(crate) fn read(local: &Path) -> Result<Self, Failure> {
         let parse = |text: &OsStr| {
-            PathTemplate::parse(text).map_err(|error| {
-                Failure::usage(&error).hint("write {{ and }} for braces that are meant as such")
-            })
+            PathTemplate::parse(text)
+                .map_err(|error| Failure::usage(&error).hint("write {{ and }} for braces that are meant as such"))
         };
         if local.as_os_str().is_empty() {
             return Err(Failure::usage_text("the place here is empty; expected a folder, as in results/"));
@@ -41,11 +41,16 @@ impl Landing {
         PathTemplate::parse(local.as_os_str()).is_ok_and(|template| template.is_made_for_each())
     }
 
-    /// The folder of each host.
+    /// The folder of each host; `former` are the places of the run that this one goes on with.
     ///
     /// # Errors
     /// When two hosts would have one, or one lies in that of another.
-    pub(crate) fn folders(&self, connector: &Connector, hosts: &[SelectedHost]) -> Result<Vec<PathBuf>, Failure> {
+    pub(crate) fn folders(
+        &self,
+        connector: &Connector,
+        hosts: &[SelectedHost],
+        former: Option<&Places>,
+    ) -> Result<Vec<PathBuf>, Failure> {
         let folder = |(index, host): (usize, &SelectedHost)| {
             let end = match self.0.needs_address() {
                 true => connector.route(&host.host)?.pop(),
@@ -53,7 +58,11 @@ impl Landing {
             };
             let (addr, user, port) = end.as_ref().map_or(("", "", 0), |end| (&*end.host_name, &*end.user, end.port));
             let group = host.group.as_deref().unwrap_or_default();
-            let place = Place { host: host.host.name(), addr, group, index, count: hosts.len(), user, port };
+            let (index, count) = match former {
+                Some(places) => (places.indices.get(index).copied().unwrap_or(index), places.count),
+                None => (index, hosts.len()),
+            };
+            let place = Place { host: host.host.name(), addr, group, index, count, user, port };
             let named = |error| Failure::usage_text(format!("{}: {error}", host.host));
             self.0.fill(&place).map_err(named)
         };

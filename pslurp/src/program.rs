@@ -78,13 +78,7 @@ impl OnHost<'_> {
         let stdin = if input.is_some() { StdinMode::Passed } else { StdinMode::Closed };
         let command = RemoteCommand { command, env: Vec::new(), stdin, grace: self.limits.grace };
         let cancel = self.host.cancel().child_token();
-        let state = State {
-            taker: Some(taker),
-            waiting: Vec::new(),
-            said: Vec::new(),
-            refused: None,
-            told: None,
-        };
+        let state = State { taker: Some(taker), waiting: Vec::new(), said: Vec::new(), refused: None, told: None };
         let sink = Sink { state: Mutex::new(state), host: self.host, stop: cancel.clone(), progress };
         let run = CommandRun {
             command: &command,
@@ -110,7 +104,9 @@ impl OnHost<'_> {
 
 fn ended(outcome: Outcome, said: &[u8], mark: &Token) -> Result<(), Outcome> {
     match (outcome, copy_out_refusal(said, mark)) {
-        (Outcome::Exited(_), Some(reason)) => Err(Outcome::Failed(failed(format!("the host cannot send files: {reason}")))),
+        (Outcome::Exited(_), Some(reason)) => {
+            Err(Outcome::Failed(failed(format!("the host cannot send files: {reason}"))))
+        }
         (Outcome::Exited(0), None) => Ok(()),
         (Outcome::Exited(code), None) => {
             let said = String::from_utf8_lossy(said);

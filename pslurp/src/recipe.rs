@@ -6,7 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use fleet_core::cli::Failure;
-use fleet_core::record::FormerRun;
+use fleet_core::record::{FormerRun, Places};
+use fleet_core::select::SelectedHost;
 use serde::{Deserialize, Serialize};
 
 const GIVE_IT: &str = "give what to fetch: pslurp --failed REMOTE... LOCAL, pslurp --resume RUN REMOTE... LOCAL";
@@ -58,6 +59,9 @@ pub(crate) struct Recipe {
     pub(crate) sudo: Option<String>,
     /// `--ask-sudo`: the password is a secret.
     pub(crate) ask_sudo: bool,
+    /// The places that the hosts have in folders here, where these are not those of their run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) places: Option<Places>,
     /// Whether it goes on with another run. Never recorded as such.
     #[serde(skip)]
     pub(crate) continued: bool,
@@ -96,7 +100,7 @@ impl Recipe {
     ///
     /// # Errors
     /// When neither the record nor what is given has all of it.
-    pub(crate) fn completed_from(self, run: &FormerRun) -> Result<Self, Failure> {
+    pub(crate) fn completed_from(self, run: &FormerRun, hosts: &[SelectedHost]) -> Result<Self, Failure> {
         let refused = |reason: &str, hint: &str| {
             let text = format!("run {} cannot be done again as it was: {reason}", run.id);
             Failure::usage_text(text).hint(hint)
@@ -131,7 +135,71 @@ impl Recipe {
             delete_after: self.delete_after || recorded.delete_after,
             sudo: self.sudo.or(recorded.sudo),
             ask_sudo: self.ask_sudo,
+            places: Some(Places::of(hosts, run, recorded.places.as_ref())),
             continued: true,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::time::SystemTime;
+
+    use fleet_core::record::{Header, RunId, RunState};
+
+    use super::*;
+
+    fn run_of(recipe: &Recipe, tool: &str) -> FormerRun {
+        let again = serde_json::to_value(recipe).unwrap();
+        FormerRun {
+            id: RunId::of(SystemTime::UNIX_EPOCH),
+            header: Header { tool: tool.to_owned(), again, ..Header::default() },
+            hosts: Vec::new(),
+            state: RunState::Died,
+            broken: Vec::new(),
+        }
+    }
+
+    fn recorded(more: impl FnOnce(&mut Recipe)) -> Recipe {
+        let mut recipe = Recipe::default();
+        recipe.set_paths(&["/var/log/*".into(), "x".into()], OsStr::new("out"), Path::new("/home/me"));
+        more(&mut recipe);
+        recipe
+    }
+
+    #[test]
+    fn every_flag_that_shapes_a_gathering_holds_when_it_is_done_again() {
+        let all = recorded(|recipe| {
+            recipe.filters = vec![Pattern::Exclude("*.gz".into())];
+            (recipe.follow, recipe.parents, recipe.merge) = (true, true, true);
+            (recipe.compress, recipe.checksum, recipe.delete_after) = (true, true, true);
+            (recipe.since, recipe.tail, recipe.max_files) = (Some(1), Some(2), Some(3));
+            (recipe.max_size, recipe.max_total, recipe.sudo) = (Some(4), Some(5), Some("log".into()));
+        });
+        let again = Recipe::default().completed_from(&run_of(&all, "pslurp"), &[]).unwrap();
+        assert_eq!(again, Recipe { continued: true, places: Some(Places::default()), ..all });
+        assert_eq!(again.local_path(), Path::new("/home/me/out"));
+    }
+
+    #[test]
+    fn what_no_record_has_must_be_given_again() {
+        let unwritable = {
+            let mut recipe = Recipe::default();
+            recipe.set_paths(&[OsStr::from_bytes(b"\xff").to_owned()], OsStr::new("out"), Path::new("/"));
+            recipe
+        };
+        let asked = recorded(|recipe| recipe.ask_sudo = true);
+        let mut newer = run_of(&recorded(|_| ()), "pslurp");
+        newer.header.again["nice"] = 19.into();
+        for (run, reason) in [
+            (run_of(&unwritable, "pslurp"), "its record does not have all of it"),
+            (run_of(&asked, "pslurp"), "it had --ask-sudo"),
+            (run_of(&recorded(|_| ()), "pcp"), "another tool ran it"),
+            (newer, "its record does not have all of it"),
+        ] {
+            let refused = Recipe::default().completed_from(&run, &[]).unwrap_err();
+            assert!(format!("{refused:?}").contains(reason), "{refused:?}");
+        }
     }
 }

@@ -49,7 +49,8 @@ impl Tally {
 
 /// Why a host of which not all is here has failed; `None` when all that was asked for is.
 pub(crate) fn incomplete(problems: &[Problem]) -> Option<HostError> {
-    let failures: Vec<String> = problems.iter().filter(|problem| problem.is_failure()).map(ToString::to_string).collect();
+    let failures: Vec<String> =
+        problems.iter().filter(|problem| problem.is_failure()).map(ToString::to_string).collect();
     let message = match &failures[..] {
         [] => return None,
         [only] => only.clone(),
@@ -78,7 +79,10 @@ mod tests {
         for (tally, expected) in [
             (Tally::default(), "nothing to fetch"),
             (Tally { files: 1, bytes: 1, ..Tally::default() }, "1 file, 1 B"),
-            (Tally { files: 2, symlinks: 1, bytes: 1500, same: 3, removed: 0 }, "2 files, 1 symlink, 1.5 kB; 3 the same already"),
+            (
+                Tally { files: 2, symlinks: 1, bytes: 1500, same: 3, removed: 0 },
+                "2 files, 1 symlink, 1.5 kB; 3 the same already",
+            ),
             (Tally { symlinks: 2, ..Tally::default() }, "2 symlinks"),
             (Tally { same: 1, removed: 1, ..Tally::default() }, "1 file the same already; 1 removed there"),
         ] {

@@ -71,7 +71,8 @@ impl Listing {
     /// The absolute path of an entry.
     #[must_use]
     pub fn path(&self, entry: &Listed) -> Vec<u8> {
-        let folder = self.folders.get(entry.folder).map_or(&b""[..], |folder| folder.strip_suffix(b"/").unwrap_or(folder));
+        let folder =
+            self.folders.get(entry.folder).map_or(&b""[..], |folder| folder.strip_suffix(b"/").unwrap_or(folder));
         if entry.path.is_empty() {
             return if folder.is_empty() { b"/".to_vec() } else { folder.to_vec() };
         }

@@ -130,7 +130,9 @@ fn read(reader: &mut Reader, plan: &Plan, taker: &mut Taker, mut bytes: &[u8]) -
 impl Taker {
     fn begin(&mut self, plan: &Plan, member: &Member) -> Result<(), PullError> {
         let asked = self.asked.get(without_slashes(&member.name)).copied();
-        let Some(place) = asked.filter(|place| !self.received.contains_key(place)) else { return Err(PullError::Unasked { path: shown(&member.name) }) };
+        let Some(place) = asked.filter(|place| !self.received.contains_key(place)) else {
+            return Err(PullError::Unasked { path: shown(&member.name) });
+        };
         let item = &plan.items[place];
         let done = match (&member.kind, item.seen.kind) {
             (Kind::File { len }, ListedKind::File) => {

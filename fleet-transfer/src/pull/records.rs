@@ -107,7 +107,8 @@ impl RecordReader {
                 if let Some(step) = self.mark(rest) {
                     return Ok(step);
                 }
-                let end = (2..rest.len().min(LONGEST_RECORD)).find(|&at| rest[at] == b'\n' && rest[at - 2..].starts_with(RECORD_END));
+                let end = (2..rest.len().min(LONGEST_RECORD))
+                    .find(|&at| rest[at] == b'\n' && rest[at - 2..].starts_with(RECORD_END));
                 let Some(end) = end else {
                     if rest.len() >= LONGEST_RECORD {
                         return Err(RecordError::TooLong);

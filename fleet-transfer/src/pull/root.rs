@@ -360,7 +360,8 @@ fn set_time(file: &File, mtime: i64) -> Result<(), Matter> {
 
 /// Opens a file, and nothing else, to which no symlink leads.
 fn open_file(folder: &OwnedFd, name: &[u8], access: OFlags) -> Result<File, Matter> {
-    let file = rustix::fs::openat(folder, os(name), FILE_FLAGS | access, Mode::from_raw_mode(0o666)).map_err(refused)?;
+    let file =
+        rustix::fs::openat(folder, os(name), FILE_FLAGS | access, Mode::from_raw_mode(0o666)).map_err(refused)?;
     match here(&rustix::fs::fstat(&file).map_err(refused)?) {
         Here::File { .. } => Ok(file.into()),
         _ => Err(Matter::InTheWay),

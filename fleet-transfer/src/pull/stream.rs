@@ -109,11 +109,7 @@ impl Incoming {
         Ok(())
     }
 
-    fn decode(
-        &mut self,
-        bytes: &[u8],
-        each: &mut impl FnMut(&[u8]) -> Result<(), PullError>,
-    ) -> Result<(), PullError> {
+    fn decode(&mut self, bytes: &[u8], each: &mut impl FnMut(&[u8]) -> Result<(), PullError>) -> Result<(), PullError> {
         let Some(mut decoder) = self.decoder.take() else { return self.pass(bytes, each) };
         for step in bytes.chunks(STEP_BYTES) {
             decoder.write_all(step).map_err(|_| PullError::Compression)?;
@@ -124,11 +120,7 @@ impl Incoming {
         Ok(())
     }
 
-    fn pass(
-        &mut self,
-        bytes: &[u8],
-        each: &mut impl FnMut(&[u8]) -> Result<(), PullError>,
-    ) -> Result<(), PullError> {
+    fn pass(&mut self, bytes: &[u8], each: &mut impl FnMut(&[u8]) -> Result<(), PullError>) -> Result<(), PullError> {
         self.left = self.left.checked_sub(bytes.len() as u64).ok_or(PullError::TooMuch)?;
         each(bytes)
     }

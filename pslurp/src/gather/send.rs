@@ -49,13 +49,7 @@ impl Course<'_> {
         if after.has_ended() { Ok((done, root)) } else { Err(Outcome::Failed(failed(PullError::Cut.to_string()))) }
     }
 
-    fn judge_whole(
-        &mut self,
-        place: usize,
-        received: Option<Received>,
-        after: &AfterReader,
-        told: &HashSet<Vec<u8>>,
-    ) {
+    fn judge_whole(&mut self, place: usize, received: Option<Received>, after: &AfterReader, told: &HashSet<Vec<u8>>) {
         let item = &self.plan.items[place];
         let matter = match (received, after.standing(item)) {
             (None, _) if told.contains(&item.remote) => return,

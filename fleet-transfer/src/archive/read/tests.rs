@@ -172,10 +172,7 @@ fn what_no_tar_writes_is_refused() {
         (changed(124, b"00000000001\x001111111111\x0000000000000\0        2"), ArchiveError::Checksum),
         (extension(b'L', b""), ArchiveError::Name),
         (extension(b'x', b"5 a=b"), ArchiveError::Pax),
-        (
-            extension(b'g', b"10 path=x\n"),
-            ArchiveError::Unsupported { what: "a name or length for all later entries" },
-        ),
+        (extension(b'g', b"10 path=x\n"), ArchiveError::Unsupported { what: "a name or length for all later entries" }),
         (extension(b'L', b"name\0"), ArchiveError::Cut),
         (file[..100].to_vec(), ArchiveError::Cut),
         (header(HeaderKind::File { len: 1 }), ArchiveError::Cut),
