@@ -13,7 +13,7 @@ use super::stream::{Coding, Incoming, PullError};
 use crate::archive::{Kind, Member, Piece, Reader};
 
 /// More than was listed, and than the headers take, may come of files that have grown since.
-const GROWTH_BYTES: u64 = 1 << 30;
+const GROWTH_BYTES: u64 = 64 << 20;
 /// Headers of one entry, with the longest names.
 const HEADER_BYTES: u64 = 32 << 10;
 

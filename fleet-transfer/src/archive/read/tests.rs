@@ -169,7 +169,6 @@ fn what_no_tar_writes_is_refused() {
         (changed(124, b"0000 000001\0"), ArchiveError::Number),
         (changed(124, b"\x80\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"), ArchiveError::Number),
         (changed(124, b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), ArchiveError::Number),
-        (changed(124, b"00000000001\x001111111111\x0000000000000\0        2"), ArchiveError::Checksum),
         (extension(b'L', b""), ArchiveError::Name),
         (extension(b'x', b"5 a=b"), ArchiveError::Pax),
         (extension(b'g', b"10 path=x\n"), ArchiveError::Unsupported { what: "a name or length for all later entries" }),

@@ -1,76 +1,16 @@
-//! `pslurp` on real servers: what it brings, where it puts it, what it says.
+//! What comes, where it goes, what is said.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, FileTimes, Permissions};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsString;
+use std::fs::{self, File, Permissions};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::path::Path;
 
-use fleet_tests::{Finished, Server, Sshd, TestEnv};
+use fleet_tests::TestEnv;
+use serde_json::Value;
 
-fn world(hosts: usize) -> (TestEnv, Server) {
-    let env = TestEnv::new();
-    let server = Sshd::new(&env).hosts("web", hosts).start();
-    (env, server)
-}
-
-/// What is in a folder: for each name what it is.
-fn tree(root: &Path) -> BTreeMap<String, String> {
-    let mut tree = BTreeMap::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            let meta = path.symlink_metadata().unwrap();
-            let told = if meta.is_dir() {
-                folders.push(path.clone());
-                "folder".to_owned()
-            } else if meta.is_symlink() {
-                format!("-> {}", fs::read_link(&path).unwrap().as_os_str().as_bytes().escape_ascii())
-            } else {
-                fs::read(&path).unwrap().escape_ascii().to_string()
-            };
-            let name = path.strip_prefix(root).unwrap().as_os_str().as_bytes().escape_ascii().to_string();
-            tree.insert(name, told);
-        }
-    }
-    tree
-}
-
-fn told(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
-    entries.iter().map(|(name, told)| ((*name).to_owned(), (*told).to_owned())).collect()
-}
-
-/// A file on the hosts, which is on this machine too.
-fn put(env: &TestEnv, path: impl AsRef<OsStr>, content: impl AsRef<[u8]>) -> PathBuf {
-    let path = env.shared().join(path.as_ref());
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(&path, content).unwrap();
-    open_up(&env.shared());
-    path
-}
-
-/// Lets the account of the hosts read all of it.
-fn open_up(folder: &Path) {
-    fs::set_permissions(folder, Permissions::from_mode(0o777)).unwrap();
-    for entry in fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_dir() {
-            open_up(&entry.path());
-        }
-    }
-}
-
-fn set_mtime(path: &Path, seconds: u64) {
-    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-    File::options().write(true).open(path).unwrap().set_times(FileTimes::new().set_modified(time)).unwrap();
-}
-
-fn slurp(env: &TestEnv, arguments: &[&str]) -> Finished {
-    env.pslurp([&["-H", "web[01-02]"], arguments].concat()).finish()
-}
+use crate::world::{put, set_mtime, slurp, told, tree, with_tools, world};
 
 #[test]
 fn the_slash_behind_a_folder_says_whether_it_comes_with_its_name() {
@@ -102,8 +42,15 @@ fn the_slash_behind_a_folder_says_whether_it_comes_with_its_name() {
 }
 
 #[test]
-fn files_of_every_kind_and_name_come() {
-    let (env, _server) = world(2);
+fn files_of_every_kind_and_name_come_from_every_tar() {
+    for tools in [&[][..], &["tar=bsdtar"], &["tar", "find", "stat", "xargs", "head", "tail", "gzip"]] {
+        every_kind_and_name(tools);
+    }
+}
+
+fn every_kind_and_name(tools: &[&str]) {
+    let env = TestEnv::new();
+    let _server = with_tools(&env, 2, tools);
     let long = "n".repeat(255);
     let deep = format!("{0}/{0}/{0}", "d".repeat(120));
     let odd = OsString::from_vec(b"\xff\n\x1b[2J '\"$`\\*?[x]".to_vec());
@@ -264,7 +211,14 @@ fn files_are_removed_only_when_they_are_here() {
 
 #[test]
 fn holes_stay_holes() {
-    let (env, _server) = world(1);
+    for tools in [&[][..], &["tar=bsdtar"]] {
+        holes(tools);
+    }
+}
+
+fn holes(tools: &[&str]) {
+    let env = TestEnv::new();
+    let _server = with_tools(&env, 1, tools);
     let path = put(&env, "sparse", "");
     let file = File::options().write(true).open(&path).unwrap();
     file.set_len(6 << 30).unwrap();
@@ -313,5 +267,40 @@ fn bad_words_are_refused_before_any_host_is_contacted() {
     ] {
         let run = env.pslurp([&["-H", "nowhere.invalid"], arguments].concat()).finish();
         run.expect_code(2).expect_stderr(expected);
+    }
+}
+
+#[test]
+fn a_hundred_thousand_files_come() {
+    let (env, _server) = world(1);
+    put(&env, "many/00/x", "x");
+    for folder in 0..100 {
+        let folder = env.shared().join(format!("many/{folder:02}"));
+        fs::create_dir_all(&folder).unwrap();
+        for file in 0..1000 {
+            fs::write(folder.join(format!("{file}")), "some bytes").unwrap();
+        }
+    }
+    let many = env.shared().join("many").display().to_string();
+    let patience = std::time::Duration::from_secs(300);
+    let run = env.pslurp(["-H", "web01", &many, "out"]).patience(patience).finish().expect_code(0);
+    run.expect_stderr("100001 files, 1.0 MB").expect_nowhere("already");
+    let run = env.pslurp(["-H", "web01", &many, "out"]).patience(patience).finish().expect_code(0);
+    let _ = run.expect_stderr("100001 files the same already");
+}
+
+#[test]
+fn json_tells_how_far_it_is_and_what_it_came_to() {
+    let (env, _server) = world(2);
+    let file = put(&env, "file", vec![b'x'; 1000]).display().to_string();
+    let run = slurp(&env, &["--json", &file, "out"]).expect_code(0);
+    let events: Vec<Value> = run.stdout_text().lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    for host in ["web01", "web02"] {
+        let of = |kind: &str| {
+            events.iter().filter(|event| event["event"] == kind && event["host"] == host).collect::<Vec<_>>()
+        };
+        let last = *of("progress").last().unwrap();
+        assert_eq!((&last["bytes"], &last["of"]), (&1000.into(), &1000.into()), "{run}");
+        assert_eq!(of("result")[0]["text"], "1 file, 1.0 kB", "{run}");
     }
 }
