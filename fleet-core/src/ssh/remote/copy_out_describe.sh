@@ -3,13 +3,13 @@
 # In:  $style, an option of stat before its format: that of GNU and busybox ends in c, that of BSD in f.
 
 # describe PATH...: prints "MODE LENGTH BLOCKS TIME PATH" for each, its mode in hexadecimal, its blocks of 512 bytes; and
-# "!PATH" for what cannot be read.
+# "!PATH" for what is there and cannot be read.
 describe() {
   case $style in
     *c) stat "$style" '%f %s %b %Y %n//' "$@" ;;
     *) stat "$style" '%Xp %z %b %m %N//' "$@" ;;
   esac 2>/dev/null
   for path do
-    [ -L "$path" ] || { [ -r "$path" ] && { [ ! -d "$path" ] || [ -x "$path" ]; }; } || printf '!%s//\n' "$path"
+    [ -L "$path" ] || [ ! -e "$path" ] || { [ -r "$path" ] && { [ ! -d "$path" ] || [ -x "$path" ]; }; } || printf '!%s//\n' "$path"
   done
 }
