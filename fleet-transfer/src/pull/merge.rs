@@ -86,3 +86,45 @@ fn prefixed(from: impl Read, host: &str, to: &File) -> io::Result<()> {
 fn unwritable(error: &io::Error) -> Matter {
     Matter::Unwritable(crate::reason(error))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn file(folder: &Path, content: &str) -> File {
+        let path = folder.join("content");
+        fs::write(&path, content).unwrap();
+        File::open(path).unwrap()
+    }
+
+    #[test]
+    fn lines_are_whole_and_say_whose_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        fs::create_dir_all(&out).unwrap();
+        fs::write(out.join("log"), "of another run\n").unwrap();
+        let add = |before, files: &[(&str, &str)]| {
+            let merger = Merger::open(&out, before).unwrap();
+            for (host, content) in files {
+                merger.clone().add(b"log", host, &file(folder.path(), content), content.len() as u64).unwrap();
+            }
+            fs::read_to_string(out.join("log")).unwrap()
+        };
+        let merged = add(Before::Replaced, &[("a", "1\n\n2"), ("b", ""), ("c", "3\n")]);
+        assert_eq!(merged, "a: 1\na: \na: 2\nc: 3\n");
+        assert_eq!(add(Before::Continued, &[("d", "4")]), "a: 1\na: \na: 2\nc: 3\nd: 4\n");
+    }
+
+    #[test]
+    fn a_file_of_all_hosts_is_never_what_a_symlink_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let merger = Merger::open(&folder.path().join("out"), Before::Replaced).unwrap();
+        symlink(folder.path().join("outside"), folder.path().join("out/log")).unwrap();
+        let added = merger.add(b"log", "a", &file(folder.path(), "1"), 1);
+        assert_eq!(added, Err(Matter::InTheWay));
+        assert!(!folder.path().join("outside").exists());
+    }
+}

@@ -286,3 +286,114 @@ fn folded(path: &[u8], folding: Folding) -> Cow<'_, [u8]> {
         Folding::Case => String::from_utf8_lossy(path).to_lowercase().into_bytes().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: Wanted<'_> =
+        Wanted { paths: Paths::Short, since: None, max_size: None, filter: None, folding: Folding::None };
+
+    fn listing(entries: &[(&str, ListedKind)]) -> Listing {
+        let listed = |&(path, kind): &(&str, ListedKind)| Listed {
+            pattern: 0,
+            folder: 0,
+            path: path.as_bytes().into(),
+            seen: Seen { kind, mode: 0o644, len: 10, disk_bytes: 4096, mtime: 100 },
+        };
+        Listing {
+            folders: vec![b"/var/log".to_vec()],
+            entries: entries.iter().map(listed).collect(),
+            ..Listing::default()
+        }
+    }
+
+    fn locals(plan: &Plan) -> Vec<String> {
+        plan.items.iter().map(|item| String::from_utf8_lossy(&item.local).into_owned()).collect()
+    }
+
+    use ListedKind::{File, Folder, Other, Symlink};
+
+    #[test]
+    fn what_is_in_a_folder_comes_behind_it_and_only_names_come() {
+        let entries = listing(&[
+            ("", Folder),
+            ("b/x", File),
+            ("b", Folder),
+            ("a", Symlink),
+            ("../x", File),
+            ("b/../x", File),
+            ("b//x", File),
+            ("/x", File),
+            ("b/.", Folder),
+            ("..", Folder),
+            (".fleet-part-x", File),
+            ("pipe", Other),
+        ]);
+        let plan = Plan::of(&entries, &ALL).unwrap();
+        assert_eq!(locals(&plan), ["a", "b", "b/x"]);
+        assert_eq!(plan.items[2].remote, b"/var/log/b/x");
+        let (names, others): (Vec<_>, Vec<_>) =
+            plan.problems.iter().partition(|problem| problem.matter == Matter::Name);
+        assert_eq!((names.len(), others.len(), &others[0].matter), (7, 1, &Matter::NoFile));
+        let whole = Plan::of(&listing(&[("b/x", File)]), &Wanted { paths: Paths::Whole, ..ALL }).unwrap();
+        assert_eq!(locals(&whole), ["var/log/b/x"]);
+        let long = "d/".repeat(3000) + "x";
+        assert_eq!(locals(&Plan::of(&listing(&[(&long, File)]), &ALL).unwrap()), [""; 0]);
+    }
+
+    #[test]
+    fn nothing_has_the_name_of_another_or_lies_below_a_file() {
+        let case = Wanted { folding: Folding::Case, ..ALL };
+        for (entries, exact, folded) in [
+            (&[("a", File), ("a", File)][..], false, false),
+            (&[("a", Folder), ("a", Folder)], true, true),
+            (&[("a", Folder), ("a", File)], false, false),
+            (&[("a", Symlink), ("a/x", File)], false, false),
+            (&[("a", File), ("a/b/c", File)], false, false),
+            (&[("a", File), ("A", File)], true, false),
+            (&[("a", Folder), ("A", Folder)], true, false),
+            (&[("a", Symlink), ("A/x", File)], true, false),
+            (&[("a", Folder), ("A/x", File)], true, false),
+            (&[("\u{e4}", File), ("\u{c4}", File)], true, false),
+            (&[("a", File), ("a.b", File), ("ab", File)], true, true),
+        ] {
+            let listing = listing(entries);
+            let fine = |wanted| Plan::of(&listing, wanted).is_ok();
+            assert_eq!((fine(&ALL), fine(&case)), (exact, folded), "{entries:?}");
+        }
+        assert_eq!(Plan::of(&listing(&[("a", Folder), ("a", Folder)]), &ALL).unwrap().items.len(), 1);
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_left_out() {
+        let entries = [("a", File), ("d", Folder), ("d/x", File), ("l", Symlink)];
+        let filter = Filter::new([(Action::Exclude, "d/")]).unwrap();
+        for (wanted, expected, problems) in [
+            (Wanted { since: Some(100), ..ALL }, &["a", "d/x", "l"][..], 0),
+            (Wanted { since: Some(101), ..ALL }, &[], 0),
+            (Wanted { max_size: Some(9), ..ALL }, &["d", "l"], 2),
+            (Wanted { max_size: Some(10), ..ALL }, &["a", "d", "d/x", "l"], 0),
+            (Wanted { filter: Some(&filter), ..ALL }, &["a", "l"], 0),
+        ] {
+            let plan = Plan::of(&listing(&entries), &wanted).unwrap();
+            assert_eq!(
+                (&locals(&plan)[..], plan.problems.len()),
+                (&expected.iter().map(ToString::to_string).collect::<Vec<_>>()[..], problems)
+            );
+        }
+        let plan = Plan::of(&listing(&entries), &ALL).unwrap();
+        assert_eq!((plan.total(), plan.limit_total(20).is_ok(), plan.limit_total(19).is_ok()), (20, true, false));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_asked_for() {
+        let mut entries = listing(&[("a", File), ("d", Folder)]);
+        entries.unreadable.extend([(0, (*b"a").into()), (0, (*b"d").into())]);
+        entries.missing.push(b"none*".to_vec());
+        let plan = Plan::of(&entries, &ALL).unwrap();
+        assert_eq!(locals(&plan), ["d"]);
+        let matters: Vec<&Matter> = plan.problems.iter().map(|problem| &problem.matter).collect();
+        assert_eq!(matters, [&Matter::Missing, &Matter::Unreadable, &Matter::Unreadable]);
+    }
+}

@@ -158,3 +158,50 @@ pub(super) fn signed(word: &[u8]) -> Result<i64, RecordError> {
         None => Ok(decimal(word)?.cast_signed()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: &[u8] = b"\x1efleet ab list\n";
+    const END: &[u8] = b"\x1efleet ab end\n";
+
+    fn read(bytes: &[u8], step: usize) -> Result<(Vec<Vec<u8>>, bool), RecordError> {
+        let mut reader = RecordReader::new(START.to_vec(), END.to_vec());
+        let mut records = Vec::new();
+        for piece in bytes.chunks(step) {
+            reader.push(piece, |record| {
+                records.push(record.to_vec());
+                Ok(())
+            })?;
+        }
+        Ok((records, reader.has_ended()))
+    }
+
+    #[test]
+    fn records_are_found_among_noise_wherever_the_bytes_are_split() {
+        let bytes = [
+            b"motd\x1e//\n\x1efleet",
+            START,
+            b"a//\nline\nend//\n/x ///\n",
+            START,
+            b"\x1e\xff/\n/\n//\n//\n",
+            END,
+            b"more//\n",
+        ]
+        .concat();
+        let expected: [&[u8]; 5] = [b"a", b"line\nend", b"/x /", b"\x1e\xff/\n/\n", b""];
+        for step in [1, 2, 3, 7, 1000] {
+            let (records, ended) = read(&bytes, step).unwrap();
+            assert_eq!((records, ended), (expected.map(<[u8]>::to_vec).to_vec(), true), "in steps of {step}");
+        }
+        let (records, ended) = read(&[START, b"a//\nb//"].concat(), 3).unwrap();
+        assert_eq!((records.len(), ended), (1, false));
+    }
+
+    #[test]
+    fn a_record_without_end_is_not_kept() {
+        let long = [START, &vec![b'x'; LONGEST_RECORD + 1]].concat();
+        assert_eq!(read(&long, 100), Err(RecordError::TooLong));
+    }
+}

@@ -436,3 +436,137 @@ fn rand_name() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use super::*;
+
+    fn root() -> (tempfile::TempDir, Root) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::open(&folder.path().join("made/host")).unwrap();
+        (folder, root)
+    }
+
+    fn write(root: &mut Root, path: &[u8], content: &[u8]) -> Result<(), Matter> {
+        let part = root.new_part(path, 0o644)?;
+        part.write_at(0, content)?;
+        part.finish(content.len() as u64, 1_000_000_000)
+    }
+
+    fn names(root: &Root) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn nothing_goes_through_a_symlink() {
+        let (folder, mut root) = root();
+        let outside = folder.path().join("outside");
+        fs::create_dir_all(outside.join("deep")).unwrap();
+        fs::write(outside.join("file"), "kept").unwrap();
+        for name in ["link", "before/link"] {
+            fs::create_dir_all(root.path().join("before")).unwrap();
+            symlink(&outside, root.path().join(name)).unwrap();
+            let below = format!("{name}/file").into_bytes();
+            let deeper = format!("{name}/deep/file").into_bytes();
+            for path in [&below, &deeper] {
+                assert_eq!(write(&mut root, path, b"x"), Err(Matter::InTheWay));
+                assert_eq!(root.symlink(path, b"x"), Err(Matter::InTheWay));
+                assert_eq!(root.make_folder(path, 0o755), Err(Matter::InTheWay));
+                assert_eq!(root.read(path).err(), Some(Matter::InTheWay));
+                assert_eq!(root.look(path), Err(Matter::InTheWay));
+            }
+            assert_eq!(root.make_folder(name.as_bytes(), 0o755), Err(Matter::InTheWay));
+            assert_eq!(root.read(name.as_bytes()).err(), Some(Matter::InTheWay));
+            assert_eq!(root.append(name.as_bytes()).err(), Some(Matter::InTheWay));
+        }
+        // The symlink itself is replaced, and what it leads to is left alone.
+        symlink(outside.join("file"), root.path().join("file")).unwrap();
+        assert_eq!(root.look(b"file"), Ok(Here::Else));
+        write(&mut root, b"file", b"new").unwrap();
+        assert_eq!(fs::read_to_string(outside.join("file")).unwrap(), "kept");
+        assert_eq!(root.look(b"file"), Ok(Here::File { len: 3, mtime: 1_000_000_000 }));
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_symlink_in_the_place_of_an_unfinished_file_is_not_followed() {
+        let (folder, mut root) = root();
+        let outside = folder.path().join("outside");
+        let name = String::from_utf8(part_name(b"file")).unwrap();
+        symlink(&outside, root.path().join(&name)).unwrap();
+        assert_eq!((root.part_len(b"file"), root.open_part(b"file").err()), (None, Some(Matter::InTheWay)));
+        write(&mut root, b"file", b"x").unwrap();
+        assert!(!outside.exists());
+        assert_eq!(names(&root), ["file"]);
+    }
+
+    #[test]
+    fn what_is_in_the_way_stays() {
+        let (_folder, mut root) = root();
+        root.make_folder(b"folder", 0o500).unwrap();
+        assert_eq!(root.path().join("folder").metadata().unwrap().mode() & 0o700, 0o700);
+        root.make_folder(b"folder", 0o755).unwrap();
+        assert_eq!(write(&mut root, b"folder", b"x"), Err(Matter::InTheWay));
+        assert_eq!(root.symlink(b"folder", b"x"), Err(Matter::InTheWay));
+        write(&mut root, b"file", b"x").unwrap();
+        assert_eq!(root.make_folder(b"file", 0o755), Err(Matter::InTheWay));
+        assert_eq!(write(&mut root, b"file/below", b"x"), Err(Matter::InTheWay));
+        rustix::fs::mkfifoat(&*root.folder, "pipe", Mode::from_raw_mode(0o644)).unwrap();
+        assert_eq!(root.read(b"pipe").err(), Some(Matter::InTheWay));
+        assert_eq!(names(&root), ["file", "folder", "pipe"]);
+    }
+
+    #[test]
+    fn a_large_file_that_is_not_complete_stays_and_a_small_one_goes() {
+        let (_folder, mut root) = root();
+        let large = vec![b'x'; 100_000];
+        let longest = [b'n'; 255];
+        for (name, bytes, left) in [(&b"small"[..], &large[..100], None), (&longest, &large, Some(100_000))] {
+            let part = root.new_part(name, 0o600).unwrap();
+            part.write_at(0, bytes).unwrap();
+            drop(part);
+            assert_eq!((root.look(name), root.part_len(name)), (Ok(Here::Nothing), left));
+        }
+        let part = root.open_part(&longest).unwrap();
+        part.write_at(100_000, b"more").unwrap();
+        part.finish(100_004, 5).unwrap();
+        assert_eq!(root.look(&longest), Ok(Here::File { len: 100_004, mtime: 5 }));
+        assert_eq!(root.part_len(&longest), None);
+        root.new_part(b"other", 0o600).unwrap().leave();
+        assert_eq!(root.part_len(b"other"), Some(0));
+        root.open_part(b"other").unwrap().discard();
+        assert_eq!(root.part_len(b"other"), None);
+    }
+
+    #[test]
+    fn zeros_become_holes_and_are_read_back() {
+        let (_folder, mut root) = root();
+        let mut content = vec![0; 1 << 20];
+        for at in [0, 4095, 300_000, (1 << 20) - 1] {
+            content[at] = 1;
+        }
+        let part = root.new_part(b"file", 0o644).unwrap();
+        for (number, piece) in content.chunks(100_001).enumerate() {
+            part.write_at(number as u64 * 100_001, piece).unwrap();
+        }
+        part.finish(1 << 20, 0).unwrap();
+        assert!(fs::read(root.path().join("file")).unwrap() == content);
+        assert!(root.path().join("file").metadata().unwrap().blocks() < 200);
+        write(&mut root, b"zeros", &[0; 10_000]).unwrap();
+        assert_eq!(fs::read(root.path().join("zeros")).unwrap(), [0; 10_000]);
+    }
+
+    #[test]
+    fn a_digest_is_that_of_the_first_bytes() {
+        let (_folder, mut root) = root();
+        write(&mut root, b"file", b"abc and more").unwrap();
+        // FIPS 180-4's example.
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(digest_of(&root.read(b"file").unwrap(), 3).unwrap(), abc);
+    }
+}

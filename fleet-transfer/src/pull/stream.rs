@@ -125,3 +125,56 @@ impl Incoming {
         each(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read(sent: &[u8], coding: Coding, most: u64, step: usize) -> Result<Vec<u8>, PullError> {
+        let (mut incoming, mut all) = (Incoming::new(b"\x1emark\n".to_vec(), coding, most), Vec::new());
+        let mut take = |bytes: &[u8]| {
+            all.extend_from_slice(bytes);
+            Ok(())
+        };
+        for piece in sent.chunks(step) {
+            incoming.push(piece, &mut take)?;
+        }
+        incoming.finish(&mut take)?;
+        Ok(all)
+    }
+
+    #[test]
+    fn what_is_behind_the_mark_is_given_on() {
+        let plain = b"motd \x1emar \x1emark\nbytes \x1emark\n".to_vec();
+        let packed = [b"motd\x1emark\n", &gzip(b"bytes ")[..], &gzip(b"\x1emark\n")].concat();
+        for step in [1, 5, 1000] {
+            assert_eq!(read(&plain, Coding::Plain, 100, step).unwrap(), b"bytes \x1emark\n");
+            assert_eq!(read(&packed, Coding::Gzip, 100, step).unwrap(), b"bytes \x1emark\n");
+        }
+        assert_eq!(read(b"no mark", Coding::Plain, 100, 3), Err(PullError::Cut));
+        assert_eq!(read(&packed[..packed.len() - 4], Coding::Gzip, 100, 3), Err(PullError::Cut));
+        assert_eq!(read(&plain, Coding::Gzip, 100, 3), Err(PullError::Compression));
+    }
+
+    #[test]
+    fn no_more_is_given_on_than_can_be_right() {
+        let bomb = [b"\x1emark\n", &gzip(&vec![0; 50 << 20])[..]].concat();
+        let (mut incoming, mut largest) = (Incoming::new(b"\x1emark\n".to_vec(), Coding::Gzip, 10 << 20), 0);
+        let refused = incoming.push(&bomb, |bytes| {
+            largest = largest.max(bytes.len());
+            Ok(())
+        });
+        assert_eq!(refused, Err(PullError::TooMuch));
+        assert!(largest < 4 << 20, "{largest} bytes at once");
+        assert_eq!(read(b"\x1emark\n12345", Coding::Plain, 4, 2), Err(PullError::TooMuch));
+    }
+}
