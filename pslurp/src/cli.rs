@@ -173,7 +173,7 @@ impl FetchSettings {
             max_size: recipe.max_size,
             max_total: recipe.max_total,
             max_files: recipe.max_files.unwrap_or(MOST_FILES),
-            filter,
+            filter: filter.map(Arc::new),
             compared: if recipe.checksum { Compared::Digests } else { Compared::Times },
             afterwards: if recipe.delete_after { Afterwards::Removed } else { Afterwards::Kept },
             doing: if recipe.dry_run { Doing::Say } else { Doing::Fetch },

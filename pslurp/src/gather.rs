@@ -18,8 +18,8 @@ use fleet_core::ssh::remote::{
 };
 use fleet_transfer::filter::Filter;
 use fleet_transfer::pull::{
-    Compared, DigestsReader, Fetch, Item, ListedKind, ListingReader, Matter, Merger, Paths, Plan, Problem, PullError,
-    RecordReader, Root, TailsReader, Wanted, digest_of,
+    Beginning, Compared, Digests, DigestsReader, Fetch, Folding, Item, ListedKind, Listing, ListingReader, Matter,
+    Merger, Paths, Plan, PlanError, Problem, PullError, RecordReader, Root, TailsReader, Wanted, digest_of, shown,
 };
 
 use crate::program::{OnHost, Progress, Ran, Taker, failed};
@@ -40,7 +40,7 @@ pub(crate) struct Gathering {
     pub(crate) max_size: Option<u64>,
     pub(crate) max_total: Option<u64>,
     pub(crate) max_files: usize,
-    pub(crate) filter: Option<Filter>,
+    pub(crate) filter: Option<Arc<Filter>>,
     pub(crate) compared: Compared,
     pub(crate) afterwards: Afterwards,
     pub(crate) doing: Doing,
@@ -78,49 +78,41 @@ impl Gathering {
     /// Brings the files of a host into `folder`; `name` is what its lines are merged under.
     pub(crate) async fn gather(&self, on_host: &OnHost<'_>, folder: &Path, name: &str) -> Result<(), Outcome> {
         let listed = self.list(on_host).await?;
-        let folding = blocking({
-            let folder = folder.to_owned();
-            // A dry run makes nothing.
-            let doing = self.doing;
-            move || match doing {
-                Doing::Fetch => Root::open(&folder).map(|root| root.folding()),
-                Doing::Say => Ok(fleet_transfer::pull::Folding::None),
-            }
-        })
-        .await
-        .map_err(|error| not_opened(folder, &error))?;
-        let wanted = Wanted {
-            paths: self.paths,
-            since: self.since,
-            max_size: self.max_size,
-            filter: self.filter.as_ref(),
-            folding,
-        };
-        let planned =
-            |error: fleet_transfer::pull::PlanError| Outcome::Failed(failed(error.to_string()).with_hint(error.hint()));
-        let mut plan = Plan::of(&listed, &wanted).map_err(planned)?;
-        drop(listed);
+        let folding = self.folding(folder).await?;
+        let mut plan = self.plan(listed, folding).await?;
         if let Some(lines) = self.tail {
             self.cut_to_tails(lines, &mut plan, on_host).await?;
         }
         if let Some(limit) = self.max_total {
-            plan.limit_total(limit).map_err(planned)?;
+            plan.limit_total(limit).map_err(|error| not_planned(&error))?;
         }
         let problems = std::mem::take(&mut plan.problems);
-        let plan = Arc::new(plan);
-        let mut course = Course { gathering: self, on_host, plan, problems, tally: Tally::default(), here: Vec::new() };
-        match self.doing {
-            Doing::Say => course.say().await,
-            Doing::Fetch => course.fetch(folder).await?,
-        }
-        course.merge(folder, name).await?;
-        if self.afterwards == Afterwards::Removed && self.doing == Doing::Fetch {
-            course.remove(folder).await?;
-        }
-        course.conclude().await
+        let (plan, tally) = (Arc::new(plan), Tally::default());
+        let mut course = Course { gathering: self, on_host, plan, problems, tally, here: Vec::new() };
+        let done = course.run(folder, name).await;
+        course.conclude().await;
+        done?;
+        incomplete(&course.problems).map_or(Ok(()), |error| Err(Outcome::Failed(error)))
     }
 
-    async fn list(&self, on_host: &OnHost<'_>) -> Result<fleet_transfer::pull::Listing, Outcome> {
+    /// How the file system here compares names. A dry run makes nothing, and so does not find out.
+    async fn folding(&self, folder: &Path) -> Result<Folding, Outcome> {
+        if self.doing == Doing::Say {
+            return Ok(Folding::None);
+        }
+        let path = folder.to_owned();
+        let folding = blocking(move || Root::open(&path).map(|root| root.folding())).await;
+        folding.map_err(|error| not_opened(folder, &error))
+    }
+
+    async fn plan(&self, listed: Listing, folding: Folding) -> Result<Plan, Outcome> {
+        let (paths, since, max_size, filter) = (self.paths, self.since, self.max_size, self.filter.clone());
+        let planned =
+            blocking(move || Plan::of(&listed, &Wanted { paths, since, max_size, filter: filter.as_deref(), folding }));
+        planned.await.map_err(|error| not_planned(&error))
+    }
+
+    async fn list(&self, on_host: &OnHost<'_>) -> Result<Listing, Outcome> {
         let mark = Token::random();
         let patterns: Vec<RemotePattern<'_>> =
             self.remotes.iter().map(|(pattern, part)| RemotePattern { pattern, part: *part }).collect();
@@ -150,6 +142,19 @@ impl Gathering {
 }
 
 impl Course<'_> {
+    async fn run(&mut self, folder: &Path, name: &str) -> Result<(), Outcome> {
+        if self.gathering.doing == Doing::Say {
+            self.say().await;
+            return Ok(());
+        }
+        self.fetch(folder).await?;
+        self.merge(folder, name).await?;
+        match self.gathering.afterwards {
+            Afterwards::Removed => self.remove(folder).await,
+            Afterwards::Kept => Ok(()),
+        }
+    }
+
     /// Says what would be fetched.
     async fn say(&mut self) {
         for item in &self.plan.items {
@@ -162,7 +167,7 @@ impl Course<'_> {
                 _ => {}
             }
             if item.seen.kind != ListedKind::Folder {
-                let line = format!("{}\n", fleet_transfer::pull::shown(&item.remote));
+                let line = format!("{}\n", shown(&item.remote));
                 self.on_host.host.emit(Event::Output { stream: Stream::Stdout, bytes: line.into() }).await;
             }
         }
@@ -197,9 +202,9 @@ impl Course<'_> {
         Ok(())
     }
 
-    async fn digests(&self, fetch: &Fetch) -> Result<fleet_transfer::pull::Digests, Outcome> {
+    async fn digests(&self, fetch: &Fetch) -> Result<Digests, Outcome> {
         let mark = Token::random();
-        let asked = |beginning: &fleet_transfer::pull::Beginning| {
+        let asked = |beginning: &Beginning| {
             [format!("{} ", beginning.len).as_bytes(), &self.plan.items[beginning.item].remote].concat()
         };
         let names = names(fetch.perhaps.iter().map(asked));
@@ -280,7 +285,7 @@ impl Course<'_> {
     }
 
     /// Says what became of all.
-    async fn conclude(self) -> Result<(), Outcome> {
+    async fn conclude(&self) {
         let host = self.on_host.host;
         for problem in self.problems.iter().take(TOLD) {
             host.emit(Event::Note(problem.to_string())).await;
@@ -289,7 +294,6 @@ impl Course<'_> {
             host.emit(Event::Note(format!("... and {more} more"))).await;
         }
         host.emit(Event::Result(self.tally.words())).await;
-        incomplete(&self.problems).map_or(Ok(()), |error| Err(Outcome::Failed(error)))
     }
 }
 
@@ -330,6 +334,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         Ok(done) => done,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
+}
+
+fn not_planned(error: &PlanError) -> Outcome {
+    Outcome::Failed(failed(error.to_string()).with_hint(error.hint()))
 }
 
 fn not_opened(folder: &Path, error: &io::Error) -> Outcome {

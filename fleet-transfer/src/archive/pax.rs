@@ -18,6 +18,15 @@ pub(super) struct Pax {
     real_size: Option<u64>,
 }
 
+/// What is said of a sparse file beside its map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SparseFile {
+    /// Its name, where the header has another.
+    pub(super) name: Option<Vec<u8>>,
+    /// Its whole length.
+    pub(super) len: u64,
+}
+
 impl Pax {
     /// Reads the records in `bytes`.
     pub(super) fn parse(mut bytes: &[u8]) -> Result<Self, ArchiveError> {
@@ -51,11 +60,11 @@ impl Pax {
         Ok(())
     }
 
-    /// The name and the whole length of a sparse file of format 1.0, whose content begins with the map.
-    pub(super) fn sparse(&self) -> Result<Option<(Option<Vec<u8>>, u64)>, ArchiveError> {
+    /// The sparse file of format 1.0, whose content begins with the map.
+    pub(super) fn sparse(&self) -> Result<Option<SparseFile>, ArchiveError> {
         match (self.sparse_version, self.real_size) {
             ((None, None), None) => Ok(None),
-            ((Some(1), Some(0)), Some(len)) => Ok(Some((self.sparse_name.clone(), len))),
+            ((Some(1), Some(0)), Some(len)) => Ok(Some(SparseFile { name: self.sparse_name.clone(), len })),
             _ => Err(ArchiveError::Unsupported { what: "a sparse file of another pax format than 1.0" }),
         }
     }

@@ -8,7 +8,7 @@
 //! Bytes to values: must not know files, nor decide what is done with the names.
 
 use super::BLOCK_LEN;
-use super::pax::Pax;
+use super::pax::{Pax, SparseFile};
 use super::sparse::{Map, MapReader, More};
 
 /// The longest header behind a header that is read: names are shorter, on every system.
@@ -261,7 +261,7 @@ impl Reader {
             return Err(ArchiveError::Name);
         }
         let member = Member { name, kind, mtime };
-        if let Some((name, len)) = sparse {
+        if let Some(SparseFile { name, len }) = sparse {
             if !is_file || flag == b'S' {
                 return Err(ArchiveError::Sparse);
             }

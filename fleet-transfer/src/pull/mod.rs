@@ -18,7 +18,7 @@ mod stream;
 pub use after::{AfterReader, Standing};
 pub use listing::{Listed, ListedKind, Listing, ListingReader, Seen};
 pub use merge::{Before, Merger};
-pub use parts::{PartWanted, PartsReceiver};
+pub use parts::{PartWanted, PartsArrived, PartsReceiver};
 pub use plan::{Extent, Folding, Item, Paths, Plan, PlanError, Wanted};
 pub use problem::{Matter, Problem, shown};
 pub use receive::{Arrivals, Received, Receiver};

@@ -30,6 +30,17 @@ pub struct PartsReceiver {
     parts: Parts,
 }
 
+/// The parts that have come.
+#[derive(Debug)]
+pub struct PartsArrived {
+    /// Those that are here, beside their targets.
+    pub parts: Vec<PartWanted>,
+    /// What did not go as asked for.
+    pub problems: Vec<Problem>,
+    /// Where they are.
+    pub root: Root,
+}
+
 #[derive(Debug)]
 struct Parts {
     root: Root,
@@ -69,9 +80,8 @@ impl PartsReceiver {
         })
     }
 
-    /// The parts that are here, beside their targets; and what did not go as asked for.
-    #[must_use]
-    pub fn finish(mut self) -> (Vec<PartWanted>, Vec<Problem>, Root, Result<(), PullError>) {
+    /// What has come, and whether it has ended as it should.
+    pub fn finish(mut self) -> (PartsArrived, Result<(), PullError>) {
         let Self { plan, incoming, parts } = &mut self;
         let ended = incoming.finish(|bytes| {
             parts.take(plan, bytes);
@@ -81,7 +91,7 @@ impl PartsReceiver {
         let ended = if next < wanted.len() { ended.and(Err(PullError::Cut)) } else { ended };
         wanted.truncate(next);
         wanted.retain(|part| problems.iter().all(|problem| problem.path != self.plan.items[part.item].remote));
-        (wanted, problems, root, ended)
+        (PartsArrived { parts: wanted, problems, root }, ended)
     }
 }
 

@@ -104,7 +104,6 @@ impl Receiver {
     }
 
     /// What became of the items that have come, and whether the archive has ended as it should.
-    #[must_use]
     pub fn finish(mut self) -> (Arrivals, Result<(), PullError>) {
         let Self { plan, incoming, reader, taker } = &mut self;
         let mut ended = incoming.finish(|bytes| read(reader, plan, taker, bytes));
@@ -181,7 +180,9 @@ impl Taker {
         match part.write_at(at, bytes) {
             Ok(()) => self.bytes += bytes.len() as u64,
             Err(matter) => {
-                current.part.take().map(PartFile::discard);
+                if let Some(part) = current.part.take() {
+                    part.discard();
+                }
                 self.problems.push(Problem { path: item.remote.clone(), matter });
             }
         }

@@ -71,12 +71,7 @@ impl RecordReader {
         self.buffer.extend_from_slice(bytes);
         let buffer = std::mem::take(&mut self.buffer);
         let mut rest = &buffer[..];
-        loop {
-            match self.step(&mut rest, &mut each)? {
-                ControlFlow::Continue(()) => {}
-                ControlFlow::Break(()) => break,
-            }
-        }
+        while self.step(&mut rest, &mut each)?.is_continue() {}
         self.buffer = rest.to_vec();
         Ok(())
     }

@@ -73,7 +73,7 @@ pub(super) struct FetchArgs {
     dry_run: bool,
 
     /// Remove each file on its host that is here, when its digest there is that of what is here
-    #[arg(long, conflicts_with_all = ["tail", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["tail", "dry_run", "follow"])]
     delete_after: bool,
 
     /// Read the files as root, or as USER, by the host's sudo

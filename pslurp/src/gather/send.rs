@@ -11,8 +11,8 @@ use fleet_core::ssh::remote::{
     copy_out_send_command,
 };
 use fleet_transfer::pull::{
-    AfterReader, Arrivals, Coding, ListedKind, Matter, PartWanted, PartsReceiver, Plan, Problem, PullError, Received,
-    Receiver, Root, Standing,
+    AfterReader, Arrivals, Coding, ListedKind, Matter, PartWanted, PartsArrived, PartsReceiver, Plan, Problem,
+    PullError, Received, Receiver, Root, Standing,
 };
 
 use super::{Course, blocking, names};
@@ -97,11 +97,11 @@ impl Course<'_> {
         let Parts { receiver, after } = taker;
         let done = progress.done + receiver.bytes();
         self.tally.bytes += receiver.bytes();
-        let (arrived, mut problems, root, complete) = blocking(move || receiver.finish()).await;
+        let (PartsArrived { parts, mut problems, root }, complete) = blocking(move || receiver.finish()).await;
         self.problems.append(&mut problems);
         if ended.is_ok() && complete.is_ok() && after.has_ended() {
             let plan = Arc::clone(&self.plan);
-            let (here, problems) = blocking(move || settle(&plan, &arrived, root, &after)).await;
+            let (here, problems) = blocking(move || settle(&plan, &parts, root, &after)).await;
             self.tally.files += here.len() as u64;
             self.here.extend(here);
             self.problems.extend(problems);
