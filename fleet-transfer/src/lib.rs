@@ -11,6 +11,7 @@ pub mod manifest;
 pub mod pull;
 pub mod push;
 pub mod scan;
+pub mod sftp;
 pub mod source_cache;
 
 use std::io;

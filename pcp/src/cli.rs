@@ -191,7 +191,7 @@ impl CopySettings {
             connector,
             hosts: hosts.clone(),
             places: recipe.places,
-            push,
+            push: Arc::new(push),
             _kept: kept,
             shares: selections.into_iter().map(|selection| Share { selection, ..Share::default() }).collect(),
             destinations,

@@ -8,6 +8,7 @@ mod owner;
 mod places;
 mod recipe;
 mod refusal;
+mod sftp;
 mod sources;
 mod tally;
 mod task;
@@ -15,6 +16,7 @@ mod unpack;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use fleet_core::cli::Failure;
 use fleet_core::outcome::ExitStatus;
@@ -37,13 +39,17 @@ pub fn main() -> ExitCode {
 fn try_main() -> Result<ExitStatus, Failure> {
     let (prepared, work, settings) = cli::parse()?;
     let Some(settings) = settings else { return list(&prepared) };
-    let mut incomplete = ExitStatus::Success;
+    let verbosity = prepared.verbosity;
+    let (mut incomplete, mut push) = (ExitStatus::Success, None);
     let status = run(prepared, work, |connector, prepared| {
         let (task, spoken) = settings.into_task(connector, prepared)?;
         spoken.texts.iter().for_each(|text| say(text));
-        incomplete = spoken.status;
+        (incomplete, push) = (spoken.status, Some(Arc::clone(&task.push)));
         Ok(task)
     })?;
+    if let Some(push) = push.filter(|_| verbosity > 0) {
+        say(&tally::read(&push.counters()));
+    }
     Ok(status.worse(incomplete))
 }
 

@@ -5,6 +5,7 @@
 use fleet_core::size;
 use fleet_transfer::manifest::{EntryKind, Manifest, Totals};
 use fleet_transfer::push::{Findings, Share, There};
+use fleet_transfer::source_cache::Counters;
 
 /// `12 files, 3.4 MB; 2 the same already`
 pub(crate) fn copied(manifest: &Manifest, share: &Share) -> String {
@@ -32,6 +33,14 @@ pub(crate) fn would_copy(manifest: &Manifest, share: &Share, findings: &Findings
     let ways = if ways.is_empty() { String::new() } else { format!(": {}", ways.join(", ")) };
     let same = if same > 0 { format!("; {same} the same already") } else { String::new() };
     format!("would copy {sent}{ways}{same}")
+}
+
+/// What reading the sources took: `read 1000 bytes of files, sent 3000; 1 host read alone, 1.0 kB were kept at most`
+pub(crate) fn read(counters: &Counters) -> String {
+    let Counters { read_bytes, delivered_bytes, alone, peak_bytes, .. } = counters;
+    let hosts = plural(*alone as u64, "host");
+    let peak = size::shown(*peak_bytes as u64);
+    format!("read {read_bytes} bytes of files, sent {delivered_bytes}; {hosts} read alone, {peak} were kept at most")
 }
 
 /// Files, symlinks and bytes; `None` where there is neither file nor symlink.

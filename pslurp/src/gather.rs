@@ -3,6 +3,7 @@
 //! Must not know other hosts, flags or terminals.
 
 mod send;
+mod sftp;
 
 use std::fs;
 use std::io;
@@ -72,6 +73,16 @@ struct Course<'a> {
     tally: Tally,
     /// Items that are here, as they were listed.
     here: Vec<usize>,
+    way: Way<'a>,
+}
+
+/// How contents come.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    /// By programs of ours.
+    Programs,
+    /// By SFTP.
+    Sftp(&'a sftp::Server<'a>),
 }
 
 impl Gathering {
@@ -83,12 +94,23 @@ impl Gathering {
         if let Some(lines) = self.tail {
             self.cut_to_tails(lines, &mut plan, on_host).await?;
         }
+        self.follow(plan, on_host, Way::Programs, (folder, name)).await
+    }
+
+    /// Brings what is planned, and says what became of it.
+    async fn follow(
+        &self,
+        mut plan: Plan,
+        on_host: &OnHost<'_>,
+        way: Way<'_>,
+        (folder, name): (&Path, &str),
+    ) -> Result<(), Outcome> {
         if let Some(limit) = self.max_total {
             plan.limit_total(limit).map_err(|error| not_planned(&error))?;
         }
         let problems = std::mem::take(&mut plan.problems);
         let (plan, tally) = (Arc::new(plan), Tally::default());
-        let mut course = Course { gathering: self, on_host, plan, problems, tally, here: Vec::new() };
+        let mut course = Course { gathering: self, on_host, plan, problems, tally, here: Vec::new(), way };
         let done = course.run(folder, name).await;
         course.conclude().await;
         done?;
@@ -196,13 +218,22 @@ impl Course<'_> {
         self.here.append(&mut fetch.same);
         let of = self.bytes_of(&fetch);
         self.on_host.host.emit(Event::Progress(Transferred { bytes: 0, of: Some(of) })).await;
-        let (done, root) = self.fetch_whole(fetch.whole, root, Progress { done: 0, of: Some(of) }).await?;
-        let done = self.fetch_parts(fetch.parts, root, Progress { done, of: Some(of) }).await?;
+        let progress = Progress { done: 0, of: Some(of) };
+        let done = match self.way {
+            Way::Programs => {
+                let (done, root) = self.fetch_whole(fetch.whole, root, progress).await?;
+                self.fetch_parts(fetch.parts, root, Progress { done, ..progress }).await?
+            }
+            Way::Sftp(server) => self.fetch_by_sftp(server, fetch, root, of).await?,
+        };
         self.on_host.host.emit(Event::Progress(Transferred { bytes: done, of: Some(of) })).await;
         Ok(())
     }
 
     async fn digests(&self, fetch: &Fetch) -> Result<Digests, Outcome> {
+        if let Way::Sftp(_) = self.way {
+            return Ok(Digests::default());
+        }
         let mark = Token::random();
         let asked = |beginning: &Beginning| {
             [format!("{} ", beginning.len).as_bytes(), &self.plan.items[beginning.item].remote].concat()

@@ -2,6 +2,7 @@
 //!
 //! Must not know which program it is.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,6 +50,8 @@ pub(crate) struct OnHost<'a> {
     pub(crate) limits: &'a CommandLimits,
     pub(crate) sudo: Option<&'a Sudo>,
     pub(crate) host: &'a HostContext,
+    /// Whether the host runs our commands: one has announced itself.
+    pub(crate) announced: AtomicBool,
 }
 
 /// How far a copy is when a program begins.
@@ -79,7 +82,8 @@ impl OnHost<'_> {
         let command = RemoteCommand { command, env: Vec::new(), stdin, grace: self.limits.grace };
         let cancel = self.host.cancel().child_token();
         let state = State { taker: Some(taker), waiting: Vec::new(), said: Vec::new(), refused: None, told: None };
-        let sink = Sink { state: Mutex::new(state), host: self.host, stop: cancel.clone(), progress };
+        let (stop, announced) = (cancel.clone(), &self.announced);
+        let sink = Sink { state: Mutex::new(state), host: self.host, stop, progress, announced };
         let run = CommandRun {
             command: &command,
             wrapping: Wrapping::Shell,
@@ -132,6 +136,7 @@ struct Sink<'a, T> {
     /// Stops the program.
     stop: CancellationToken,
     progress: Progress,
+    announced: &'a AtomicBool,
 }
 
 struct State<T> {
@@ -172,6 +177,10 @@ impl<T: Taker> State<T> {
 }
 
 impl<T: Taker> OutputSink for Sink<'_, T> {
+    fn announced(&self) {
+        self.announced.store(true, Ordering::Relaxed);
+    }
+
     async fn started(&self) {
         self.host.emit(Event::Stage(Stage::Command)).await;
     }

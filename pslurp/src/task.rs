@@ -4,12 +4,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use fleet_core::event::Event;
+use bytes::Bytes;
+use fleet_core::event::{Event, Stream};
 use fleet_core::fanout::{HostContext, Task};
 use fleet_core::outcome::{Outcome, SkipCause, Stage};
 use fleet_core::select::SelectedHost;
-use fleet_core::ssh::{CommandLimits, ConnectObserver, Connector, Sudo};
+use fleet_core::ssh::{CommandLimits, ConnectObserver, Connector, OutputSink, Sudo};
 use tracing::Instrument as _;
 
 use crate::gather::{Gathering, Staging};
@@ -55,13 +57,24 @@ impl Slurp {
         };
         host.emit(Event::Stage(Stage::Channel)).await;
         let folder = &self.folders[host.index()];
-        let on_host = OnHost { session: &session, limits: &self.limits, sudo: self.sudo.as_ref(), host: &host };
+        let on_host = OnHost {
+            session: &session,
+            limits: &self.limits,
+            sudo: self.sudo.as_ref(),
+            host: &host,
+            announced: AtomicBool::new(false),
+        };
         let staging = self.gathering.merger.is_some().then(|| Staging::new(folder.clone()));
         let folder = staging.as_ref().map_or(folder.as_path(), Staging::path);
-        let outcome = match self.gathering.gather(&on_host, folder, &target.host.to_string()).await {
-            Ok(()) => Outcome::Exited(0),
-            Err(outcome) => outcome,
+        let name = target.host.to_string();
+        let gathered = match self.gathering.gather(&on_host, folder, &name).await {
+            // In a box: few hosts need it, and every one would pay for its room.
+            Err(outcome) if !on_host.announced.load(Ordering::Relaxed) => {
+                Box::pin(self.gathering.instead(outcome, &on_host, &observer, (folder, &name))).await
+            }
+            gathered => gathered,
         };
+        let outcome = gathered.err().unwrap_or(Outcome::Exited(0));
         tracing::info!(outcome = outcome.name(), "ended");
         session.disconnect().await;
         outcome
@@ -69,7 +82,7 @@ impl Slurp {
 }
 
 /// Passes what happens on the way to a host to the run.
-struct Observer<'a> {
+pub(crate) struct Observer<'a> {
     host: &'a HostContext,
     remarks: Remarks,
 }
@@ -78,6 +91,16 @@ impl ConnectObserver for Observer<'_> {
     async fn stage(&self, stage: Stage) {
         self.host.emit(Event::Stage(stage)).await;
     }
+
+    async fn note(&self, text: String) {
+        if self.remarks == Remarks::Shown {
+            self.host.emit(Event::Note(text)).await;
+        }
+    }
+}
+
+impl OutputSink for Observer<'_> {
+    async fn output(&self, _: Stream, _: Bytes) {}
 
     async fn note(&self, text: String) {
         if self.remarks == Remarks::Shown {

@@ -57,7 +57,7 @@ pub struct Listed {
 /// All that was listed on a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Absolute paths of folders.
+    /// Absolute paths of folders, or `.` for that of the login.
     pub folders: Vec<Vec<u8>>,
     /// What is in them.
     pub entries: Vec<Listed>,

@@ -270,7 +270,7 @@ fn is_chosen(local: &[u8], entry: &Listed, wanted: &Wanted<'_>) -> bool {
 fn local_path<'a>(remote: &'a [u8], entry: &'a Listed, paths: Paths) -> Cow<'a, [u8]> {
     match paths {
         Paths::Short => (&*entry.path).into(),
-        Paths::Whole => remote.strip_prefix(b"/").unwrap_or(remote).into(),
+        Paths::Whole => remote.strip_prefix(b"/").or(remote.strip_prefix(b"./")).unwrap_or(remote).into(),
     }
 }
 

@@ -5,3 +5,5 @@
 mod world;
 
 mod paths;
+mod runs;
+mod whole;

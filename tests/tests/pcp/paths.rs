@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use fleet_tests::accounts;
+use fleet_tests::accounts::{self, Throwaway};
 
 use crate::world::{World, expected, ids};
 
@@ -112,11 +112,14 @@ fn standard_input_becomes_a_file() {
 
 #[test]
 fn modes_and_owners_are_those_asked_for() {
-    accounts::require_root("a login as root");
-    let world = World::with(1, |sshd| sshd.user("root"));
+    accounts::require_root("an account with sudo");
+    // Not a login of root, whose start-up files are those of this machine.
+    let account = Throwaway::with_shell("/bin/sh");
+    account.sudoers("USER ALL=(ALL) NOPASSWD: ALL");
+    let world = World::with(1, |sshd| sshd.user(account.name()));
     world.file("tree/x", "x");
     let other = accounts::plain();
-    let arguments = ["--mode", "640", "--owner", &format!("{other}:{other}"), "tree", &world.each("")];
+    let arguments = ["--sudo", "--mode", "640", "--owner", &format!("{other}:{other}"), "tree", &world.each("")];
     world.copied(arguments);
     let (uid, gid) = ids(other);
     for (name, mode) in [("tree", 0o750), ("tree/x", 0o640)] {
@@ -126,7 +129,7 @@ fn modes_and_owners_are_those_asked_for() {
     let source = world.file("old", "x");
     fs::File::options().write(true).open(&source).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
     fs::set_permissions(&source, fs::Permissions::from_mode(0o4711)).unwrap();
-    world.copied(["--preserve", "old", &world.each("")]);
+    world.copied(["--sudo", "--preserve", "old", &world.each("")]);
     let meta = world.on("web01").join("old").metadata().unwrap();
     assert_eq!((meta.mtime(), meta.mode() & 0o7777), (0, 0o4711));
 }

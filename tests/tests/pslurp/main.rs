@@ -3,4 +3,5 @@
 mod changing;
 mod fetch;
 mod hostile;
+mod sftp;
 mod world;

@@ -32,7 +32,7 @@ use std::time::Duration;
 pub use announcement::{Announcement, RemoteProcess, StopVerdict};
 pub use copy_in::{
     Attributes, CopyIn, CopyRefusal, Landing, MissingFolder, Packing, RefusalKind, Replaced, copy_commit,
-    copy_in_command, copy_is_done, copy_look, copy_name, look_mark,
+    copy_in_command, copy_is_done, copy_look, copy_name, landing_place, look_mark,
 };
 pub use copy_out::{
     Links, Part, RemotePattern, copy_out_after_mark, copy_out_data_mark, copy_out_digests_command, copy_out_end_mark,
