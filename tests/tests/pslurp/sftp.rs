@@ -34,7 +34,7 @@ fn files_come_by_sftp_where_there_is_nothing_else() {
             assert_eq!(tree(&env.work().join(local).join(host).join(below)), tree(&app), "{remote}: {run}");
         }
     }
-    slurp(&env, &[&format!("{}/", app.display()), "one"]).expect_code(0).expect_stderr("3 files the same already");
+    slurp(&env, &[&format!("{}/", app.display()), "one"]).expect_code(0).expect_stderr("1 symlink; 3 the same already");
     let deep = app.join("deep").display().to_string();
     slurp(&env, &["--parents", &deep, "five"]).expect_code(0);
     let here = env.work().join("five/web01").join(deep.trim_start_matches('/')).join("large");
@@ -58,7 +58,7 @@ fn what_is_not_wanted_stays_and_what_cannot_be_read_is_named() {
     let run = run.expect_stderr("none: there is no such file").expect_stderr("1 file, 3 B");
     let _ = run.expect_stderr("logs/shut: it may not be read").expect_stderr("logs/secret");
     fs::set_permissions(env.shared().join("logs/shut"), Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(tree(&env.work().join("out/web01")), told(&[("new", "2\\n3")]));
+    assert_eq!(tree(&env.work().join("out/web01")), told(&[("new", "2\\n3"), ("shut", "folder")]));
 }
 
 #[test]
