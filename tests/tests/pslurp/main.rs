@@ -4,4 +4,5 @@ mod changing;
 mod fetch;
 mod hostile;
 mod sftp;
+mod shells;
 mod world;

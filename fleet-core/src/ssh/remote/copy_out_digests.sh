@@ -6,7 +6,7 @@
 inner="digest='$digest'"'
 for part do
   length=${part%% *} path=${part#* }
-  { sum=$(head -c "$length" <"$path" | $digest) && printf "%s %s//\n" "${sum%% *}" "$part"; } 2>/dev/null
+  { [ -f "$path" ] && sum=$(head -c "$length" <"$path" | $digest) && printf "%s %s//\n" "${sum%% *}" "$part"; } 2>/dev/null
 done'
 printf '\036fleet %s list\n' "$token"
 xargs -0 /bin/sh -c "$inner" fleet
