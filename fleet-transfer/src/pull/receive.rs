@@ -220,3 +220,73 @@ fn without_slashes(path: &[u8]) -> &[u8] {
     let end = path.iter().rposition(|&b| b != b'/').map_or(begin, |last| last + 1);
     &path[begin..end]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::listing::Seen;
+    use super::*;
+    use crate::archive::{END, Header, HeaderKind, padding};
+
+    const MARK: &[u8] = b"\x1emark\n";
+
+    fn plan(files: &[(&str, u64)]) -> Arc<Plan> {
+        let item = |&(name, len): &(&str, u64)| Item {
+            remote: format!("/var/log/{name}").into_bytes(),
+            local: name.as_bytes().into(),
+            seen: Seen { kind: ListedKind::File, mode: 0o644, len, disk_bytes: len, mtime: 7 },
+            from: 0,
+        };
+        Arc::new(Plan { items: files.iter().map(item).collect(), ..Plan::default() })
+    }
+
+    fn member(name: &str, len: u64) -> Vec<u8> {
+        let kind = HeaderKind::File { len };
+        Header { name: name.as_bytes(), kind, mode: 0o644, mtime: 9, uid: 0, gid: 0 }.to_bytes()
+    }
+
+    fn receiver(folder: &tempfile::TempDir, plan: &Arc<Plan>, asked: &[usize]) -> Receiver {
+        let root = Root::open(folder.path()).unwrap();
+        let mut receiver = Receiver::new(Arc::clone(plan), asked, root, MARK.to_vec(), Coding::Plain);
+        receiver.push(b"motd\n\x1emark\n").unwrap();
+        receiver
+    }
+
+    #[test]
+    fn of_a_file_no_more_is_written_than_was_listed() {
+        let (folder, plan) = (tempfile::tempdir().unwrap(), plan(&[("log", 100_000)]));
+        let mut receiver = receiver(&folder, &plan, &[0]);
+        receiver.push(&member("var/log/log", 1 << 40)).unwrap();
+        for _ in 0..100 {
+            receiver.push(&[b'x'; 10_000]).unwrap();
+        }
+        assert_eq!(receiver.bytes(), 100_000);
+        let part = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap();
+        assert_eq!(part.metadata().unwrap().len(), 100_000);
+        let endless = std::iter::repeat_with(|| receiver.push(&[b'x'; 1 << 20])).take(1000).find(Result::is_err);
+        assert_eq!(endless, Some(Err(PullError::TooMuch)));
+        let (arrivals, ended) = receiver.finish();
+        assert_eq!((arrivals.received.len(), ended), (0, Err(PullError::Archive(crate::archive::ArchiveError::Cut))));
+    }
+
+    #[test]
+    fn what_was_asked_for_comes_in_any_order_and_once() {
+        let (folder, plan) = (tempfile::tempdir().unwrap(), plan(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)]));
+        let mut receiver = receiver(&folder, &plan, &[0, 1, 3]);
+        let one = |name: &str, len| [member(name, len), vec![b'x'; len as usize], padding(len).to_vec()].concat();
+        receiver.push(&one("/var/log/d", 2)).unwrap();
+        receiver.push(&one("var/log/a", 1)).unwrap();
+        for again in ["var/log/a", "var/log/c", "log/b", "a"] {
+            let sent = one(again, 1);
+            let unasked = PullError::Unasked { path: again.to_owned() };
+            let mut other = Reader::default();
+            std::mem::swap(&mut receiver.reader, &mut other);
+            assert_eq!(receiver.push(&sent), Err(unasked));
+            receiver.reader = other;
+        }
+        receiver.push(&END).unwrap();
+        let (arrivals, ended) = receiver.finish();
+        assert_eq!(ended, Ok(()));
+        assert_eq!(arrivals.received, HashMap::from([(0, Received::Whole), (3, Received::Grown)]));
+        assert_eq!(std::fs::read(folder.path().join("d")).unwrap(), b"x");
+    }
+}

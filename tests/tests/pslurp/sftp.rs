@@ -28,6 +28,7 @@ fn files_come_by_sftp_where_there_is_nothing_else() {
         (app.display().to_string(), "two", "app"),
         (format!("{}/a*p", env.shared().display()), "three", "app"),
         (format!("{}/a*/", env.shared().display()), "four", ""),
+        (format!("{}/deep/..", app.display()), "dots", ""),
     ] {
         let run = slurp(&env, &["-v", &remote, local]).expect_code(0).expect_stderr("files are copied by SFTP");
         for host in ["web01", "web02"] {
