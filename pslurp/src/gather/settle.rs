@@ -100,6 +100,7 @@ impl Taker for Removed {
             let path = || record.get(blank + 1..).unwrap_or_default().to_vec();
             match &record[..blank] {
                 b"removed" => *removed += 1,
+                b"gone" => {}
                 b"changed" => problems.push(Problem { path: path(), matter: Matter::KeptAsChanged }),
                 _ => problems.push(Problem { path: path(), matter: Matter::KeptAsDenied }),
             }
