@@ -3,11 +3,13 @@
 //! Must not know other hosts, flags or terminals.
 
 mod send;
+mod settle;
 mod sftp;
 
-use std::fs;
+pub(crate) use settle::Staging;
+
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use fleet_core::event::{Event, Stream, Transferred};
@@ -15,12 +17,12 @@ use fleet_core::outcome::{HostError, Outcome};
 use fleet_core::size;
 use fleet_core::ssh::remote::{
     Links, Packing, Part, RemotePattern, Token, copy_out_digests_command, copy_out_end_mark, copy_out_list_command,
-    copy_out_list_mark, copy_out_remove_command, copy_out_tails_command,
+    copy_out_list_mark, copy_out_tails_command,
 };
 use fleet_transfer::filter::Filter;
 use fleet_transfer::pull::{
-    Beginning, Compared, Digests, DigestsReader, Fetch, Folding, Item, ListedKind, Listing, ListingReader, Matter,
-    Merger, Paths, Plan, PlanError, Problem, PullError, RecordReader, Root, TailsReader, Wanted, digest_of, shown,
+    Beginning, Compared, Digests, DigestsReader, Fetch, Folding, Item, ListedKind, Listing, ListingReader, Merger,
+    Paths, Plan, PlanError, Problem, PullError, Root, TailsReader, Wanted, shown,
 };
 
 use crate::program::{OnHost, Progress, Ran, Taker, failed};
@@ -267,54 +269,6 @@ impl Course<'_> {
         }
     }
 
-    /// Adds what is here to the files of all hosts.
-    async fn merge(&mut self, folder: &Path, name: &str) -> Result<(), Outcome> {
-        let Some(merger) = &self.gathering.merger else { return Ok(()) };
-        let (plan, here, path, name) = (Arc::clone(&self.plan), self.here.clone(), folder.to_owned(), name.to_owned());
-        let merger = merger.clone();
-        let merged = blocking(move || {
-            let mut root = Root::open(&path)?;
-            let files =
-                here.into_iter().map(|item| &plan.items[item]).filter(|item| item.seen.kind == ListedKind::File);
-            let merge = |item: &Item| {
-                let added =
-                    root.read(&item.local).and_then(|file| merger.add(&item.local, &name, &file, item.seen.len));
-                added.err().map(|matter| Problem { path: item.remote.clone(), matter })
-            };
-            Ok::<_, io::Error>(files.filter_map(merge).collect::<Vec<_>>())
-        });
-        let problems = merged.await.map_err(|error| not_opened(folder, &error))?;
-        self.problems.extend(problems);
-        Ok(())
-    }
-
-    /// Removes on the host what is here, byte for byte.
-    async fn remove(&mut self, folder: &Path) -> Result<(), Outcome> {
-        let (plan, here, path) = (Arc::clone(&self.plan), std::mem::take(&mut self.here), folder.to_owned());
-        let asked = blocking(move || {
-            let mut root = Root::open(&path)?;
-            let files = here.into_iter().filter(|&item| plan.items[item].seen.kind == ListedKind::File);
-            let asked = |item: usize| {
-                let Item { remote, local, seen, .. } = &plan.items[item];
-                let sha256 = digest_of(&root.read(local).ok()?, seen.len).ok()?;
-                Some([format!("{} {} {sha256} ", seen.len, seen.mtime).as_bytes(), remote].concat())
-            };
-            Ok::<_, io::Error>(names(files.filter_map(asked)))
-        });
-        let names = asked.await.map_err(|error| not_opened(folder, &error))?;
-        if names.is_empty() {
-            return Ok(());
-        }
-        let mark = Token::random();
-        let records = RecordReader::new(copy_out_list_mark(&mark), copy_out_end_mark(&mark));
-        let taker = Removed { records, removed: 0, problems: Vec::new() };
-        let command = copy_out_remove_command(&mark);
-        let ran = self.on_host.run(command, Some(names), &mark, (taker, Progress::default())).await;
-        self.tally.removed = ran.taker.removed;
-        self.problems.extend(ran.taker.problems);
-        ran.ended
-    }
-
     /// Says what became of all.
     async fn conclude(&self) {
         let host = self.on_host.host;
@@ -325,27 +279,6 @@ impl Course<'_> {
             host.emit(Event::Note(format!("... and {more} more"))).await;
         }
         host.emit(Event::Result(self.tally.words())).await;
-    }
-}
-
-/// The folder in which a host's files are kept until they are merged.
-pub(crate) struct Staging(PathBuf);
-
-impl Staging {
-    /// An empty one.
-    pub(crate) fn new(folder: PathBuf) -> Self {
-        let _ = fs::remove_dir_all(&folder);
-        Self(folder)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -394,28 +327,5 @@ impl Taker for Tails {
 impl Taker for Told {
     fn take(&mut self, bytes: &[u8]) -> Result<(), PullError> {
         Ok(self.0.push(bytes)?)
-    }
-}
-
-/// What the host says of files that are to be removed there.
-struct Removed {
-    records: RecordReader,
-    removed: u64,
-    problems: Vec<Problem>,
-}
-
-impl Taker for Removed {
-    fn take(&mut self, bytes: &[u8]) -> Result<(), PullError> {
-        let Self { records, removed, problems } = self;
-        Ok(records.push(bytes, |record| {
-            let blank = record.iter().position(|&b| b == b' ').unwrap_or(record.len());
-            let path = || record.get(blank + 1..).unwrap_or_default().to_vec();
-            match &record[..blank] {
-                b"removed" => *removed += 1,
-                b"changed" => problems.push(Problem { path: path(), matter: Matter::KeptAsChanged }),
-                _ => problems.push(Problem { path: path(), matter: Matter::KeptAsDenied }),
-            }
-            Ok(())
-        })?)
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn incomplete(problems: &[Problem]) -> Option<HostError> {
         many => {
             let told = many[..many.len().min(TOLD)].join("; ");
             let more = if many.len() > TOLD { "; ..." } else { "" };
-            format!("{} not fetched: {told}{more}", plural(many.len() as u64, "file"))
+            format!("{}: {told}{more}", plural(many.len() as u64, "problem"))
         }
     };
     Some(HostError::new(Stage::Command, FailureClass::Incomplete, message))
@@ -98,7 +98,7 @@ mod tests {
         let error = incomplete(&many).unwrap();
         assert_eq!(
             error.message,
-            "4 files not fetched: /a: it may not be read; /b: it may not be read; /c: it may not be read; ..."
+            "4 problems: /a: it may not be read; /b: it may not be read; /c: it may not be read; ..."
         );
         assert_eq!(incomplete(&many[..1]).unwrap().message, "/a: it may not be read");
     }

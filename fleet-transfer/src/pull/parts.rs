@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
+use super::part_file::PartFile;
 use super::plan::Plan;
 use super::problem::{Matter, Problem};
-use super::root::{PartFile, Root};
+use super::root::Root;
 use super::stream::{Coding, Incoming, PullError};
 
 /// A part of a file that is asked for.

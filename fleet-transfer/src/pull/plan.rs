@@ -12,9 +12,9 @@ use std::path::Path;
 use fleet_core::size;
 
 use super::listing::{Listed, ListedKind, Listing, Seen};
+use super::part_file::PART_PREFIX;
 use super::problem::{Matter, Problem, shown};
 use super::resume::Tail;
-use super::root::PART_PREFIX;
 use crate::filter::{Action, Filter, Named};
 
 /// A longer path no system opens.

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::listing::ListedKind;
+use super::part_file::PartFile;
 use super::plan::{Item, Plan};
 use super::problem::{Matter, Problem, shown};
-use super::root::{PartFile, Root};
+use super::root::Root;
 use super::stream::{Coding, Incoming, PullError};
 use crate::archive::{Kind, Member, Piece, Reader};
 

@@ -5,11 +5,12 @@
 use std::collections::{HashMap, HashSet};
 
 use super::listing::ListedKind;
+use super::part_file::{KEPT_BYTES, digest_of};
 use super::parts::PartWanted;
 use super::plan::{Extent, Item, Plan};
 use super::problem::{Matter, Problem};
 use super::records::{RecordError, RecordReader, decimal, signed, split_word};
-use super::root::{Here, KEPT_BYTES, Root, digest_of};
+use super::root::{Here, Root};
 
 /// How the items of a plan are fetched: by their places in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use fleet_tests::{Signal, TestEnv};
 
-use crate::world::{put, script, told, tree, with_script};
+use crate::world::{put, script, set_mtime, told, tree, with_script};
 
 /// Runs the real program.
 const REAL_TAR: &str = "exec /usr/bin/tar \"$@\"";
@@ -35,8 +35,9 @@ fn a_file_that_is_changed_or_cut_while_it_is_read_is_named() {
         let env = TestEnv::new();
         let log = put(&env, "log", "0123456789\n");
         put(&env, "other", "x");
+        set_mtime(&log, 1_000_000_000);
         let log = log.display().to_string();
-        let tar = format!("case $1 in --version) ;; *) sleep 1; {change}'{log}' ;; esac\n{REAL_TAR}");
+        let tar = format!("case $1 in --version) ;; *) {change}'{log}' ;; esac\n{REAL_TAR}");
         let _server = with_script(&env, 1, "tar", &tar);
         fs::set_permissions(&log, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
         let other = env.shared().join("other").display().to_string();

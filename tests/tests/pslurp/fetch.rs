@@ -7,7 +7,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use fleet_tests::TestEnv;
+use fleet_tests::accounts::{self, Throwaway};
+use fleet_tests::{Sshd, TestEnv};
 use serde_json::Value;
 
 use crate::world::{put, set_mtime, slurp, told, tree, with_tools, world};
@@ -303,4 +304,52 @@ fn json_tells_how_far_it_is_and_what_it_came_to() {
         assert_eq!((&last["bytes"], &last["of"]), (&1000.into(), &1000.into()), "{run}");
         assert_eq!(of("result")[0]["text"], "1 file, 1.0 kB", "{run}");
     }
+}
+
+#[test]
+fn sudo_reads_what_the_user_may_not() {
+    accounts::require_root("an account with sudo");
+    let account = Throwaway::with_shell("/bin/bash");
+    account.sudoers("USER ALL=(ALL) NOPASSWD: ALL");
+    // What its shell says to everybody is no part of what it sends.
+    fs::write(account.home().join(".bashrc"), "echo hello //\necho hello // >&2\n").unwrap();
+    let env = TestEnv::new();
+    let _server = Sshd::new(&env).hosts("web", 2).user(account.name()).start();
+    let secret = put(&env, "logs/secret", "1");
+    put(&env, "logs/deep/x", "2");
+    for path in [&secret, &env.shared().join("logs/deep")] {
+        fs::set_permissions(path, Permissions::from_mode(0o700)).unwrap();
+    }
+    let logs = format!("{}/", env.shared().join("logs").display());
+    for (flags, code) in [(&["-C"][..], 1), (&["--sudo"], 0)] {
+        let run = slurp(&env, &[flags, &[&logs, "out"]].concat()).expect_code(code);
+        let here = tree(&env.work().join("out/web02"));
+        assert_eq!(here.get("secret").map(String::as_str), (code == 0).then_some("1"), "{run}");
+    }
+    let expected = [("deep", "folder"), ("deep/x", "2"), ("secret", "1")];
+    assert_eq!(tree(&env.work().join("out/web01")), told(&expected));
+    let run = env.pslurp(["-H", "web01", "--sudo", "--delete-after", &logs, "out"]).finish().expect_code(0);
+    let _ = run.expect_stderr("2 files the same already; 2 removed there");
+    assert!(!secret.exists());
+}
+
+#[test]
+fn what_symlinks_lead_to_comes_when_asked_for() {
+    let (env, _server) = world(1);
+    put(&env, "logs/today/x", "1");
+    put(&env, "elsewhere", "2");
+    symlink("today", env.shared().join("logs/current")).unwrap();
+    symlink("../elsewhere", env.shared().join("logs/file")).unwrap();
+    symlink("nowhere", env.shared().join("logs/dangling")).unwrap();
+    let logs = env.shared().join("logs");
+    let inside = format!("{}/", logs.display());
+    let run = env.pslurp(["-H", "web01", "-L", &inside, "out"]).finish().expect_code(0);
+    let expected = [("current", "folder"), ("current/x", "1"), ("file", "2"), ("today", "folder"), ("today/x", "1")];
+    assert_eq!(tree(&env.work().join("out/web01")), told(&expected), "{run}");
+    // The symlink itself, and with a slash what is in the folder that it leads to.
+    let current = logs.join("current").display().to_string();
+    env.pslurp(["-H", "web01", &current, "one"]).finish().expect_code(0);
+    env.pslurp(["-H", "web01", &format!("{current}/"), "two"]).finish().expect_code(0);
+    assert_eq!(tree(&env.work().join("one/web01")), told(&[("current", "-> today")]));
+    assert_eq!(tree(&env.work().join("two/web01")), told(&[("x", "1")]));
 }

@@ -176,8 +176,7 @@ fn digests_and_removal(host: &Host, token: &Token, case: &str) {
     let before = tree(&host.home()).len();
     let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
     let (removed, _) = host.run(copy_out_remove_command(token), &asked);
-    let words =
-        ["removed HOME/logs/deep/-n", "changed HOME/logs/a\\'b\\n c", "changed HOME/no", "changed HOME/logs/link"];
+    let words = ["removed HOME/logs/deep/-n", "changed HOME/logs/a\\'b\\n c", "gone HOME/no", "changed HOME/logs/link"];
     for word in words {
         assert!(removed.contains(&format!("{word}//\\n")), "{case}: {removed}");
     }
