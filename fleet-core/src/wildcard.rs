@@ -9,7 +9,7 @@ use std::str::Chars;
 
 /// A pattern that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wildcard(Vec<Token>);
+pub struct Wildcard(Vec<Token>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
@@ -44,7 +44,7 @@ impl Wildcard {
     ///
     /// # Errors
     /// When a set is malformed.
-    pub(crate) fn parse(pattern: &str) -> Result<Self, WildcardError> {
+    pub fn parse(pattern: &str) -> Result<Self, WildcardError> {
         let mut characters = pattern.chars().peekable();
         let mut tokens = Vec::new();
         while let Some(character) = characters.next() {
@@ -61,7 +61,8 @@ impl Wildcard {
 
     /// Whether the whole of `text` is what the pattern describes; upper and lower case differ. Linear in the text for
     /// each `*`: after a mismatch only the last one can take a character more.
-    pub(crate) fn matches(&self, text: &str) -> bool {
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
         let (mut tokens, mut rest) = (&self.0[..], text);
         let mut retry: Option<(&[Token], &str)> = None;
         loop {

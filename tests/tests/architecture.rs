@@ -17,7 +17,7 @@ const SEAMS: &[Seam] = &[
     Seam {
         names: &["russh"],
         allowed: &["fleet-core/src/ssh/", "fleet-sandbox/src/"],
-        because: "the SSH library is hidden behind fleet_core::ssh",
+        because: "the SSH library is hidden behind fleet_ssh",
     },
     Seam {
         names: &["indicatif"],
