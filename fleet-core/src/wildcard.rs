@@ -1,7 +1,7 @@
 //! Wildcards in the names of hosts, groups and files: `*` is any text, `?` any character, `[a-c]` one of these and `[!a-c]`
 //! none of them; what stands behind a backslash is itself.
 //!
-//! Must not know what is named. The patterns of ssh_config(5) have no sets and no backslash: they are `ssh::pattern`'s.
+//! Must not know what is named. The patterns of ssh_config(5) have no sets and no backslash: they are those of `fleet-ssh`.
 
 use std::iter::Peekable;
 use std::ops::RangeInclusive;

@@ -1,4 +1,4 @@
-//! SSH: from a host's name to commands run on it. Hides russh whole; nothing above imports it.
+//! SSH: from a host's name to commands run on it. Hides russh whole.
 //!
 //! [`Connector`] opens [`Session`]s, [`run_command`] runs a command on one and stops it for certain. Must not know
 //! fan-out, rendering or flags.

@@ -10,6 +10,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::failure::Failure;
 
+/// The crates that are heard with `-v`.
+const OURS: [&str; 5] = ["fleet_core", "fleet_ssh", "fleet_tool", "fleet_transfer", "psh"];
+
 /// Starts logging at the level of that many `-v`; `FLEET_LOG` (as in `warn,fleet_core=trace`) comes first.
 ///
 /// # Errors
@@ -20,7 +23,7 @@ pub(super) fn start(verbosity: u8) -> Result<(), Failure> {
         1 => "info",
         _ => "debug",
     };
-    let by_option = format!("off,fleet_core={ours},psh={ours}");
+    let by_option = OURS.iter().fold("off".to_owned(), |targets, target| format!("{targets},{target}={ours}"));
     let wanted = std::env::var("FLEET_LOG").unwrap_or(by_option);
     let targets: Targets = wanted.parse().map_err(|error: ParseError| {
         Failure::usage_text(format!("FLEET_LOG={wanted}: {error}"))
