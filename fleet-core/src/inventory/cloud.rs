@@ -11,7 +11,7 @@ use super::{Inventory, Rank};
 use crate::endpoint::{AddressChoice, Endpoint, UserRule};
 use crate::host::Host;
 use crate::hostset::Expression;
-use crate::provider::protocol::{Fact, Record};
+use crate::provider::protocol::Record;
 use crate::quick_hash::{QuickMap, QuickSet, RandomState};
 
 /// States from which no host comes back.
@@ -146,10 +146,7 @@ fn origin(provider: &str, record: &Record) -> String {
 }
 
 fn one<'a>(record: &'a Record, fact: &str) -> Option<&'a str> {
-    match record.facts.get(fact)? {
-        Fact::One(value) => Some(value),
-        Fact::Many(values) => values.first().map(AsRef::as_ref),
-    }
+    record.facts.get(fact)?.texts().first().map(AsRef::as_ref)
 }
 
 /// Where the host is reached. Without any address that is its id, which nobody resolves, and never a name that could be
@@ -195,7 +192,7 @@ mod tests {
 
     use super::super::{GroupDefinition, file};
     use super::*;
-    use crate::provider::protocol::NativeFilter;
+    use crate::provider::protocol::{Fact, NativeFilter};
     use crate::select::{Selected, Selection};
 
     fn records() -> Vec<Arc<Record>> {

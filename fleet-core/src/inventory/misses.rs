@@ -100,11 +100,7 @@ fn fact<'a>(record: &'a Record, name: &str) -> Vec<&'a str> {
         "name" => record.name.iter().map(AsRef::as_ref).collect(),
         "state" => record.state.iter().map(AsRef::as_ref).collect(),
         "cluster" => record.tags.get("fleet:cluster").map(AsRef::as_ref).into_iter().collect(),
-        name => match record.facts.get(name) {
-            Some(Fact::One(value)) => vec![value],
-            Some(Fact::Many(values)) => values.iter().map(AsRef::as_ref).collect(),
-            None => Vec::new(),
-        },
+        name => record.facts.get(name).into_iter().flat_map(Fact::texts).map(AsRef::as_ref).collect(),
     }
 }
 

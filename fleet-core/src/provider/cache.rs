@@ -26,7 +26,7 @@ pub const TTL: Duration = Duration::from_secs(60);
 /// How long a file is kept that nobody has written anew.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Changes with what is written.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const PREFIX: &str = "provider-";
 const SUFFIX: &str = ".answer";
 const FOLDER_MODE: u32 = 0o700;

@@ -3,20 +3,48 @@
 //! Must not know what keys mean.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Debug};
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A map from texts, in the order of its keys: one allocation, where a `BTreeMap` of ten entries has several times the memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entries<V>(Box<[(Arc<str>, V)]>);
+/// A map from texts, in the order of its keys. The records of one answer have theirs in one [`Table`]: so a record costs
+/// no allocation for its entries, and an answer that is kept is read without looking at each of them.
+pub struct Entries<V> {
+    table: Arc<Table<V>>,
+    at: Range<u32>,
+}
+
+/// The entries of many maps, one map behind the other.
+pub(super) struct Table<V> {
+    keys: Arc<[Arc<str>]>,
+    values: Arc<[V]>,
+    /// Places of keys and of values, within each map in the order of the keys.
+    entries: Box<[(u32, u32)]>,
+}
+
+impl<V> Table<V> {
+    /// `None` when an entry names a key or a value that there is not.
+    pub(super) fn new(keys: Arc<[Arc<str>]>, values: Arc<[V]>, entries: Box<[(u32, u32)]>) -> Option<Arc<Self>> {
+        let is_there = |place: u32, count: usize| usize::try_from(place).is_ok_and(|place| place < count);
+        let are_there = entries.iter().all(|(key, value)| is_there(*key, keys.len()) && is_there(*value, values.len()));
+        are_there.then(|| Arc::new(Self { keys, values, entries }))
+    }
+}
 
 impl<V> Entries<V> {
+    /// Those `at` these places of `table`, which are in the order of their keys; `None` when it ends before.
+    pub(super) fn of(table: &Arc<Table<V>>, at: Range<u32>) -> Option<Self> {
+        places(&at).is_some_and(|at| table.entries.get(at).is_some()).then(|| Self { table: Arc::clone(table), at })
+    }
+
     /// The value at `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&V> {
-        let place = self.0.binary_search_by(|(other, _)| (**other).cmp(key)).ok()?;
-        Some(&self.0[place].1)
+        let (entries, keys) = (self.entries(), &self.table.keys);
+        let place = entries.binary_search_by(|(other, _)| (*keys[*other as usize]).cmp(key)).ok()?;
+        Some(&self.table.values[entries[place].1 as usize])
     }
 
     /// Whether there is a value at `key`.
@@ -27,45 +55,76 @@ impl<V> Entries<V> {
 
     /// The entries by their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &V)> + Clone {
-        self.0.iter().map(|(key, value)| (key, value))
+        let Table { keys, values, .. } = &*self.table;
+        self.entries().iter().map(|(key, value)| (&keys[*key as usize], &values[*value as usize]))
     }
 
     /// The keys in order.
     pub fn keys(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.0.iter().map(|(key, _)| key)
+        self.iter().map(|(key, _)| key)
     }
 
     /// The values in the order of their keys.
     pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.0.iter().map(|(_, value)| value)
+        self.iter().map(|(_, value)| value)
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.at.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.at.is_empty()
+    }
+
+    fn entries(&self) -> &[(u32, u32)] {
+        places(&self.at).and_then(|at| self.table.entries.get(at)).unwrap_or_default()
     }
 }
 
+fn places(at: &Range<u32>) -> Option<Range<usize>> {
+    Some(usize::try_from(at.start).ok()?..usize::try_from(at.end).ok()?)
+}
+
+impl<V> Clone for Entries<V> {
+    fn clone(&self) -> Self {
+        Self { table: Arc::clone(&self.table), at: self.at.clone() }
+    }
+}
+
+impl<V: Debug> Debug for Entries<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<V: PartialEq> PartialEq for Entries<V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl<V: Eq> Eq for Entries<V> {}
+
 impl<V> Default for Entries<V> {
     fn default() -> Self {
-        Self(Box::default())
+        Vec::new().into()
     }
 }
 
 /// Of several entries with one key the last counts.
 impl<V> From<Vec<(Arc<str>, V)>> for Entries<V> {
     fn from(entries: Vec<(Arc<str>, V)>) -> Self {
-        match entries.is_sorted_by(|(one, _), (next, _)| one < next) {
-            true => Self(entries.into()),
-            false => Self(BTreeMap::from_iter(entries).into_iter().collect()),
-        }
+        let (keys, values): (Vec<_>, Vec<_>) = BTreeMap::from_iter(entries).into_iter().unzip();
+        let (keys, values): (Arc<[_]>, Arc<[_]>) = (keys.into(), values.into());
+        // What has more than 4 billion keys has been too long for anything else before.
+        let count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+        let entries = (0..count).map(|place| (place, place)).collect();
+        Self { table: Arc::new(Table { keys, values, entries }), at: 0..count }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::protocol::{Fact, Filter, Query, Record};
+use super::protocol::{Filter, Query, Record};
 
 /// The state of hosts that are meant where nobody speaks of states, and of records that tell none.
 const DEFAULT_STATE: &str = "running";
@@ -37,11 +37,7 @@ fn passes(record: &Record, filter: &Filter) -> bool {
         "state" => is_wanted(state(record)),
         "group" => record.groups.iter().any(wanted),
         // sg, asg, vpc, subnet, az, type, image: each is the fact of its name.
-        fact => match record.facts.get(fact) {
-            Some(Fact::One(value)) => wanted(value),
-            Some(Fact::Many(values)) => values.iter().any(wanted),
-            None => false,
-        },
+        fact => record.facts.get(fact).is_some_and(|fact| fact.texts().iter().any(wanted)),
     }
 }
 

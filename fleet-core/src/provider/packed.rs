@@ -1,207 +1,255 @@
 //! Records as they are kept: each text once, then the records, which name texts by their places.
 //!
 //! Hosts of one fleet have most of their tags and facts in common. So an answer is read with an allocation for each text that
-//! there is, not for each place where it stands, and the records share them. Must not know files, nor when an answer is used.
+//! there is, not for each place where it stands, and the records share them; their tags and facts are looked at when somebody
+//! asks for them. Must not know files, nor when an answer is used.
 //!
 //! ```text
-//! packed  = count { length } bytes { record }       of all texts: how many, how long each is, and one behind the other
+//! packed  = texts facts tags facts { record }
+//! texts   = count { length } bytes               how many, how long each is, and one behind the other
+//! facts   = count { 0 text | 1 count { text } }  the values of facts
+//! tags    = count { key value }                  of all records, one record behind the other; then likewise their facts
 //! record  = id optional(name, state, 5 addresses, port, user) is_self
-//!           count { key value } count { group } count { host key } count { key fact }
-//! fact    = 0 value | 1 count { value }
+//!           count { group } count { host key } count-of-tags count-of-facts
 //! ```
 //!
 //! Everything but the bytes is a number of 32 bits, the least significant byte first; what is optional is more by one, and 0
 //! where there is nothing.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
-use super::entries::Entries;
+use super::entries::{Entries, Table};
 use super::protocol::{Addresses, Fact, Record};
 
 /// The records in bytes; `None` when they have more texts, or longer ones, than can be numbered.
 pub(super) fn pack(records: &[Arc<Record>]) -> Option<Vec<u8>> {
     let mut packer = Packer::default();
-    records.iter().try_for_each(|record| packer.record(record))?;
+    records.iter().for_each(|record| packer.record(record));
+    let Packer { texts, facts, tags, facts_of_records, records } = packer;
     let mut packed = Vec::new();
-    push(&mut packed, packer.texts.len())?;
-    packer.texts.iter().try_for_each(|text| push(&mut packed, text.len()))?;
-    packer.texts.iter().for_each(|text| packed.extend_from_slice(text.as_bytes()));
-    packed.append(&mut packer.records);
+    push(&mut packed, [texts.all.len()])?;
+    push(&mut packed, texts.all.iter().map(|text| text.len()))?;
+    texts.all.iter().for_each(|text| packed.extend_from_slice(text.as_bytes()));
+    push(&mut packed, [facts.all.len()])?;
+    let place = |text: &Arc<str>| texts.places[&**text];
+    for fact in facts.all {
+        match fact {
+            Fact::One(text) => push(&mut packed, [0, place(text)])?,
+            Fact::Many(list) => push(&mut packed, [1, list.len()].into_iter().chain(list.iter().map(place)))?,
+        }
+    }
+    for entries in [tags, facts_of_records] {
+        push(&mut packed, [entries.len()])?;
+        push(&mut packed, entries.into_iter().flatten())?;
+    }
+    push(&mut packed, records)?;
     Some(packed)
 }
 
 /// The records that were packed; `None` when these are no such bytes.
 pub(super) fn unpack(packed: &[u8]) -> Option<Vec<Arc<Record>>> {
-    let mut unpacker = Unpacker { rest: packed, texts: Vec::new() };
-    unpacker.texts()?;
+    let mut rest = Rest(packed);
+    let texts: Arc<[Arc<str>]> = rest.texts()?.into();
+    let facts = rest.facts(&texts)?;
+    let tags = Table::new(Arc::clone(&texts), Arc::clone(&texts), rest.entries()?)?;
+    let facts = Table::new(Arc::clone(&texts), facts.into(), rest.entries()?)?;
+    let mut unpacker = Unpacker { rest, texts, tags, facts, tags_before: 0, facts_before: 0 };
     let mut records = Vec::new();
-    while !unpacker.rest.is_empty() {
+    while !unpacker.rest.0.is_empty() {
         records.push(Arc::new(unpacker.record()?));
     }
     Some(records)
 }
 
-fn push(bytes: &mut Vec<u8>, number: usize) -> Option<()> {
-    bytes.extend_from_slice(&u32::try_from(number).ok()?.to_le_bytes());
+fn push(bytes: &mut Vec<u8>, numbers: impl IntoIterator<Item = usize>) -> Option<()> {
+    for number in numbers {
+        bytes.extend_from_slice(&u32::try_from(number).ok()?.to_le_bytes());
+    }
     Some(())
 }
 
-/// The texts and records that were packed so far.
+/// What was packed so far.
 #[derive(Default)]
 struct Packer<'a> {
-    texts: Vec<&'a str>,
-    places: HashMap<&'a str, usize>,
-    records: Vec<u8>,
+    texts: Numbered<&'a str>,
+    facts: Numbered<&'a Fact>,
+    tags: Vec<[usize; 2]>,
+    facts_of_records: Vec<[usize; 2]>,
+    records: Vec<usize>,
 }
 
 impl<'a> Packer<'a> {
-    fn record(&mut self, record: &'a Record) -> Option<()> {
+    fn record(&mut self, record: &'a Record) {
         let Record { id, name, state, addresses, port, user, tags, groups, is_self, host_keys, facts } = record;
         let Addresses { private, public, ipv6, private_dns, public_dns } = addresses;
-        self.text(id)?;
+        let id = self.texts.place(id);
+        self.records.push(id);
         for text in [name, state, private, public, ipv6, private_dns, public_dns] {
-            self.optional(text.as_ref())?;
+            self.optional(text.as_ref());
         }
-        self.number(port.map_or(0, |port| usize::from(port) + 1))?;
-        self.optional(user.as_ref())?;
-        self.number(usize::from(*is_self))?;
-        self.number(tags.len())?;
-        tags.iter().try_for_each(|(key, value)| self.text(key).and_then(|()| self.text(value)))?;
-        self.list(groups)?;
-        self.list(host_keys)?;
-        self.number(facts.len())?;
-        facts.iter().try_for_each(|(key, fact)| self.text(key).and_then(|()| self.fact(fact)))
-    }
-
-    fn fact(&mut self, fact: &'a Fact) -> Option<()> {
-        match fact {
-            Fact::One(value) => self.number(0).and_then(|()| self.text(value)),
-            Fact::Many(values) => self.number(1).and_then(|()| self.list(values)),
+        self.records.push(port.map_or(0, |port| usize::from(port) + 1));
+        self.optional(user.as_ref());
+        self.records.push(usize::from(*is_self));
+        for list in [groups, host_keys] {
+            self.records.push(list.len());
+            self.records.extend(list.iter().map(|text| self.texts.place(text)));
+        }
+        self.records.extend([tags.len(), facts.len()]);
+        self.tags.extend(tags.iter().map(|(key, value)| [key, value].map(|text| self.texts.place(text))));
+        for (key, fact) in facts.iter() {
+            for text in fact.texts() {
+                self.texts.place(text);
+            }
+            self.facts_of_records.push([self.texts.place(key), self.facts.place(fact)]);
         }
     }
 
-    fn list(&mut self, texts: &'a [Arc<str>]) -> Option<()> {
-        self.number(texts.len())?;
-        texts.iter().try_for_each(|text| self.text(text))
+    fn optional(&mut self, text: Option<&'a Arc<str>>) {
+        self.records.push(text.map_or(0, |text| self.texts.place(text) + 1));
     }
+}
 
-    fn optional(&mut self, text: Option<&'a Arc<str>>) -> Option<()> {
-        let number = text.map_or(0, |text| self.place(text) + 1);
-        self.number(number)
+/// Things in the order in which they were met, each once.
+struct Numbered<T> {
+    all: Vec<T>,
+    places: HashMap<T, usize>,
+}
+
+impl<T> Default for Numbered<T> {
+    fn default() -> Self {
+        Self { all: Vec::new(), places: HashMap::new() }
     }
+}
 
-    fn text(&mut self, text: &'a str) -> Option<()> {
-        let place = self.place(text);
-        self.number(place)
-    }
-
-    fn number(&mut self, number: usize) -> Option<()> {
-        push(&mut self.records, number)
-    }
-
-    /// The place of a text, which is added when it is new.
-    fn place(&mut self, text: &'a str) -> usize {
-        *self.places.entry(text).or_insert_with(|| {
-            self.texts.push(text);
-            self.texts.len() - 1
+impl<T: Copy + Eq + Hash> Numbered<T> {
+    /// The place of a thing, which is added when it is new.
+    fn place(&mut self, thing: T) -> usize {
+        *self.places.entry(thing).or_insert_with(|| {
+            self.all.push(thing);
+            self.all.len() - 1
         })
     }
 }
 
 /// What is left to be unpacked. Whatever it holds, nothing is reserved that its length does not warrant.
-struct Unpacker<'a> {
-    rest: &'a [u8],
-    texts: Vec<Arc<str>>,
-}
+struct Rest<'a>(&'a [u8]);
 
-impl Unpacker<'_> {
-    fn texts(&mut self) -> Option<()> {
+impl Rest<'_> {
+    fn texts(&mut self) -> Option<Vec<Arc<str>>> {
         let count = self.count()?;
-        let lengths = (0..count).map(|_| self.number()).collect::<Option<Vec<usize>>>()?;
+        let lengths = (0..count).map(|_| self.place()).collect::<Option<Vec<usize>>>()?;
         let all = lengths.iter().try_fold(0_usize, |all, length| all.checked_add(*length))?;
-        let (bytes, rest) = self.rest.split_at_checked(all)?;
+        let (bytes, rest) = self.0.split_at_checked(all)?;
         let (mut bytes, mut texts) = (std::str::from_utf8(bytes).ok()?, Vec::with_capacity(count));
         for length in lengths {
             let (text, behind) = bytes.split_at_checked(length)?;
             texts.push(text.into());
             bytes = behind;
         }
-        (self.rest, self.texts) = (rest, texts);
-        Some(())
+        self.0 = rest;
+        Some(texts)
     }
 
-    fn record(&mut self) -> Option<Record> {
-        // Fields are read in the order in which they are written here.
-        Some(Record {
-            id: self.text()?,
-            name: self.optional()?,
-            state: self.optional()?,
-            addresses: Addresses {
-                private: self.optional()?,
-                public: self.optional()?,
-                ipv6: self.optional()?,
-                private_dns: self.optional()?,
-                public_dns: self.optional()?,
-            },
-            port: self.number()?.checked_sub(1).map(u16::try_from).transpose().ok()?,
-            user: self.optional()?,
-            is_self: self.number()? != 0,
-            tags: self.entries(Self::text)?,
-            groups: self.list()?,
-            host_keys: self.list()?,
-            facts: self.entries(Self::fact)?,
-        })
-    }
-
-    fn fact(&mut self) -> Option<Fact> {
-        match self.number()? {
-            0 => self.text().map(Fact::One),
-            1 => self.list().map(Fact::Many),
-            _ => None,
+    fn facts(&mut self, texts: &[Arc<str>]) -> Option<Vec<Fact>> {
+        let mut facts = Vec::new();
+        for _ in 0..self.count()? {
+            facts.push(match self.number()? {
+                0 => Fact::One(self.text(texts)?),
+                1 => Fact::Many(self.list(texts)?),
+                _ => return None,
+            });
         }
+        Some(facts)
     }
 
-    fn entries<V>(&mut self, value: impl Fn(&mut Self) -> Option<V>) -> Option<Entries<V>> {
+    fn entries(&mut self) -> Option<Box<[(u32, u32)]>> {
         let count = self.count()?;
-        let mut entries = Vec::with_capacity(count);
-        for _ in 0..count {
-            entries.push((self.text()?, value(self)?));
-        }
-        Some(entries.into())
+        let (entries, rest) = self.0.split_at_checked(count.checked_mul(8)?)?;
+        self.0 = rest;
+        let number = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
+        let (numbers, _) = entries.as_chunks();
+        Some(numbers.chunks_exact(2).map(|entry| (number(&entry[0]), number(&entry[1]))).collect())
     }
 
-    fn list(&mut self) -> Option<Vec<Arc<str>>> {
+    fn list(&mut self, texts: &[Arc<str>]) -> Option<Vec<Arc<str>>> {
         let count = self.count()?;
         let mut list = Vec::with_capacity(count);
         for _ in 0..count {
-            list.push(self.text()?);
+            list.push(self.text(texts)?);
         }
         Some(list)
     }
 
-    fn optional(&mut self) -> Option<Option<Arc<str>>> {
-        match self.number()? {
+    fn optional(&mut self, texts: &[Arc<str>]) -> Option<Option<Arc<str>>> {
+        match self.place()? {
             0 => Some(None),
-            number => self.texts.get(number - 1).cloned().map(Some),
+            place => texts.get(place - 1).cloned().map(Some),
         }
     }
 
-    fn text(&mut self) -> Option<Arc<str>> {
-        let place = self.number()?;
-        self.texts.get(place).cloned()
+    fn text(&mut self, texts: &[Arc<str>]) -> Option<Arc<str>> {
+        texts.get(self.place()?).cloned()
     }
 
     /// How many follow, of which each is a number at least.
     fn count(&mut self) -> Option<usize> {
-        self.number().filter(|count| *count <= self.rest.len() / 4)
+        self.place().filter(|count| *count <= self.0.len() / 4)
     }
 
-    fn number(&mut self) -> Option<usize> {
-        let (number, rest) = self.rest.split_first_chunk()?;
-        self.rest = rest;
-        usize::try_from(u32::from_le_bytes(*number)).ok()
+    fn place(&mut self) -> Option<usize> {
+        usize::try_from(self.number()?).ok()
     }
+
+    fn number(&mut self) -> Option<u32> {
+        let (number, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u32::from_le_bytes(*number))
+    }
+}
+
+/// The records that are left, and what they have in common.
+struct Unpacker<'a> {
+    rest: Rest<'a>,
+    texts: Arc<[Arc<str>]>,
+    tags: Arc<Table<Arc<str>>>,
+    facts: Arc<Table<Fact>>,
+    tags_before: u32,
+    facts_before: u32,
+}
+
+impl Unpacker<'_> {
+    fn record(&mut self) -> Option<Record> {
+        let (rest, texts) = (&mut self.rest, &self.texts);
+        // Fields are read in the order in which they are written here.
+        Some(Record {
+            id: rest.text(texts)?,
+            name: rest.optional(texts)?,
+            state: rest.optional(texts)?,
+            addresses: Addresses {
+                private: rest.optional(texts)?,
+                public: rest.optional(texts)?,
+                ipv6: rest.optional(texts)?,
+                private_dns: rest.optional(texts)?,
+                public_dns: rest.optional(texts)?,
+            },
+            port: rest.place()?.checked_sub(1).map(u16::try_from).transpose().ok()?,
+            user: rest.optional(texts)?,
+            is_self: rest.number()? != 0,
+            groups: rest.list(texts)?,
+            host_keys: rest.list(texts)?,
+            tags: next(&self.tags, &mut self.tags_before, rest.number()?)?,
+            facts: next(&self.facts, &mut self.facts_before, rest.number()?)?,
+        })
+    }
+}
+
+/// The next `count` entries behind those `before`.
+fn next<V>(table: &Arc<Table<V>>, before: &mut u32, count: u32) -> Option<Entries<V>> {
+    let start = *before;
+    *before = start.checked_add(count)?;
+    Entries::of(table, start..*before)
 }
 
 #[cfg(test)]

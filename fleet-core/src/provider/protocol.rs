@@ -3,6 +3,7 @@
 //! Must not know how a provider is run, nor whether it says the truth.
 
 use std::fmt;
+use std::slice;
 use std::sync::Arc;
 
 use serde::de::value::SeqAccessDeserializer;
@@ -225,13 +226,24 @@ pub struct Addresses {
 }
 
 /// One value or several.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(untagged)]
 pub enum Fact {
     /// One.
     One(Arc<str>),
     /// Several.
     Many(Vec<Arc<str>>),
+}
+
+impl Fact {
+    /// The value, or each of the values.
+    #[must_use]
+    pub fn texts(&self) -> &[Arc<str>] {
+        match self {
+            Self::One(value) => slice::from_ref(value),
+            Self::Many(values) => values,
+        }
+    }
 }
 
 /// By hand, as a derived one reads each value twice.

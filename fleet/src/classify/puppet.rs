@@ -77,12 +77,8 @@ pub(super) fn security_groups(record: &Record) -> Vec<&str> {
         let number = name.strip_prefix("sg-").unwrap_or_default();
         number.len() >= 8 && number.bytes().all(|byte| byte.is_ascii_hexdigit())
     };
-    let names: Vec<&str> = match record.facts.get("sg") {
-        None => Vec::new(),
-        Some(Fact::One(name)) => vec![name],
-        Some(Fact::Many(names)) => names.iter().map(AsRef::as_ref).collect(),
-    };
-    names.into_iter().filter(|name| !is_id(name)).collect()
+    let names = record.facts.get("sg").into_iter().flat_map(Fact::texts).map(AsRef::as_ref);
+    names.filter(|name| !is_id(name)).collect()
 }
 
 /// What did not stay as it was.
