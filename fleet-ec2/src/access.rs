@@ -19,7 +19,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_ec2::Client;
 
-use crate::failure::{self, Call, Code, Failure};
+use crate::failure::{self, Call, Code, Failure, Service};
 use crate::machine::Machine;
 use crate::settings::Settings;
 
@@ -53,26 +53,46 @@ impl Area {
 
     /// Names a call here, for the failures of it.
     pub(crate) fn call(&self, action: &'static str) -> Call<'_> {
-        Call { action, region: &self.name, timeout: self.timeout }
+        Call { service: Service::Ec2, action, region: &self.name, timeout: self.timeout }
     }
 }
 
 impl Access {
     /// Finds credentials and regions. Asks nobody but for temporary credentials, or for the regions when all are wanted.
     pub(crate) async fn open(settings: &Settings, machine: Machine) -> Result<Self, Failure> {
+        let SignedIn { account, config, regions, timeout } = SignedIn::new(settings, machine).await?;
+        let names = match settings.all_regions() {
+            true => every_region(&Area::new(&config, &regions[0], timeout)).await?,
+            false => regions,
+        };
+        let regions = names.iter().map(|name| Area::new(&config, name, timeout)).collect();
+        Ok(Self { machine, account, regions })
+    }
+}
+
+/// Who the user is, and what is set, for any service.
+pub(crate) struct SignedIn {
+    account: Option<String>,
+    pub(crate) config: SdkConfig,
+    /// Those that are named anywhere, at least one.
+    pub(crate) regions: Vec<String>,
+    /// The limit for one call with all its retries.
+    pub(crate) timeout: Duration,
+}
+
+impl SignedIn {
+    /// Asks nobody but for temporary credentials.
+    pub(crate) async fn new(settings: &Settings, machine: Machine) -> Result<Self, Failure> {
         let profiles = profiles(settings).await?;
-        let named = named_regions(settings, &profiles, machine).await?;
+        let regions = named_regions(settings, &profiles, machine).await?;
         let timeout = settings.operation_timeout();
-        let region = Region::new(named[0].clone());
+        let region = Region::new(regions[0].clone());
         let credentials = tokio::time::timeout(timeout, credentials(settings, &profiles, region.clone(), machine))
             .await
             .unwrap_or_else(|_| Err(late(timeout)))?;
         let account = credentials.account_id().map(|account| account.as_str().to_owned());
         let config = sdk_config(settings, &profiles, region, credentials).await?;
-        let names =
-            if settings.all_regions() { every_region(&Area::new(&config, &named[0], timeout)).await? } else { named };
-        let regions = names.iter().map(|name| Area::new(&config, name, timeout)).collect();
-        Ok(Self { machine, account, regions })
+        Ok(Self { account, config, regions, timeout })
     }
 }
 
