@@ -170,6 +170,8 @@ pub enum StopCause {
     Timeout(Duration),
     /// It sent no byte for `--stall`.
     Stall(Duration),
+    /// It took nothing of what it was sent for `--stall`.
+    Untaken(Duration),
     /// It ran much longer than on the other hosts: `--timeout` as a percentage.
     Straggler {
         /// The longest time it had.
@@ -339,6 +341,7 @@ impl StopCause {
         match self {
             Self::Timeout(limit) => format!("timed out after {}", humantime::format_duration(limit)),
             Self::Stall(limit) => format!("no output for {}", humantime::format_duration(limit)),
+            Self::Untaken(limit) => format!("took nothing for {}", humantime::format_duration(limit)),
             Self::Straggler { limit, percent, median } => {
                 let (limit, median) = (humantime::format_duration(limit), humantime::format_duration(median));
                 format!("timed out after {limit} ({percent}% of the median {median})")

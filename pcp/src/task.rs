@@ -197,7 +197,7 @@ impl Copy {
             (Outcome::Stopped { cause: StopCause::Cancelled, stop, output }, Some(limit))
                 if !host.cancel().is_cancelled() =>
             {
-                Outcome::Stopped { cause: StopCause::Stall(limit), stop, output }
+                Outcome::Stopped { cause: StopCause::Untaken(limit), stop, output }
             }
             (outcome, _) => outcome,
         }

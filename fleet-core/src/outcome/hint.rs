@@ -81,6 +81,7 @@ impl Outcome {
                 "far behind the others: look at the load of the host, or raise the percentage of --timeout"
             }
             Self::Stopped { cause: StopCause::Stall(_), .. } => "raise --stall if the command may be silent for longer",
+            Self::Stopped { cause: StopCause::Untaken(_), .. } => "raise --stall if the host may be busy for longer",
             Self::Stopped { cause: StopCause::Cancelled, .. } => {
                 "what the command did until then stays: check, then run it again"
             }

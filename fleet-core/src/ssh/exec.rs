@@ -96,7 +96,7 @@ impl Exec {
         let (signals, signal_receiver) = mpsc::unbounded_channel();
         let (stdin, stdin_receiver) = mpsc::channel(4);
         let closed = CancellationToken::new();
-        tokio::spawn(write(writer, input_end, stdin_receiver, signal_receiver, closed.clone()));
+        let writing = tokio::spawn(write(writer, input_end, stdin_receiver, signal_receiver, closed.clone()));
         let draining = Arc::clone(&spool);
         let answered = CancellationToken::new();
         let (answer, closing) = (answered.clone(), closed.clone());
@@ -104,6 +104,8 @@ impl Exec {
             let end = drain(&mut reader, &draining, &answer).await;
             answer.cancel();
             closing.cancel();
+            // Our close is on its way before anybody hears of the end, and opens the next channel: some servers have one.
+            let _ = tokio::time::timeout(LINGER, writing).await;
             let _ = end_sender.send(Some(end));
         });
         Self { spool, end, answered, signals, stdin, reader, closed }

@@ -3,6 +3,7 @@
 //! Silence is noticed without the help of russh's session loop. Must not know why a command is run.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use russh::ChannelOpenFailure;
@@ -46,6 +47,8 @@ pub struct Session {
     stage_limit: Option<Duration>,
     /// Keeps the jump host's session open for as long as this one runs through it.
     _route: Option<JumpRoute>,
+    /// Whether a channel for a session was asked for before.
+    has_opened: AtomicBool,
 }
 
 /// Closes the wire when the last owner is gone, whatever russh's task is doing.
@@ -84,6 +87,7 @@ impl Session {
             environment: parts.environment,
             stage_limit: parts.stage_limit,
             _route: parts.route,
+            has_opened: AtomicBool::new(false),
         }
     }
 
@@ -92,7 +96,7 @@ impl Session {
     /// # Errors
     /// [`FailureClass::Channel`] when the server opens no channel, [`FailureClass::Lost`] when the connection is gone.
     pub async fn exec(&self, command: &[u8]) -> Result<Exec, HostError> {
-        let channel = self.handle.channel_open_session().await.map_err(|error| self.open_error(&error))?;
+        let channel = self.open().await.map_err(|error| self.open_error(&error))?;
         self.start(channel, command, InputEnd::Eof).await
     }
 
@@ -106,10 +110,23 @@ impl Session {
         terminal: &Terminal,
         typing: Typing,
     ) -> Result<Exec, HostError> {
-        let mut channel = self.handle.channel_open_session().await.map_err(|error| self.open_error(&error))?;
+        let mut channel = self.open().await.map_err(|error| self.open_error(&error))?;
         let requested = terminal::request(&mut channel, terminal, typing).await;
         requested.map_err(|refused| refused.unwrap_or_else(|| self.lost(Stage::Channel)))?;
         self.start(channel, command, InputEnd::Typed).await
+    }
+
+    /// Opens a channel for a session. Where OpenSSH allows one at a time, it counts one that has just been closed until it
+    /// has looked at all that came with the close.
+    async fn open(&self) -> Result<russh::Channel<russh::client::Msg>, russh::Error> {
+        let is_first = !self.has_opened.swap(true, Ordering::Relaxed);
+        match self.handle.channel_open_session().await {
+            Err(russh::Error::ChannelOpenFailure(_)) if !is_first => {
+                let _ = tokio::time::timeout(GOOD_BYE_LIMIT, self.handle.send_ping()).await;
+                self.handle.channel_open_session().await
+            }
+            opened => opened,
+        }
     }
 
     async fn start(

@@ -93,6 +93,9 @@ fn placeholders_name_files_and_folders_of_each_host() {
     }
     world.copied(["keys/{host}.pem", &world.each("{index}of{count}")]);
     assert_eq!(fs::read_to_string(world.on("web02").join("1of3")).unwrap(), "key of web02");
+    world.file("odd{name}", "braces");
+    world.copied(["odd{name}", &world.each("")]);
+    assert_eq!(fs::read_to_string(world.on("web01").join("odd{name}")).unwrap(), "braces");
     fs::remove_file(world.env.work().join("keys/web02.pem")).unwrap();
     world.pcp(["keys/{host}.pem", &world.each("x")]).finish().expect_code(2).expect_stderr("keys/web02.pem");
     assert!(!world.on("web01").join("x").exists());

@@ -139,6 +139,43 @@ fn events_tell_how_far_a_copy_is_and_what_it_came_to() {
 }
 
 #[test]
+fn a_terminal_shows_bytes_rate_and_the_furthest_behind() {
+    let world = World::new(2);
+    world.file("large", vec![b'x'; 4_000_000]);
+    let run = world.pcp(["--bwlimit-host", "200K", "large", &world.each("")]).on_terminal().start();
+    run.wait_for_stdout(" of 8.0 MB, ");
+    run.wait_for_stdout("kB/s, ");
+    run.wait_for_stdout(" left; slowest: web0");
+    run.signal(Signal::INT);
+    run.finish().expect_code(3);
+}
+
+#[test]
+fn a_host_that_takes_nothing_for_too_long_is_left_alone() {
+    let world = World::new(1);
+    world.file("large", vec![b'x'; 30_000_000]);
+    let run = world.pcp(["--stall", "2s", "--grace", "1s", "--bwlimit-host", "4M", "large", &world.each("")]).start();
+    let (folder, deadline) = (world.on("web01"), Instant::now() + Duration::from_secs(60));
+    while fs::read_dir(&folder).unwrap().next().is_none() {
+        assert!(Instant::now() < deadline, "the copy has not begun");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    world.servers[0].freeze(0);
+    run.finish().expect_code(3).expect_stderr("took nothing for 2s");
+}
+
+#[test]
+fn one_session_a_connection_is_enough() {
+    let world = World::with(1, |sshd| sshd.option("MaxSessions", "1"));
+    world.file("a", "content");
+    world.file_on("web01", "a", "content");
+    let run = world.copied(["--checksum", "--then", "echo after", "a", &world.each("")]);
+    run.expect_stdout("after").expect_stderr("1 file the same already");
+    world.copied(["a", &world.each("b")]);
+    assert_eq!(fs::read_to_string(world.on("web01").join("b")).unwrap(), "content");
+}
+
+#[test]
 fn archives_are_copied_as_what_is_in_them() {
     let world = World::new(2);
     world.file("app/bin/run", "run");
