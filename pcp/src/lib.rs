@@ -3,6 +3,7 @@
 mod cli;
 mod destination;
 mod feed;
+mod fetch;
 mod look;
 mod owner;
 mod places;
@@ -13,6 +14,7 @@ mod sources;
 mod tally;
 mod task;
 mod unpack;
+mod via;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -39,13 +41,16 @@ fn try_main() -> Result<ExitStatus, Failure> {
     let (prepared, work, settings) = cli::parse()?;
     let Some(settings) = settings else { return list(&prepared) };
     let verbosity = prepared.verbosity;
-    let (mut incomplete, mut source) = (ExitStatus::Success, None);
+    let (mut incomplete, mut source, mut via) = (ExitStatus::Success, None, None);
     let status = run(prepared, work, |connector, prepared| {
         let (task, spoken) = settings.into_task(connector, prepared)?;
         spoken.texts.iter().for_each(|text| say(text));
-        (incomplete, source) = (spoken.status, Some(task.push.source().clone()));
+        (incomplete, source, via) = (spoken.status, Some(task.push.source().clone()), task.via.clone());
         Ok(task)
-    })?;
+    });
+    // However the run has ended.
+    let removed = via.map_or(ExitStatus::Success, |via| via.end());
+    let status = status?.worse(removed);
     if let Some(source) = source.filter(|_| verbosity > 0) {
         say(&tally::read(&source.counters()));
     }
