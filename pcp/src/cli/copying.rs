@@ -91,9 +91,9 @@ pub(super) struct CopyArgs {
     #[arg(long, value_name = "RATE")]
     bwlimit_host: Option<String>,
 
-    /// Upload once what all hosts are sent, by the provider fleet-ec2, and have them fetch it by curl or wget; those that
-    /// cannot are sent it as ever
-    #[arg(long, value_name = "s3://BUCKET/PREFIX", conflicts_with_all = ["bwlimit", "bwlimit_host"])]
+    /// Upload once what all hosts are sent, to STORE, s3://BUCKET/PREFIX, by fleet-ec2, and have them fetch it with curl or
+    /// wget; those that cannot are sent it as ever
+    #[arg(long, value_name = "STORE", conflicts_with_all = ["bwlimit", "bwlimit_host"])]
     via: Option<String>,
 
     /// Keep what was uploaded for --via, and name it
