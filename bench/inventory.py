@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """How long `psh --list` takes to choose among the hosts of a provider whose answer is kept: the whole process, in
-milliseconds. Usage: bench/inventory.py PSH [HOSTS...]
+milliseconds, and where valgrind is installed in millions of instructions, which other work on the machine does not
+change. Usage: bench/inventory.py PSH [HOSTS...]
 
 The provider is `cat` with records as those of EC2 are: ten tags and ten facts each."""
 
 import json
 import os
+import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -37,6 +40,14 @@ def record(number):
     }
 
 
+def instructions(command, environment, folder):
+    if not shutil.which("valgrind"):
+        return "-"
+    counted = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command]
+    told = subprocess.run(counted, env=environment, cwd=folder, check=True, capture_output=True, text=True).stderr
+    return round(int(re.search(r"Collected : (\d+)", told)[1]) / 1e6)
+
+
 def measure(psh, hosts, folder):
     answer = folder / "answer.json"
     answer.write_text(json.dumps({"protocol": 1, "hosts": [record(number) for number in range(hosts)]}))
@@ -54,13 +65,14 @@ def measure(psh, hosts, folder):
             if run:  # The first fills the cache.
                 walls.append(wall * 1000)
                 cpus.append(cpu * 1000)
+        count = instructions(command, environment, folder)
         median, cpu = statistics.median(walls), statistics.median(cpus)
-        print(f"| {hosts} | {choice} | {median:.0f} ({min(walls):.0f}-{max(walls):.0f}) | {cpu:.0f} |", flush=True)
+        print(f"| {hosts} | {choice} | {median:.0f} ({min(walls):.0f}-{max(walls):.0f}) | {cpu:.0f} | {count} |", flush=True)
 
 
 def main():
     psh, *counts = sys.argv[1:] or sys.exit(__doc__)
-    print("| hosts | -g | wall, ms | CPU, ms |\n| --- | --- | --- | --- |")
+    print("| hosts | -g | wall, ms | CPU, ms | instructions, millions |\n| --- | --- | --- | --- | --- |")
     for hosts in [int(count) for count in counts] or [2500, 10000]:
         with tempfile.TemporaryDirectory(prefix="fleet-bench-") as folder:
             measure(str(Path(psh).resolve()), hosts, Path(folder))

@@ -6,6 +6,7 @@ mod address;
 mod whereabouts;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,25 +23,25 @@ use crate::host::Host;
 pub struct Endpoint {
     /// Name or address to connect to; `None` is the host's own name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
+    pub address: Option<Arc<str>>,
     /// Port; `None` is that of SSH.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// User to log in as.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
+    pub user: Option<Arc<str>>,
     /// The name its key is kept under, where addresses are reused: the id of an instance.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub host_key_alias: Option<String>,
+    pub host_key_alias: Option<Arc<str>>,
 }
 
 /// What tells a host of a provider from all others, whatever it is called.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Instance {
     /// The provider's name.
-    pub provider: String,
+    pub provider: Arc<str>,
     /// The id that it has there.
-    pub id: String,
+    pub id: Arc<str>,
 }
 
 /// Who logs in on the hosts that match: a `[[user]]` of `fleet.toml`.

@@ -47,7 +47,10 @@ pub fn run<T: Task>(
 ) -> Result<ExitStatus, Failure> {
     say_about_selection(&prepared, &work);
     if prepared.purpose == Purpose::List {
-        return list(&prepared);
+        let listed = list(&prepared);
+        // The process ends: to free thousands of hosts one by one takes longer than to list them.
+        std::mem::forget(prepared);
+        return listed;
     }
     say_about_rollout(&prepared);
     let threads = std::thread::available_parallelism().map_or(2, NonZeroUsize::get).clamp(2, MOST_THREADS);
@@ -115,7 +118,8 @@ async fn run_on_hosts<T: Task>(
     };
     let keys = KeysGuard(Keys::listen(prepared.stdin, wishes));
     prompt.shares(keys.0.clone());
-    let finished = fanout.run(task, renderer, signals).await;
+    // On a worker: each event would have to wake this thread.
+    let finished = tokio::spawn(fanout.run(task, renderer, signals)).await.map_err(|error| Failure::ours(&error))?;
     drop(keys);
     if finished.completion != Completion::Abandoned {
         connector.disconnect().await;

@@ -7,10 +7,10 @@ mod error;
 mod excluding;
 mod remarks;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use self::choosing::{Choosing, Mentions};
+use self::choosing::{Choosing, Mention, Mentions, Numbers};
 pub use self::error::{Empty, SelectError};
 use self::excluding::Excluding;
 pub use self::excluding::IdleExclude;
@@ -21,6 +21,7 @@ use crate::inventory::{
     FILES, FormerHost, HostFile, Inventory, KnownHost, Meaning, Reading, States, Wanted, states_of,
 };
 use crate::provider::protocol::{NativeFilter, Record};
+use crate::quick_hash::QuickSet;
 
 /// How many terms of a choice of nobody are explained.
 const MISSES: usize = 3;
@@ -73,15 +74,15 @@ pub struct SelectedHost {
     /// The host, with the user and port it was typed with or is known by.
     pub host: Host,
     /// The group it was chosen by, else the first it belongs to.
-    pub group: Option<String>,
+    pub group: Option<Arc<str>>,
     /// All groups it belongs to, in the order they were met.
-    pub groups: Vec<String>,
+    pub groups: Vec<Arc<str>>,
     /// The sources that know it: `hosts`, `fleet`, the name of a provider.
-    pub sources: Vec<String>,
+    pub sources: Vec<Arc<str>>,
     /// What was typed that means it: `-H web[1-3]`, `-g tag:Role=web`.
-    pub rules: Vec<String>,
+    pub rules: Vec<Arc<str>>,
     /// The places that name it: `-H`, `hosts.txt:3`, `fleet.toml [groups] web`.
-    pub origins: Vec<String>,
+    pub origins: Vec<Arc<str>>,
     /// Where it is reached, if its name does not say it.
     pub endpoint: Option<Endpoint>,
     /// What its provider said of it.
@@ -117,9 +118,9 @@ pub struct Excluded {
     /// The host.
     pub host: Host,
     /// What was typed that means it, as in [`SelectedHost::rules`].
-    pub rules: Vec<String>,
+    pub rules: Vec<Arc<str>>,
     /// What takes it out again: `-x web[1-3]`, `-H @web!web2`, `--limit 3`, or `include_self = false`.
-    pub reasons: Vec<String>,
+    pub reasons: Vec<Arc<str>>,
 }
 
 /// A host that was named more than once, and will run once.
@@ -215,11 +216,11 @@ impl ParsedSelection {
     /// # Errors
     /// When something asked for is unknown, and when no host is left.
     pub fn select(&self, inventory: &Inventory) -> Result<Selected, SelectError> {
-        let (mut chosen, mut mentions) = self.choose(inventory)?;
-        let left_out = self.leave_out_own_machine(inventory, &mut chosen);
+        let (mut chosen, mut mentions, numbers) = self.choose(inventory)?;
+        let left_out = self.leave_out_own_machine(&numbers, &mut chosen);
         mentions.drop_out(left_out.as_slice(), "include_self = false");
         let asked = chosen.len();
-        let idle_excludes = self.exclude(inventory, &mut chosen, &mut mentions)?;
+        let idle_excludes = self.exclude(&numbers, &mut chosen, &mut mentions)?;
         if chosen.is_empty() {
             return Err(self.empty(inventory, asked));
         }
@@ -229,21 +230,25 @@ impl ParsedSelection {
         let all = self.hosts.iter().chain(&self.groups).chain(&self.exclude);
         let former: HashMap<&Host, &FormerHost> =
             self.typed.former.iter().flat_map(|former| &former.hosts).map(|former| (&former.host, former)).collect();
-        let chosen_hosts: HashSet<&Host> = chosen.iter().collect();
-        let others = inventory.hosts().iter().filter(|known| !chosen_hosts.contains(&known.host));
-        let others = others.filter_map(|known| Some((known.host.clone(), known.endpoint.clone()?))).collect();
+        let chosen_numbers: QuickSet<usize> = chosen.iter().copied().collect();
+        let others = inventory.hosts().iter().enumerate().filter(|(place, _)| !chosen_numbers.contains(place));
+        let others = others.filter_map(|(_, known)| Some((known.host.clone(), known.endpoint.clone()?))).collect();
+        let (duplicates, excluded) =
+            (mentions.duplicates(&numbers, &chosen), mentions.excluded(&numbers, &chosen_numbers));
+        let select = |number| self.selected(&numbers, number, mentions.take(number), &former);
         Ok(Selected {
             others,
-            duplicates: mentions.duplicates(&chosen),
-            excluded: mentions.excluded(&chosen),
-            hosts: chosen.into_iter().map(|host| self.selected(host, inventory, &mentions, &former)).collect(),
+            duplicates,
+            excluded,
+            hosts: chosen.into_iter().map(select).collect(),
             idle_excludes,
             drawn: all.flat_map(Expression::drawn).map(ToString::to_string).collect(),
-            left_out,
+            left_out: left_out.map(|number| numbers.host(number).clone()),
         })
     }
 
-    fn choose(&self, inventory: &Inventory) -> Result<(Vec<Host>, Mentions), SelectError> {
+    /// The numbers of the hosts, how these were named, and what the numbers mean.
+    fn choose<'a>(&self, inventory: &'a Inventory) -> Result<(Vec<usize>, Mentions, Numbers<'a>), SelectError> {
         let mut choosing = Choosing::new(inventory);
         let reading = Reading { meaning: Meaning::Host, states: self.states(&self.hosts), home: None, among: None };
         for expression in &self.hosts {
@@ -261,29 +266,29 @@ impl ParsedSelection {
         for expression in &self.filtered {
             choosing.add("--filter", expression, reading)?;
         }
-        let (chosen, mentions) = choosing.into_parts();
+        let (chosen, mentions, mut numbers) = choosing.into_parts();
         Ok(match &self.typed.former {
-            Some(former) => (self.narrowed(former, &chosen), mentions),
-            None => (chosen, mentions),
+            Some(former) => (self.narrowed(former, &chosen, &mut numbers), mentions, numbers),
+            None => (chosen, mentions, numbers),
         })
     }
 
     /// The hosts of a former run, and where hosts are named those of them only.
-    fn narrowed(&self, former: &FormerHosts, chosen: &[Host]) -> Vec<Host> {
+    fn narrowed(&self, former: &FormerHosts, chosen: &[usize], numbers: &mut Numbers<'_>) -> Vec<usize> {
         let typed = &self.typed;
         let all = typed.hosts.is_empty() && typed.files.is_empty() && typed.groups.is_empty();
-        let chosen: HashSet<&Host> = chosen.iter().collect();
-        let meant = former.hosts.iter().map(|former| &former.host).filter(|host| all || chosen.contains(host));
-        meant.cloned().collect()
+        let chosen: QuickSet<&usize> = chosen.iter().collect();
+        let meant = former.hosts.iter().map(|former| numbers.of(&former.host));
+        meant.filter(|number| all || chosen.contains(number)).collect()
     }
 
     /// Takes out the machine that asks, unless it is named by `-H` or wanted.
-    fn leave_out_own_machine(&self, inventory: &Inventory, chosen: &mut Vec<Host>) -> Option<Host> {
+    fn leave_out_own_machine(&self, numbers: &Numbers<'_>, chosen: &mut Vec<usize>) -> Option<usize> {
         if self.typed.own_machine == OwnMachine::Included || !self.hosts.is_empty() {
             return None;
         }
-        let is_own = |host: &Host| {
-            let record = inventory.get(host).and_then(|known| known.record.as_ref());
+        let is_own = |&number: &usize| {
+            let record = numbers.known(number).and_then(|known| known.record.as_ref());
             record.is_some_and(|record| record.is_self)
         };
         let place = chosen.iter().position(is_own)?;
@@ -293,55 +298,69 @@ impl ParsedSelection {
     /// Takes out what `-x` names, and tells which values of it name nobody.
     fn exclude(
         &self,
-        inventory: &Inventory,
-        chosen: &mut Vec<Host>,
+        numbers: &Numbers<'_>,
+        chosen: &mut Vec<usize>,
         mentions: &mut Mentions,
     ) -> Result<Vec<IdleExclude>, SelectError> {
+        let inventory = numbers.inventory;
+        let among: Vec<Host> = match self.exclude.is_empty() {
+            true => Vec::new(),
+            false => chosen.iter().map(|&number| numbers.host(number).clone()).collect(),
+        };
         let mut idle = Vec::new();
-        let mut excluded: HashSet<Host> = HashSet::new();
+        let mut excluded: QuickSet<usize> = QuickSet::default();
         for (expression, value) in self.exclude.iter().zip(&self.typed.exclude) {
-            let named: HashSet<Host> = expression.evaluate(&mut Excluding { inventory, chosen })?.into_iter().collect();
-            let taken: Vec<Host> = chosen.iter().filter(|host| named.contains(host)).cloned().collect();
+            let named: QuickSet<Host> =
+                expression.evaluate(&mut Excluding { inventory, chosen: &among })?.into_iter().collect();
+            let taken: Vec<usize> =
+                chosen.iter().copied().filter(|&number| named.contains(numbers.host(number))).collect();
             mentions.drop_out(&taken, &format!("-x {value}"));
             if taken.is_empty() {
                 let is_group = inventory.group_names().any(|name| name == value);
                 idle.push(IdleExclude { value: value.clone(), group: is_group.then(|| format!("@{value}")) });
             }
-            excluded.extend(named);
+            excluded.extend(taken);
         }
-        chosen.retain(|host| !excluded.contains(host));
+        chosen.retain(|number| !excluded.contains(number));
         Ok(idle)
     }
 
     fn selected(
         &self,
-        host: Host,
-        inventory: &Inventory,
-        mentions: &Mentions,
+        numbers: &Numbers<'_>,
+        number: usize,
+        mention: Mention,
         former: &HashMap<&Host, &FormerHost>,
     ) -> SelectedHost {
-        let known = inventory.get(&host);
-        let mention = mentions.get(&host);
-        let before = former.get(&host);
+        let (host, known) = (numbers.host(number), numbers.known(number));
+        let before = former.get(host);
         let (mut origins, mut group) = match &self.typed.former {
-            None => mention.map_or_else(Default::default, |mention| (mention.origins.clone(), mention.group.clone())),
-            Some(former) => (vec![former.origin.clone()], before.and_then(|before| before.group.clone())),
+            None => (mention.origins, mention.group),
+            Some(former) => {
+                let group = before.and_then(|before| before.group.as_deref().map(Arc::from));
+                (vec![former.origin.as_str().into()], group)
+            }
         };
         if let Some(known) = known {
             group = group.or_else(|| known.groups.first().cloned());
-            let others: Vec<String> = known.origins.iter().filter(|known| !origins.contains(known)).cloned().collect();
-            origins.extend(others);
+            let own = origins.len();
+            origins.reserve_exact(known.origins.len());
+            for origin in &known.origins {
+                if !origins[..own].contains(origin) {
+                    origins.push(Arc::clone(origin));
+                }
+            }
         }
         SelectedHost {
             group,
             groups: known.map_or_else(Vec::new, |known| known.groups.clone()),
             sources: known.map_or_else(Vec::new, |known| known.sources.clone()),
-            rules: mention.map_or_else(Vec::new, |mention| mention.rules.clone()),
+            rules: mention.rules,
             origins,
             endpoint: known.and_then(|known| known.endpoint.clone()),
             record: known.and_then(|known| known.record.clone()),
             instance: known.and_then(KnownHost::instance).or_else(|| before.and_then(|before| before.instance.clone())),
-            host,
+            host: host.clone(),
         }
     }
 

@@ -6,7 +6,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use rand::Rng as _;
+use rand::RngExt as _;
 use tokio::net::{TcpListener, TcpSocket};
 
 /// Connections that may wait to be accepted.

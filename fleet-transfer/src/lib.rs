@@ -10,6 +10,7 @@ pub mod filter;
 pub mod manifest;
 pub mod push;
 pub mod scan;
+pub mod sftp;
 pub mod source_cache;
 
 use std::io;

@@ -92,7 +92,7 @@ fn find<'a>(hosts: &'a [KnownHost], name: &str) -> Result<&'a KnownHost, FindErr
 
 fn names(known: &KnownHost) -> impl Iterator<Item = &str> {
     let record = known.record.as_deref();
-    let id = record.map(|record| record.id.as_str());
+    let id = record.map(|record| &*record.id);
     let name = record.and_then(|record| record.name.as_deref());
     [Some(known.host.name()), id, name].into_iter().flatten()
 }
@@ -122,8 +122,8 @@ mod tests {
             file::parse(b"[db]\nme@db1:22\nDB2.example.com\n[twice]\nx:1\nx:2\n", Path::new("hosts.txt")).unwrap();
         let mut inventory = Inventory::merge(&[file], &[], &[]).unwrap();
         let record = |id: &str, name: &str, dns: &str| {
-            let addresses = Addresses { private_dns: Some(dns.to_owned()), ..Addresses::default() };
-            Arc::new(Record { id: id.to_owned(), name: Some(name.to_owned()), addresses, ..Record::default() })
+            let addresses = Addresses { private_dns: Some(dns.into()), ..Addresses::default() };
+            Arc::new(Record { id: id.into(), name: Some(name.into()), addresses, ..Record::default() })
         };
         let records = [
             record("i-1", "web-1", "ip-10-0-0-1.internal."),

@@ -114,7 +114,7 @@ fn host_by_id(subject: &Subject<'_>) -> Checked {
     let queries = json!([[{"filter": "id", "values": [first.id]}]]);
     let again = subject.describe(&queries)?;
     match again.records.iter().any(|record| record.id == first.id) {
-        true => Ok(first.id.clone()),
+        true => Ok(first.id.to_string()),
         false => Err(Broken::Promise(format!("{} is not among the hosts", first.id))),
     }
 }

@@ -105,17 +105,17 @@ fn subjects(prepared: &Prepared) -> Result<Vec<Subject>, Failure> {
         .hint("for such hosts compare the key by hand, or take the first that comes: psh --host-key accept-new"));
     }
     let silent = known.iter().filter(|(_, _, record)| keys_of(record).is_empty());
-    let mut words = words_of_consoles(silent.map(|(_, provider, record)| (*provider, record.id.as_str())))?;
+    let mut words = words_of_consoles(silent.map(|(_, provider, record)| (*provider, &*record.id)))?;
     let subject = |(host, provider, record): (&Host, &Provider, Arc<Record>)| {
         let keys = keys_of(&record);
         let word = match keys.is_empty() {
             false => Ok(Vouched::Keys(keys)),
             true => {
-                let place = (provider.settings().name.clone(), record.id.clone());
+                let place = (provider.settings().name.clone(), record.id.to_string());
                 words.remove(&place).unwrap_or(Err(Unprinted::Empty))
             }
         };
-        Subject { host: host.clone(), id: record.id.clone(), word }
+        Subject { host: host.clone(), id: record.id.to_string(), word }
     };
     Ok(known.into_iter().map(subject).collect())
 }

@@ -200,7 +200,7 @@ impl CopySettings {
         let task = Copy {
             connector,
             hosts: hosts.clone(),
-            push,
+            push: Arc::new(push),
             _kept: kept,
             shares,
             via,

@@ -120,6 +120,10 @@ impl<'a, S> Said<'a, S> {
 }
 
 impl<S: OutputSink> OutputSink for Said<'_, S> {
+    fn announced(&self) {
+        self.beside.announced();
+    }
+
     async fn started(&self) {
         self.beside.started().await;
     }

@@ -10,6 +10,7 @@ mod places;
 mod receiving;
 mod recipe;
 mod refusal;
+mod sftp;
 mod sources;
 mod tally;
 mod task;
@@ -18,6 +19,7 @@ mod via;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use fleet_core::cli::Failure;
 use fleet_core::outcome::ExitStatus;
@@ -41,18 +43,18 @@ fn try_main() -> Result<ExitStatus, Failure> {
     let (prepared, work, settings) = cli::parse()?;
     let Some(settings) = settings else { return list(&prepared) };
     let verbosity = prepared.verbosity;
-    let (mut incomplete, mut source, mut via) = (ExitStatus::Success, None, None);
+    let (mut incomplete, mut push, mut via) = (ExitStatus::Success, None, None);
     let status = run(prepared, work, |connector, prepared| {
         let (task, spoken) = settings.into_task(connector, prepared)?;
         spoken.texts.iter().for_each(|text| say(text));
-        (incomplete, source, via) = (spoken.status, Some(task.push.source().clone()), task.via.clone());
+        (incomplete, push, via) = (spoken.status, Some(Arc::clone(&task.push)), task.via.clone());
         Ok(task)
     });
     // However the run has ended.
     let removed = via.map_or(ExitStatus::Success, |via| via.end());
     let status = status?.worse(removed);
-    if let Some(source) = source.filter(|_| verbosity > 0) {
-        say(&tally::read(&source.counters()));
+    if let Some(push) = push.filter(|_| verbosity > 0) {
+        say(&tally::read(&push.counters()));
     }
     Ok(status.worse(incomplete))
 }

@@ -162,6 +162,10 @@ impl<'a, S> Answer<'a, S> {
 }
 
 impl<S: OutputSink> OutputSink for Answer<'_, S> {
+    fn announced(&self) {
+        self.beside.announced();
+    }
+
     async fn started(&self) {
         self.beside.started().await;
     }

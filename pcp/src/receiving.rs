@@ -11,10 +11,10 @@ use crate::recipe::Recipe;
 pub(crate) struct Receiving {
     /// What is done where the folder that they go to is missing.
     pub(crate) missing: MissingFolder,
-    packing: Packing,
-    attributes: Attributes,
-    owner: Option<String>,
-    replaced: Replaced,
+    pub(crate) packing: Packing,
+    pub(crate) attributes: Attributes,
+    pub(crate) owner: Option<String>,
+    pub(crate) replaced: Replaced,
 }
 
 impl Receiving {

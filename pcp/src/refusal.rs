@@ -45,7 +45,8 @@ pub(crate) fn ended(outcome: Outcome, said: &[u8], mark: &Token) -> Ended {
     }
 }
 
-fn refused(refusal: &CopyRefusal) -> HostError {
+/// What a host says when it does not copy.
+pub(crate) fn refused(refusal: &CopyRefusal) -> HostError {
     let error = HostError::new(Stage::Command, FailureClass::Copy, refusal.to_string());
     match (refusal.kind.hint(), refusal.kind) {
         (Some(hint), _) => error.with_hint(hint),

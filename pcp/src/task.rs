@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use fleet_core::event::{Event, Stream};
@@ -37,7 +38,7 @@ pub(crate) struct Copy {
     pub(crate) connector: Arc<Connector>,
     pub(crate) hosts: Vec<SelectedHost>,
     pub(crate) places: Option<Places>,
-    pub(crate) push: Push,
+    pub(crate) push: Arc<Push>,
     /// Sources that are ours.
     pub(crate) _kept: Kept,
     /// What each host is sent.
@@ -101,7 +102,7 @@ impl Task for Copy {
 impl Copy {
     async fn run_on(&self, host: HostContext) -> Outcome {
         let target = &self.hosts[host.index()];
-        let reporter = Reporter { host: &host, remarks: self.remarks };
+        let reporter = Reporter { host: &host, remarks: self.remarks, announced: AtomicBool::new(false) };
         let connected = tokio::select! {
             connected = self.connector.connect(&target.host, &reporter) => connected,
             () = host.cancel().cancelled() => return Outcome::Skipped(SkipCause::Interrupted),
@@ -111,7 +112,12 @@ impl Copy {
             Err(error) => return Outcome::Failed(error),
         };
         host.emit(Event::Stage(Stage::Channel)).await;
-        let outcome = self.work(&session, &reporter).await.unwrap_or_else(|outcome| outcome);
+        let worked = match self.work(&session, &reporter).await {
+            // In a box: few hosts need it, and every one would pay for its room.
+            Err(outcome) if !reporter.has_announced() => Box::pin(self.instead(outcome, &session, &reporter)).await,
+            worked => worked,
+        };
+        let outcome = worked.unwrap_or_else(|outcome| outcome);
         tracing::info!(outcome = outcome.name(), "ended");
         session.disconnect().await;
         outcome
@@ -158,7 +164,6 @@ impl Copy {
         match ended(outcome, &said.bytes(), &mark) {
             Ended::Done => {}
             Ended::Failed(outcome) => return Err(outcome),
-            // Here another way to copy may be tried.
             Ended::NotRun(error) => return Err(Outcome::Failed(error)),
         }
         self.told(share, &state.sent().unwrap_or_default().failures)
@@ -252,9 +257,15 @@ impl Copy {
 pub(crate) struct Reporter<'a> {
     pub(crate) host: &'a HostContext,
     remarks: Remarks,
+    /// Whether the host runs our commands: one has announced itself.
+    announced: AtomicBool,
 }
 
 impl Reporter<'_> {
+    pub(crate) fn has_announced(&self) -> bool {
+        self.announced.load(Ordering::Relaxed)
+    }
+
     pub(crate) async fn remark(&self, text: String) {
         if self.remarks == Remarks::Shown {
             self.host.emit(Event::Note(text)).await;
@@ -273,6 +284,10 @@ impl ConnectObserver for Reporter<'_> {
 }
 
 impl OutputSink for Reporter<'_> {
+    fn announced(&self) {
+        self.announced.store(true, Ordering::Relaxed);
+    }
+
     async fn started(&self) {
         self.host.emit(Event::Stage(Stage::Command)).await;
     }

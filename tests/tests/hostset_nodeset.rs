@@ -9,7 +9,7 @@ use std::process::Command;
 use fleet_core::hostset::{self, Expression, ExpressionError, Term, Universe};
 use fleet_tests::{program, run_to_end};
 use rand::rngs::StdRng;
-use rand::{Rng as _, SeedableRng as _};
+use rand::{RngExt as _, SeedableRng as _};
 
 /// How many random expressions are compared.
 const EXPRESSIONS: usize = 4_000;

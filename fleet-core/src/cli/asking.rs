@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write};
+use std::iter;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -89,9 +90,13 @@ pub(super) fn put(
     let watch = Watch { said: &say, interrupted: interruption.flag() };
     let answers: Vec<Result<Described, ProviderError>> = thread::scope(|scope| {
         let ask = |question: &Question| question.provider.describe(&question.description, settings.asking.cache, watch);
-        let threads: Vec<_> = questions.iter().map(|question| scope.spawn(move || ask(question))).collect();
-        let done = threads.into_iter().map(|thread| thread.join());
-        done.map(|joined| joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        // Nearly always there is one, which needs no thread.
+        let Some((first, others)) = questions.split_first() else { return Vec::new() };
+        let threads: Vec<_> = others.iter().map(|question| scope.spawn(move || ask(question))).collect();
+        let first = ask(first);
+        let others = threads.into_iter().map(|thread| thread.join());
+        let others = others.map(|joined| joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        iter::once(first).chain(others).collect()
     });
     let (reach, own) = (reach(settings), own_addresses());
     let mut told = Vec::new();
@@ -268,7 +273,7 @@ pub(super) fn own_addresses() -> HashSet<IpAddr> {
 /// The same, known to be this machine where it has an address of it.
 pub(super) fn with_self(record: Arc<Record>, own: &HashSet<IpAddr>) -> Arc<Record> {
     let addresses = [&record.addresses.private, &record.addresses.public, &record.addresses.ipv6];
-    let is_own = |text: &String| text.parse().is_ok_and(|address| own.contains(&address));
+    let is_own = |text: &Arc<str>| text.parse().is_ok_and(|address| own.contains(&address));
     match record.is_self || !addresses.into_iter().flatten().any(is_own) {
         true => record,
         false => Arc::new(Record { is_self: true, ..Record::clone(&record) }),

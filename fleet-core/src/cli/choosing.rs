@@ -90,6 +90,6 @@ fn log_in(selected: &mut SelectedHost, settings: &Settings) {
     let Some(user) = &settings.user.value else { return };
     let in_file = matches!(settings.user.origin, Origin::Layer(LayerSource::File(_), _));
     if !(in_file && selected.user().is_some()) {
-        selected.endpoint.get_or_insert_default().user = Some(user.clone());
+        selected.endpoint.get_or_insert_default().user = Some(user.as_str().into());
     }
 }

@@ -44,19 +44,22 @@ pub struct CloudHosts {
     interrupted: Arc<AtomicBool>,
 }
 
+/// Where each host of an answer is reached, if it is reached anywhere.
+type ById = HashMap<Arc<str>, Option<Endpoint>>;
+
 /// An answer, and the one to the same question asked anew.
 struct Answer {
     told: Told,
     asking: Mutex<Option<Shared<BoxFuture<'static, ()>>>>,
-    anew: OnceLock<Result<HashMap<String, Option<Endpoint>>, ProviderError>>,
+    anew: OnceLock<Result<ById, ProviderError>>,
 }
 
 /// Where a host was told of.
 struct Place {
     answer: usize,
-    id: String,
+    id: Arc<str>,
     /// The user that was found for it, also by rules.
-    user: Option<String>,
+    user: Option<Arc<str>>,
 }
 
 #[derive(Clone, Default)]
@@ -69,7 +72,8 @@ struct OwnReach {
 impl CloudHosts {
     /// Those of `hosts` that are reached as one of the providers `told`.
     pub(super) fn new(told: Vec<Told>, hosts: &[SelectedHost], settings: &Settings) -> Self {
-        let mut answers: HashMap<*const Record, usize> = HashMap::new();
+        let records = told.iter().map(|told| told.records.len()).sum();
+        let mut answers: HashMap<*const Record, usize> = HashMap::with_capacity(records);
         for (answer, told) in told.iter().enumerate() {
             answers.extend(told.records.iter().map(|record| (Arc::as_ptr(record), answer)));
         }

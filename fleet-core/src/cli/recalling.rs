@@ -27,7 +27,7 @@ pub(super) fn recall(
     inventory.call_as_before(&former.hosts);
     let mut ids: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for instance in former.hosts.iter().filter_map(|host| host.instance.as_ref()) {
-        ids.entry(&instance.provider).or_default().push(instance.id.clone());
+        ids.entry(&instance.provider).or_default().push(instance.id.as_ref().to_owned());
     }
     let surroundings = asking::surroundings();
     let mut questions = Vec::new();

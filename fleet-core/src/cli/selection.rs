@@ -14,6 +14,9 @@ use crate::select::{FormerHosts, OwnMachine, ParsedSelection, SelectError, Selec
 use crate::settings::{Layer, Settings, StaticSource};
 use crate::ssh::config::SshConfig;
 
+/// From how many hosts on it pays to free them on another thread.
+const MANY_HOSTS: usize = 1000;
+
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Selection")]
 pub(super) struct SelectionArgs {
@@ -135,12 +138,21 @@ impl NamedArgs {
         let selection = selection.parse()?;
         let mut inventory = inventory(program, settings, files)?;
         inventory.remarks().iter().for_each(|remark| tracing::info!("{remark}"));
-        choose(program, settings, &selection, former.as_ref(), &mut inventory)
+        let chosen = choose(program, settings, &selection, former.as_ref(), &mut inventory);
+        free_aside(inventory);
+        chosen
     }
 
     /// The host files that are named.
     pub(super) fn read_files(&self, stdin: StdinUse) -> Result<Vec<HostFile>, Failure> {
         self.host_files.iter().map(|path| read_host_file(path, stdin)).collect()
+    }
+}
+
+/// To free what is known of thousands of hosts takes as long as to choose among them: nobody is to wait for it.
+fn free_aside(inventory: Inventory) {
+    if inventory.hosts().len() > MANY_HOSTS {
+        std::thread::spawn(move || drop(inventory));
     }
 }
 

@@ -12,13 +12,15 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::floor::Room;
-use crate::event::{HostEvent, Wave};
+use crate::event::{Event, HostEvent, Wave};
 use crate::outcome::Report;
 use crate::pace::Change;
 use crate::render::{CutCause, Ending, Occasion, Outflow, RenderError, Renderer};
 
 /// Events that may wait for the thread before the loop takes no more from the hosts.
 const QUEUE_LIMIT: usize = 256;
+/// Events that may wait for something to be shown, or for the next tick, before the thread is woken for them.
+const UNHURRIED_LIMIT: usize = QUEUE_LIMIT / 2;
 
 /// A handle to the thread.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ struct Queue {
     failed: bool,
     /// The thread is gone: what is handed over goes nowhere.
     gone: bool,
+    /// The thread sleeps until it is woken.
+    asleep: bool,
 }
 
 /// Tells of the thread's end, however it comes: nobody must wait for a renderer that panicked.
@@ -93,8 +97,14 @@ impl RendererThread {
     }
 
     /// Hands over an event. Never waits: ask [`Self::has_room`] before taking more from the hosts.
+    ///
+    /// What only the progress line shows waits for its next tick: to wake a thread takes as much as to show ten events.
     pub(super) fn event(&self, event: HostEvent) {
-        self.shared.push(Work::Event(event));
+        let unhurried = matches!(event.event, Event::Started | Event::Stage(_));
+        let queue = self.shared.append(Work::Event(event));
+        if !unhurried || queue.work.len() >= UNHURRIED_LIMIT {
+            self.shared.wake(queue);
+        }
     }
 
     /// Says something about the run as a whole.
@@ -125,10 +135,10 @@ impl RendererThread {
     /// Lets the progress line show the time `elapsed` since the start.
     pub(super) fn tick(&self, elapsed: Duration) {
         let mut queue = self.shared.lock();
-        if queue.work.is_empty() {
+        if !matches!(queue.work.back(), Some(Work::Tick(_))) {
             queue.work.push_back(Work::Tick(elapsed));
-            self.shared.filled.notify_one();
         }
+        self.shared.wake(queue);
     }
 
     /// Whether the thread keeps up.
@@ -245,20 +255,29 @@ impl Shared {
                 }
                 return (work, more);
             }
+            queue.asleep = true;
             queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.asleep = false;
         }
     }
 
     fn push(&self, work: Work) {
+        self.wake(self.append(work));
+    }
+
+    fn append(&self, work: Work) -> MutexGuard<'_, Queue> {
         let mut queue = self.lock();
-        if queue.gone {
-            return;
+        if !queue.gone {
+            queue.work.push_back(work);
         }
-        let is_first = queue.work.is_empty();
-        queue.work.push_back(work);
+        queue
+    }
+
+    /// Lets the thread go on if it sleeps. Woken under the lock, it would at once wait for that.
+    fn wake(&self, mut queue: MutexGuard<'_, Queue>) {
+        let asleep = std::mem::take(&mut queue.asleep);
         drop(queue);
-        // Only at an empty queue does the thread wait. Woken under the lock, it would at once wait for that.
-        if is_first {
+        if asleep {
             self.filled.notify_one();
         }
     }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use rand::Rng;
+use rand::RngExt;
 
 use crate::outcome::{FailureClass, HostError, Outcome, Stage};
 
@@ -49,7 +49,12 @@ impl Retries {
 
     /// How long the attempt after `outcome` is put off; `None` if there is to be none. Pauses are varied by half, so that
     /// hosts that failed together do not come back together.
-    pub(super) fn next(&mut self, settings: RetrySettings, outcome: &Outcome, rng: &mut impl Rng) -> Option<Duration> {
+    pub(super) fn next(
+        &mut self,
+        settings: RetrySettings,
+        outcome: &Outcome,
+        rng: &mut impl RngExt,
+    ) -> Option<Duration> {
         let (used, allowed, first_pause) = match repeatable(outcome)? {
             Repeatable::Move => (&mut self.moves, MOVES, Duration::ZERO),
             Repeatable::Connection => (&mut self.connections, settings.connections, FIRST_PAUSE),

@@ -2,13 +2,14 @@
 //!
 //! Must not know which groups and hosts there are: a [`Universe`] does.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::Hash;
 
 use super::HostSetError;
 use super::slice::Slice;
 use super::term::Term;
+use crate::quick_hash::QuickMap;
 
 /// What a text such as `@web,db[1-3]!tag:State=broken&%25` asks for.
 ///
@@ -119,15 +120,14 @@ impl Expression {
     /// # Errors
     /// The first error of `universe`.
     pub fn evaluate<U: Universe>(&self, universe: &mut U) -> Result<Vec<U::Item>, U::Error> {
-        let mut left = Members::default();
-        left.add(self.first.evaluate(&left, universe)?);
+        let mut left = self.first.evaluate(&Members::default(), universe)?;
         for (operator, operand) in &self.rest {
             let right = operand.evaluate(&left, universe)?;
             match operator {
-                Operator::Union => left.add(right),
-                Operator::Difference => left.remove(&right),
-                Operator::Intersection => left.retain(right),
-                Operator::SymmetricDifference => left.toggle(right),
+                Operator::Union => left.add(right.into_vec()),
+                Operator::Difference => left.remove(&right.into_vec()),
+                Operator::Intersection => left.retain(&right),
+                Operator::SymmetricDifference => left.toggle(right.into_vec()),
             }
         }
         Ok(left.into_vec())
@@ -147,46 +147,52 @@ impl Operand {
         }
     }
 
-    /// The items of this side, each once, where `left` is the other.
-    fn evaluate<U: Universe>(&self, left: &Members<U::Item>, universe: &mut U) -> Result<Vec<U::Item>, U::Error> {
+    /// The items of this side, where `left` is the other.
+    fn evaluate<U: Universe>(&self, left: &Members<U::Item>, universe: &mut U) -> Result<Members<U::Item>, U::Error> {
         match self {
-            Self::Slice(slice) => Ok(part(&left.to_vec(), slice)),
+            Self::Slice(slice) => Ok(left.part(slice)),
             Self::Terms { terms, slices, .. } => {
                 let mut union = Members::default();
                 for term in terms {
                     union.add(universe.resolve(term)?);
                 }
-                Ok(slices.iter().fold(union.into_vec(), |items, slice| part(&items, slice)))
+                Ok(slices.iter().fold(union, |items, slice| items.part(slice)))
             }
         }
     }
-}
-
-fn part<T: Clone>(items: &[T], slice: &Slice) -> Vec<T> {
-    slice.places(items.len()).into_iter().map(|place| items[place].clone()).collect()
 }
 
 /// An ordered set in which each change costs as much as what is changed.
 struct Members<T> {
     /// In the order added; empty where an item was removed.
     items: Vec<Option<T>>,
-    places: HashMap<T, usize>,
+    places: QuickMap<T, usize>,
 }
 
 impl<T> Default for Members<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), places: HashMap::new() }
+        Self { items: Vec::new(), places: QuickMap::default() }
     }
 }
 
 impl<T: Clone + Eq + Hash> Members<T> {
     fn add(&mut self, items: Vec<T>) {
+        self.places.reserve(items.len());
+        self.items.reserve(items.len());
         for item in items {
-            if !self.places.contains_key(&item) {
-                self.places.insert(item.clone(), self.items.len());
-                self.items.push(Some(item));
+            if let Entry::Vacant(place) = self.places.entry(item) {
+                self.items.push(Some(place.key().clone()));
+                place.insert(self.items.len() - 1);
             }
         }
+    }
+
+    /// The items at the places of a slice.
+    fn part(&self, slice: &Slice) -> Self {
+        let items = self.to_vec();
+        let mut part = Self::default();
+        part.add(slice.places(items.len()).into_iter().map(|place| items[place].clone()).collect());
+        part
     }
 
     fn remove(&mut self, items: &[T]) {
@@ -197,10 +203,9 @@ impl<T: Clone + Eq + Hash> Members<T> {
         }
     }
 
-    fn retain(&mut self, items: Vec<T>) {
-        let mut kept = Self::default();
-        kept.add(items);
-        let gone: Vec<T> = self.to_vec().into_iter().filter(|item| !kept.places.contains_key(item)).collect();
+    fn retain(&mut self, kept: &Self) {
+        let mut gone = self.to_vec();
+        gone.retain(|item| !kept.places.contains_key(item));
         self.remove(&gone);
     }
 

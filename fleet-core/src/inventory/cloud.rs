@@ -2,7 +2,7 @@
 //!
 //! Must not know how a provider is asked, nor which of its hosts a command is for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::misses::shown;
@@ -12,6 +12,7 @@ use crate::endpoint::{AddressChoice, Endpoint, UserRule};
 use crate::host::Host;
 use crate::hostset::Expression;
 use crate::provider::protocol::{Fact, Record};
+use crate::quick_hash::{QuickMap, QuickSet, RandomState};
 
 /// States from which no host comes back.
 const ENDED: [&str; 2] = ["shutting-down", "terminated"];
@@ -42,30 +43,33 @@ impl Inventory {
         reach: Reach<'_>,
     ) -> Vec<String> {
         self.sources.entry(provider.to_owned()).or_insert(rank);
-        let mut times: HashMap<&str, usize> = HashMap::new();
+        let provider: Arc<str> = provider.into();
+        self.reserve(records.len());
+        let mut times: QuickMap<&str, usize> =
+            QuickMap::with_capacity_and_hasher(records.len(), RandomState::default());
         for record in records {
             *times.entry(record.name.as_deref().unwrap_or_default()).or_default() += 1;
         }
-        let former = self.former_names.get(provider).cloned().unwrap_or_default();
-        let taken: HashSet<&Host> = former.values().collect();
-        let provider_name: Arc<str> = provider.into();
+        let former = self.former_names.get(&provider).cloned().unwrap_or_default();
+        let taken: QuickSet<&Host> = former.values().collect();
         let own_network = own_network(records);
-        let mut members: Vec<(String, Vec<usize>)> = Vec::new();
-        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut members: Vec<(Arc<str>, Vec<usize>)> = Vec::new();
+        let mut places: QuickMap<Arc<str>, usize> = QuickMap::default();
         let mut unreached = Vec::new();
         for record in records {
-            let unique = record.name.as_deref().filter(|name| times.get(name) == Some(&1));
-            let named = unique.and_then(|name| Host::new(name).ok()).filter(|host| !taken.contains(host));
-            let called = former.get(&record.id).cloned().or(named).or_else(|| Host::new(&record.id).ok());
+            let shared = |text: &Arc<str>| Host::shared(Arc::clone(text)).ok();
+            let unique = record.name.as_ref().filter(|name| times.get(&***name) == Some(&1));
+            let named = unique.and_then(shared).filter(|host| !taken.contains(host));
+            let called = former.get(&record.id).cloned().or(named).or_else(|| shared(&record.id));
             let Some(host) = called else { continue };
-            let index = self.add_host(&host, provider, &origin(provider, record));
             let endpoint = endpoint(record, reach, own_network);
-            if endpoint.address.as_deref() == Some(&record.id) {
+            if endpoint.address.as_ref() == Some(&record.id) {
                 unreached.push(format!("{host} ({})", record.id));
             }
-            self.learn_endpoint(index, Some(&endpoint));
+            let index = self.add_host(host, &provider, origin(&provider, record).into());
+            self.learn_endpoint(index, Some(endpoint));
             self.hosts[index].record = Some(Arc::clone(record));
-            self.hosts[index].provider = Some(Arc::clone(&provider_name));
+            self.hosts[index].provider = Some(Arc::clone(&provider));
             for group in self.groups_of(record) {
                 let place = *places.entry(group.clone()).or_insert_with(|| {
                     members.push((group, Vec::new()));
@@ -75,7 +79,7 @@ impl Inventory {
             }
         }
         for (group, indexes) in members {
-            self.add_members(provider, &group, &indexes);
+            self.add_members(&provider, &group, &indexes);
         }
         let more = unreached.len().saturating_sub(NAMED_UNREACHED);
         unreached.truncate(NAMED_UNREACHED);
@@ -86,7 +90,7 @@ impl Inventory {
 
     /// Lets the first of `rules` that means a host say who logs in there.
     pub fn apply_user_rules<'a>(&mut self, rules: impl IntoIterator<Item = &'a UserRule>) {
-        let mut users: HashMap<Host, &str> = HashMap::new();
+        let mut users: QuickMap<Host, &str> = QuickMap::default();
         for rule in rules {
             // What is malformed was refused where the settings were read.
             let Ok(expression) = Expression::parse(&rule.pattern, &mut rand::random) else { continue };
@@ -99,14 +103,15 @@ impl Inventory {
         }
         for known in &mut self.hosts {
             if let Some(user) = users.get(&known.host) {
-                known.endpoint.get_or_insert_default().user = Some((*user).to_owned());
+                known.endpoint.get_or_insert_default().user = Some((*user).into());
             }
         }
     }
 
     /// The groups that a provider's host belongs to: those that its provider says, and the first of the tags for groups.
-    fn groups_of(&self, record: &Record) -> Vec<String> {
-        let tagged = self.group_tags.iter().find_map(|tag| record.tags.get(tag)).filter(|group| !group.is_empty());
+    fn groups_of(&self, record: &Record) -> Vec<Arc<str>> {
+        let tagged =
+            self.group_tags.iter().find_map(|tag| record.tags.get(tag.as_str())).filter(|group| !group.is_empty());
         let mut groups = record.groups.clone();
         groups.extend(tagged.filter(|group| !record.groups.contains(group)).cloned());
         groups
@@ -116,12 +121,12 @@ impl Inventory {
 /// Where each of the hosts is reached that a provider tells of, by id. Those that have ended are none; those without an address
 /// are reached nowhere.
 #[must_use]
-pub fn endpoints(records: &[Arc<Record>], reach: Reach<'_>) -> HashMap<String, Option<Endpoint>> {
+pub fn endpoints(records: &[Arc<Record>], reach: Reach<'_>) -> HashMap<Arc<str>, Option<Endpoint>> {
     let own_network = own_network(records);
     let has_ended = |record: &Record| record.state.as_deref().is_some_and(|state| ENDED.contains(&state));
     let of = |record: &Arc<Record>| {
         let endpoint = endpoint(record, reach, own_network);
-        (record.id.clone(), Some(endpoint).filter(|endpoint| endpoint.address.as_deref() != Some(&record.id)))
+        (record.id.clone(), Some(endpoint).filter(|endpoint| endpoint.address.as_ref() != Some(&record.id)))
     };
     records.iter().filter(|record| !has_ended(record)).map(of).collect()
 }
@@ -134,13 +139,16 @@ fn own_network(records: &[Arc<Record>]) -> Option<&str> {
 fn origin(provider: &str, record: &Record) -> String {
     let place = one(record, "az").or_else(|| one(record, "region"));
     let id = &record.id;
-    place.map_or_else(|| format!("{provider} {id}"), |place| format!("{provider} {id} ({})", shown(place)))
+    match place {
+        Some(place) => [provider, " ", id, " (", &shown(place), ")"].concat(),
+        None => [provider, " ", id].concat(),
+    }
 }
 
 fn one<'a>(record: &'a Record, fact: &str) -> Option<&'a str> {
     match record.facts.get(fact)? {
         Fact::One(value) => Some(value),
-        Fact::Many(values) => values.first().map(String::as_str),
+        Fact::Many(values) => values.first().map(AsRef::as_ref),
     }
 }
 
@@ -151,7 +159,7 @@ fn endpoint(record: &Record, reach: Reach<'_>, own_network: Option<&str>) -> End
     let port = record.tags.get(reach.port_tag).and_then(|text| text.parse().ok()).filter(|port| *port != 0);
     let near = own_network.is_some() && one(record, "vpc") == own_network;
     let chosen = || reach.addresses.iter().find_map(|choice| address(record, choice, near));
-    let address = tagged.as_ref().map(|host| host.name().to_owned()).or_else(chosen);
+    let address = tagged.as_ref().map(Host::shared_name).or_else(chosen);
     Endpoint {
         address: Some(address.unwrap_or_else(|| record.id.clone())),
         port: tagged.and_then(|host| host.port()).or(port).or(record.port),
@@ -160,16 +168,14 @@ fn endpoint(record: &Record, reach: Reach<'_>, own_network: Option<&str>) -> End
     }
 }
 
-fn address(record: &Record, choice: &AddressChoice, near: bool) -> Option<String> {
+fn address(record: &Record, choice: &AddressChoice, near: bool) -> Option<Arc<str>> {
     let known = &record.addresses;
     match choice {
         AddressChoice::Private => known.private.clone(),
         AddressChoice::Public => known.public.clone(),
         AddressChoice::Ipv6 => known.ipv6.clone(),
         AddressChoice::Dns => known.public_dns.clone().or_else(|| known.private_dns.clone()),
-        AddressChoice::Tag(key) => {
-            record.tags.get(key).and_then(|text| Host::new(text).ok()).map(|host| host.name().to_owned())
-        }
+        AddressChoice::Tag(key) => record.tags.get(key.as_str()).filter(|text| Host::new(text).is_ok()).cloned(),
         AddressChoice::Auto => {
             let private = known.private.clone();
             let first = if near { private.clone() } else { None };
@@ -276,6 +282,26 @@ mod tests {
     }
 
     #[test]
+    fn what_chosen_hosts_have_in_common_is_there_once() {
+        let records = hostile(100);
+        let mut inventory = inventory("", &[]);
+        inventory.add_records(("ec2", Rank::Own), &records, REACH);
+        let selection = Selection { groups: vec!["@ec2:*".to_owned()], ..Selection::default() };
+        let selected = selection.parse().unwrap().select(&inventory).unwrap();
+        let different = |of: fn(&crate::select::SelectedHost) -> &Arc<str>| {
+            selected.hosts.iter().map(|host| of(host).as_ptr()).collect::<std::collections::HashSet<_>>().len()
+        };
+        assert_eq!((different(|host| &host.rules[0]), different(|host| &host.sources[0])), (1, 1));
+        for host in &selected.hosts {
+            let (record, alias) =
+                (host.record.as_ref().unwrap(), host.endpoint.as_ref().unwrap().host_key_alias.as_ref());
+            assert!(
+                Arc::ptr_eq(&record.id, alias.unwrap()) && Arc::ptr_eq(&record.id, &host.instance.as_ref().unwrap().id)
+            );
+        }
+    }
+
+    #[test]
     fn a_filter_alone_chooses_all_hosts_of_its_provider_and_one_about_states_those_that_do_not_run_too() {
         let filter = |name: &str| NativeFilter { name: name.to_owned(), values: vec!["a,b".to_owned()] };
         for (filtered, group, name, exclude, expected) in [
@@ -311,8 +337,8 @@ mod tests {
             [(r"a\*b", "i-1"), ("a*b", "i-1 i-2 i-3"), (r"a\?b", ""), (r"a\\b", "i-3"), (r"'a\*b'", "i-1")]
         {
             let tagged = ["a*b", "axb", r"a\b"].into_iter().zip(1..).map(|(tag, number)| {
-                let tags = [("K".to_owned(), tag.to_owned())].into();
-                Arc::new(Record { id: format!("i-{number}"), tags, ..Record::default() })
+                let tags = [("K".into(), tag.into())].into();
+                Arc::new(Record { id: format!("i-{number}").into(), tags, ..Record::default() })
             });
             let mut inventory = inventory("", &[]);
             inventory.add_records(("ec2", Rank::Own), &tagged.collect::<Vec<_>>(), REACH);
@@ -366,9 +392,9 @@ mod tests {
     fn what_a_hint_takes_from_providers_is_harmless_short_and_little() {
         let mut inventory = inventory("", &[]);
         let record = |number: u32| {
-            let value = format!("{number} \u{1b}[2J\n{}", "x".repeat(5000));
-            let tags = [("K".to_owned(), value.clone()), (value.clone(), String::new()), ("Role".to_owned(), value)];
-            Arc::new(Record { id: format!("i-{number}"), tags: tags.into(), ..Record::default() })
+            let value: Arc<str> = format!("{number} \u{1b}[2J\n{}", "x".repeat(5000)).into();
+            let tags = [("K".into(), value.clone()), (value.clone(), "".into()), ("Role".into(), value)];
+            Arc::new(Record { id: format!("i-{number}").into(), tags: tags.into(), ..Record::default() })
         };
         inventory.add_records(("ec2", Rank::Own), &(0..100).map(record).collect::<Vec<_>>(), REACH);
         for group in ["tag:K=1", "tag:J", "nobody", "role:x", "tag:K=y,tag:K=z,tag:K=a,tag:K=b,tag:K=c"] {
@@ -411,16 +437,16 @@ mod tests {
         ];
         let record = |number: usize| {
             let text = TEXTS[number % TEXTS.len()];
-            let mut record = Record { id: format!("i-{number}"), ..Record::default() };
+            let mut record = Record { id: format!("i-{number}").into(), ..Record::default() };
             if !number.is_multiple_of(7) {
-                record.name = Some(text.to_owned());
+                record.name = Some(text.into());
                 record.addresses.private =
-                    Some(format!("10.{}.{}.{}", number >> 16, (number >> 8) & 255, number & 255));
+                    Some(format!("10.{}.{}.{}", number >> 16, (number >> 8) & 255, number & 255).into());
             }
             if !number.is_multiple_of(3) {
                 let tags = [("Role", text), (text, text), ("fleet:address", text), ("fleet:port", text), ("n", "ok")];
-                record.tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-                record.facts.insert("az".to_owned(), Fact::One(text.to_owned()));
+                record.tags = tags.map(|(key, value)| (key.into(), value.into())).into();
+                record.facts = [("az".into(), Fact::One(text.into()))].into();
             }
             Arc::new(record)
         };
@@ -442,7 +468,7 @@ mod tests {
             assert_eq!(selected.hosts.len(), count);
             for host in &selected.hosts {
                 let Endpoint { address, host_key_alias, .. } = host.endpoint.clone().unwrap();
-                for name in [Some(host.host.name().to_owned()), address, host_key_alias.clone()] {
+                for name in [Some(host.host.shared_name()), address, host_key_alias.clone()] {
                     assert!(Host::new(&name.unwrap()).is_ok(), "{host:?}");
                 }
                 assert_eq!(host_key_alias, host.instance.clone().map(|instance| instance.id));
@@ -450,7 +476,7 @@ mod tests {
                 assert!(!shown.concat().contains(char::is_control), "{host:?}");
             }
             let with = |text: &str| {
-                let has = |record: &&Arc<Record>| record.tags.get("Role").is_some_and(|role| role == text);
+                let has = |record: &&Arc<Record>| record.tags.get("Role").is_some_and(|role| **role == *text);
                 hostile(count).iter().filter(has).count()
             };
             for (group, text) in [

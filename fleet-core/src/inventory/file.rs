@@ -227,7 +227,11 @@ mod tests {
                 return format!("{}=", line.host);
             };
             let address: Host = address.as_deref().map_or_else(|| "placeholder".parse(), Host::new).unwrap();
-            let reached = address.with_user(user).with_port(port).to_string().replace("placeholder", "*");
+            let reached = address
+                .with_user(user.map(|user| user.to_string()))
+                .with_port(port)
+                .to_string()
+                .replace("placeholder", "*");
             format!("{}={reached}", line.host)
         };
         file.lines.iter().map(line).collect::<Vec<_>>().join(" ")

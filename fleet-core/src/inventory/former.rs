@@ -2,6 +2,8 @@
 //!
 //! Must not know which run, nor what became of them there.
 
+use std::sync::Arc;
+
 use crate::endpoint::{Endpoint, Instance};
 use crate::host::Host;
 use crate::provider::protocol::Record;
@@ -59,7 +61,7 @@ impl Inventory {
     /// [`apply_user_rules`](Self::apply_user_rules). `None` for a host whose name said it all.
     pub fn reach_as_before(&mut self, former: &FormerHost, way: Way, origin: &str) -> Option<Recalled> {
         let before = former.endpoint.as_ref()?;
-        let index = self.add_host(&former.host, SOURCE, origin);
+        let index = self.add_host(former.host.clone(), &SOURCE.into(), origin.into());
         let known = &mut self.hosts[index];
         let told = known.record.clone().filter(|_| former.instance.is_some() && known.instance() == former.instance);
         let now = known.endpoint.take();
@@ -80,7 +82,7 @@ fn has(record: &Record, before: &Endpoint) -> bool {
     let known = &record.addresses;
     let own = [&known.private, &known.public, &known.ipv6, &known.private_dns, &known.public_dns];
     let Some(address) = &before.address else { return false };
-    let tagged = |tag: &String| tag.parse::<Host>().is_ok_and(|host| host.name() == address);
+    let tagged = |tag: &Arc<str>| tag.parse::<Host>().is_ok_and(|host| host.name() == &**address);
     own.into_iter().flatten().any(|own| own == address) || record.tags.values().any(tagged)
 }
 
@@ -99,12 +101,8 @@ mod tests {
         FormerHost {
             host: name.parse().unwrap(),
             group: None,
-            endpoint: Some(Endpoint {
-                address: Some(address.to_owned()),
-                user: Some("me".to_owned()),
-                ..Endpoint::default()
-            }),
-            instance: id.map(|id| Instance { provider: "ec2".to_owned(), id: id.to_owned() }),
+            endpoint: Some(Endpoint { address: Some(address.into()), user: Some("me".into()), ..Endpoint::default() }),
+            instance: id.map(|id| Instance { provider: "ec2".into(), id: id.into() }),
         }
     }
 
@@ -155,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_a_file_says_now_is_not_where_the_host_was() {
-        let endpoint = Some(Endpoint { address: Some("10.0.0.2".to_owned()), ..Endpoint::default() });
+        let endpoint = Some(Endpoint { address: Some("10.0.0.2".into()), ..Endpoint::default() });
         let named = NamedHost { host: "web".parse().unwrap(), endpoint, origin: "inventory:1".to_owned() };
         let file = Source { rank: Rank::Own, name: "inventory".to_owned(), hosts: vec![named], groups: Vec::new() };
         let mut inventory = Inventory::merge(&[], &[file], &[]).unwrap();

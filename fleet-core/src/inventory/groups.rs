@@ -3,6 +3,7 @@
 //! Must not know the file they were written in, but for its name.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::term::{Meaning, Meant, Reading, States, TermError};
 use super::wanted::states_of;
@@ -115,8 +116,9 @@ pub(super) fn define(inventory: &mut Inventory, groups: &[Parsed]) -> Result<(),
     let members = members_of(inventory, groups);
     for (Parsed { source, definition, .. }, hosts) in groups.iter().zip(members) {
         let Some(hosts) = inventory.tolerated(source, hosts)? else { continue };
-        let indexes: Vec<usize> =
-            hosts.iter().map(|host| inventory.add_host(host, source, &definition.origin)).collect();
+        let (name, origin): (Arc<str>, Arc<str>) = (source.as_str().into(), definition.origin.as_str().into());
+        let add = |host| inventory.add_host(host, &name, Arc::clone(&origin));
+        let indexes: Vec<usize> = hosts.into_iter().map(add).collect();
         inventory.add_members(source, &definition.name, &indexes);
     }
     Ok(())
@@ -276,8 +278,8 @@ mod tests {
     fn a_host_knows_the_groups_that_define_it() {
         let inventory = merged("web1", "web = web1\nall = @web").unwrap();
         let web1 = inventory.get(&"web1".parse().unwrap()).unwrap();
-        assert_eq!(web1.groups, ["web", "all"]);
-        assert_eq!(web1.origins, ["hosts:1", "fleet.toml [groups] web", "fleet.toml [groups] all"]);
+        assert_eq!(web1.groups, ["web", "all"].map(Arc::from));
+        assert_eq!(web1.origins, ["hosts:1", "fleet.toml [groups] web", "fleet.toml [groups] all"].map(Arc::from));
     }
 
     #[test]

@@ -74,8 +74,8 @@ mod tests {
         let wanted = inventory.wanted_by_groups();
         assert_eq!(wanted.of_all, [Vec::<Filter>::new()], "all that run");
         let record = |id: &str, state: &str| {
-            let (id, state, groups) = (id.to_owned(), Some(state.to_owned()), vec!["web".to_owned()]);
-            let tags = [("a".to_owned(), String::new())].into();
+            let (id, state, groups) = (id.into(), Some(state.into()), vec!["web".into()]);
+            let tags = [("a".into(), "".into())].into();
             Arc::new(Record { id, state, groups, tags, ..Record::default() })
         };
         let reach = Reach { addresses: &[], address_tag: "", port_tag: "" };

@@ -65,11 +65,11 @@ impl Inventory {
     }
 
     fn tag_miss(&self, key: &str, value: Option<&str>) -> String {
-        let keys = self.values(|record| record.tags.keys().map(String::as_str).collect());
+        let keys = self.values(|record| record.tags.keys().map(AsRef::as_ref).collect());
         let Some(value) = value.filter(|_| keys.contains_key(key)) else {
             return alike(&format!("a tag {}", shown(key)), key, &keys);
         };
-        let values = self.values(|record| record.tags.get(key).map(String::as_str).into_iter().collect());
+        let values = self.values(|record| record.tags.get(key).map(AsRef::as_ref).into_iter().collect());
         alike(&format!("{}={}", shown(key), shown(value)), value, &values)
     }
 
@@ -97,12 +97,12 @@ impl Inventory {
 fn fact<'a>(record: &'a Record, name: &str) -> Vec<&'a str> {
     match name {
         "id" => vec![&record.id],
-        "name" => record.name.iter().map(String::as_str).collect(),
-        "state" => record.state.iter().map(String::as_str).collect(),
-        "cluster" => record.tags.get("fleet:cluster").map(String::as_str).into_iter().collect(),
+        "name" => record.name.iter().map(AsRef::as_ref).collect(),
+        "state" => record.state.iter().map(AsRef::as_ref).collect(),
+        "cluster" => record.tags.get("fleet:cluster").map(AsRef::as_ref).into_iter().collect(),
         name => match record.facts.get(name) {
             Some(Fact::One(value)) => vec![value],
-            Some(Fact::Many(values)) => values.iter().map(String::as_str).collect(),
+            Some(Fact::Many(values)) => values.iter().map(AsRef::as_ref).collect(),
             None => Vec::new(),
         },
     }
@@ -135,6 +135,10 @@ fn hosts(count: usize) -> String {
 
 /// Text of a provider as a part of a line of ours.
 pub(super) fn shown(text: &str) -> String {
+    // As nearly all are.
+    if text.len() <= SHOWN && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        return text.to_owned();
+    }
     let mut characters = text.chars();
     let start: String = characters.by_ref().take(SHOWN).collect();
     let rest = characters.next().map(|_| "...");

@@ -3,6 +3,7 @@
 //! Values made from files and definitions that the caller gives. Must not know which hosts a command is for, nor
 //! where the files were found.
 
+mod adding;
 mod cloud;
 mod clustershell;
 mod discover;
@@ -23,6 +24,7 @@ mod term;
 mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::iter;
 use std::sync::Arc;
 
 pub use cloud::{Reach, endpoints};
@@ -46,6 +48,7 @@ pub(crate) use wanted::states_of;
 use crate::endpoint::{Endpoint, Instance};
 use crate::host::Host;
 use crate::provider::protocol::Record;
+use crate::quick_hash::QuickMap;
 
 /// A host that a file or a group names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,11 +56,11 @@ pub struct KnownHost {
     /// The host, with the user and port it is known by.
     pub host: Host,
     /// Its groups, in the order they were met.
-    pub groups: Vec<String>,
+    pub groups: Vec<Arc<str>>,
     /// The places that name it: `hosts.txt:3`, `fleet.toml [groups] web`.
-    pub origins: Vec<String>,
+    pub origins: Vec<Arc<str>>,
     /// The sources that these places belong to.
-    pub sources: Vec<String>,
+    pub sources: Vec<Arc<str>>,
     /// The first of the ranks of these sources.
     pub rank: Rank,
     /// Where it is reached, if its name does not say it.
@@ -69,8 +72,8 @@ pub struct KnownHost {
 }
 
 impl KnownHost {
-    fn new(host: Host, rank: Rank) -> Self {
-        let (groups, origins, sources) = (Vec::new(), Vec::new(), Vec::new());
+    fn new(host: Host, rank: Rank, source: Arc<str>, origin: Arc<str>) -> Self {
+        let (groups, origins, sources) = (Vec::new(), vec![origin], vec![source]);
         Self { host, groups, origins, sources, rank, endpoint: None, record: None, provider: None }
     }
 
@@ -78,7 +81,7 @@ impl KnownHost {
     #[must_use]
     pub fn instance(&self) -> Option<Instance> {
         let (provider, record) = self.provider.as_ref().zip(self.record.as_ref())?;
-        Some(Instance { provider: provider.as_ref().to_owned(), id: record.id.clone() })
+        Some(Instance { provider: Arc::clone(provider), id: Arc::clone(&record.id) })
     }
 }
 
@@ -89,6 +92,19 @@ pub struct Member {
     pub host: usize,
     /// How often the one source that names it most often does so.
     pub times: usize,
+}
+
+/// The places of the hosts of one name; nearly always there is one.
+#[derive(Clone, Debug)]
+struct Namesakes {
+    first: usize,
+    others: Vec<usize>,
+}
+
+impl Namesakes {
+    fn places(&self) -> impl Iterator<Item = usize> {
+        iter::once(self.first).chain(self.others.iter().copied())
+    }
 }
 
 /// The hosts that one source has in a group.
@@ -105,8 +121,8 @@ struct SourceGroup {
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     hosts: Vec<KnownHost>,
-    by_host: HashMap<Host, usize>,
-    by_name: HashMap<String, Vec<usize>>,
+    by_host: QuickMap<Host, usize>,
+    by_name: QuickMap<Arc<str>, Namesakes>,
     groups: BTreeMap<String, Vec<SourceGroup>>,
     /// Groups that cannot be told before providers are asked.
     deferred: Vec<Parsed>,
@@ -117,7 +133,7 @@ pub struct Inventory {
     /// What was left out of files of other tools, and why.
     remarks: Vec<String>,
     /// What hosts of providers were called in a former run, by provider and id.
-    former_names: HashMap<String, HashMap<String, Host>>,
+    former_names: HashMap<Arc<str>, HashMap<Arc<str>, Host>>,
 }
 
 /// What a group may be called, in words.
@@ -194,12 +210,17 @@ impl Inventory {
         &self.hosts
     }
 
+    /// The place of exactly `host` in [`hosts`](Self::hosts).
+    pub(crate) fn place(&self, host: &Host) -> Option<usize> {
+        self.by_host.get(host).copied()
+    }
+
     /// The known host that is exactly `host`, else the only one that is the same machine: of its name, and with no other port.
     #[must_use]
     pub fn get(&self, host: &Host) -> Option<&KnownHost> {
         let exact = self.by_host.get(host).map(|&index| &self.hosts[index]);
         exact.or_else(|| {
-            let named = self.by_name.get(host.name())?.iter().map(|&index| &self.hosts[index]);
+            let named = self.by_name.get(host.name())?.places().map(|index| &self.hosts[index]);
             let mut fitting = named.filter(|known| known.host.port().is_none_or(|port| Some(port) == host.port()));
             let found = fitting.next();
             found.filter(|_| fitting.next().is_none())
@@ -254,7 +275,7 @@ impl Inventory {
             return Ok(host);
         }
         let mut known: Vec<Host> = Vec::new();
-        for &index in self.by_name.get(host.name()).into_iter().flatten() {
+        for index in self.by_name.get(host.name()).into_iter().flat_map(Namesakes::places) {
             let candidate = &self.hosts[index].host;
             if host.port().is_some() && candidate.port() != host.port() {
                 continue;
@@ -276,10 +297,11 @@ impl Inventory {
         for group in &file.groups {
             self.source_group(FILES, group);
         }
+        let source: Arc<str> = FILES.into();
         let mut members: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for line in &file.lines {
-            let index = self.add_host(&line.host, FILES, &file.origin(line));
-            self.learn_endpoint(index, line.endpoint.as_ref());
+            let index = self.add_host(line.host.clone(), &source, file.origin(line).into());
+            self.learn_endpoint(index, line.endpoint.clone());
             if let Some(group) = &line.group {
                 members.entry(group).or_default().push(index);
             }
@@ -290,11 +312,12 @@ impl Inventory {
     }
 
     fn add_hosts(&mut self, source: &Source) {
+        let name: Arc<str> = source.name.as_str().into();
         for named in &source.hosts {
             // What host files say of its user and port counts here too.
             let host = self.complete(named.host.clone()).unwrap_or_else(|_| named.host.clone());
-            let index = self.add_host(&host, &source.name, &named.origin);
-            self.learn_endpoint(index, named.endpoint.as_ref());
+            let index = self.add_host(host, &name, named.origin.as_str().into());
+            self.learn_endpoint(index, named.endpoint.clone());
         }
     }
 
@@ -324,69 +347,6 @@ impl Inventory {
 
     fn rank(&self, source: &str) -> Rank {
         self.sources.get(source).copied().unwrap_or_default()
-    }
-
-    /// What is said first of a host counts.
-    fn learn_endpoint(&mut self, index: usize, endpoint: Option<&Endpoint>) {
-        let known = &mut self.hosts[index].endpoint;
-        if known.is_none() {
-            *known = endpoint.cloned();
-        }
-    }
-
-    /// The index of `host`, which is added when it is new.
-    fn add_host(&mut self, host: &Host, source: &str, origin: &str) -> usize {
-        let rank = self.rank(source);
-        let index = *self.by_host.entry(host.clone()).or_insert_with(|| {
-            self.by_name.entry(host.name().to_owned()).or_default().push(self.hosts.len());
-            self.hosts.push(KnownHost::new(host.clone(), rank));
-            self.hosts.len() - 1
-        });
-        let known = &mut self.hosts[index];
-        known.rank = known.rank.min(rank);
-        for (known, new) in [(&mut known.origins, origin), (&mut known.sources, source)] {
-            if !known.iter().any(|known| known == new) {
-                known.push(new.to_owned());
-            }
-        }
-        index
-    }
-
-    fn source_group(&mut self, source: &str, group: &str) -> &mut Vec<Member> {
-        let rank = self.rank(source);
-        let groups = self.groups.entry(group.to_owned()).or_default();
-        let place = groups.iter().position(|group| group.source == source).unwrap_or_else(|| {
-            groups.push(SourceGroup { source: source.to_owned(), rank, members: Vec::new() });
-            groups.len() - 1
-        });
-        &mut groups[place].members
-    }
-
-    /// Adds what is said of a source's group at one place: indexes of hosts, as often as they are named there.
-    fn add_members(&mut self, source: &str, group: &str, indexes: &[usize]) {
-        let mut times: HashMap<usize, usize> = HashMap::new();
-        for &index in indexes {
-            *times.entry(index).or_default() += 1;
-        }
-        let members = self.source_group(source, group);
-        for member in &mut *members {
-            if let Some(times) = times.remove(&member.host) {
-                member.times = member.times.max(times);
-            }
-        }
-        let mut new = Vec::new();
-        for &host in indexes {
-            if let Some(times) = times.remove(&host) {
-                members.push(Member { host, times });
-                new.push(host);
-            }
-        }
-        for host in new {
-            let groups = &mut self.hosts[host].groups;
-            if !groups.iter().any(|known| known == group) {
-                groups.push(group.to_owned());
-            }
-        }
     }
 }
 

@@ -4,17 +4,16 @@
 
 use std::collections::HashMap;
 
-use globset::{Glob, GlobSet, GlobSetBuilder};
-
 use crate::host::{Host, HostSyntaxError};
 use crate::hostset::{self, HostSetError};
+use crate::wildcard::{Wildcard, WildcardError};
 
 /// Patterns of which any may match.
 #[derive(Debug)]
 pub struct Patterns {
     /// Hosts without wildcards, by name.
     hosts: HashMap<String, Vec<Host>>,
-    globs: GlobSet,
+    wildcards: Vec<Wildcard>,
 }
 
 /// Why a text is no pattern.
@@ -28,11 +27,11 @@ pub enum PatternError {
     Host(#[from] HostSyntaxError),
     /// Its wildcards are malformed.
     #[error("{problem} in the pattern \"{pattern}\"; expected *, ? or [a-c]")]
-    Glob {
+    Wildcard {
         /// The pattern.
         pattern: String,
         /// What is wrong.
-        problem: String,
+        problem: WildcardError,
     },
 }
 
@@ -40,32 +39,31 @@ impl Patterns {
     /// Reads host sets whose names may have wildcards. Brackets with numbers are ranges, others are classes.
     ///
     /// # Errors
-    /// When an item is neither a host set nor a glob.
+    /// When an item is neither a host set nor a wildcard.
     pub fn parse<'a>(items: impl IntoIterator<Item = &'a str>) -> Result<Self, PatternError> {
         let mut hosts: HashMap<String, Vec<Host>> = HashMap::new();
-        let mut globs = GlobSetBuilder::new();
+        let mut wildcards = Vec::new();
         for item in items {
             let expanded = match hostset::expand(item) {
                 Err(HostSetError::NotARange { .. }) => {
-                    globs.add(glob(item)?);
+                    wildcards.push(wildcard(item)?);
                     continue;
                 }
                 expanded => expanded?,
             };
             for name in expanded {
                 if name.contains(['*', '?']) {
-                    globs.add(glob(&name)?);
+                    wildcards.push(wildcard(&name)?);
                 } else {
                     let host: Host = name.parse()?;
                     hosts.entry(host.name().to_owned()).or_default().push(host);
                 }
             }
         }
-        let globs = globs.build().map_err(|error| refused(&error, ""))?;
-        Ok(Self { hosts, globs })
+        Ok(Self { hosts, wildcards })
     }
 
-    /// Whether any pattern means `host`: by name alone, or also by the user and port that the pattern has. A glob is
+    /// Whether any pattern means `host`: by name alone, or also by the user and port that the pattern has. A wildcard is
     /// tried on the name and on the whole `user@name:port`.
     #[must_use]
     pub fn matches(&self, host: &Host) -> bool {
@@ -74,18 +72,16 @@ impl Patterns {
                 && (pattern.port().is_none() || pattern.port() == host.port())
         };
         self.hosts.get(host.name()).is_some_and(|patterns| patterns.iter().any(means))
-            || self.globs.is_match(host.name())
-            || self.globs.is_match(host.to_string())
+            || (!self.wildcards.is_empty() && {
+                let whole = host.to_string();
+                self.wildcards.iter().any(|wildcard| wildcard.matches(host.name()) || wildcard.matches(&whole))
+            })
     }
 }
 
-fn glob(pattern: &str) -> Result<Glob, PatternError> {
-    Glob::new(pattern).map_err(|error| refused(&error, pattern))
-}
-
-fn refused(error: &globset::Error, pattern: &str) -> PatternError {
-    let pattern = error.glob().unwrap_or(pattern).to_owned();
-    PatternError::Glob { pattern, problem: error.kind().to_string() }
+/// Reads a pattern of host or group names.
+pub(super) fn wildcard(pattern: &str) -> Result<Wildcard, PatternError> {
+    Wildcard::parse(pattern).map_err(|problem| PatternError::Wildcard { pattern: pattern.to_owned(), problem })
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 //! Must not know which flag or file an expression was written in.
 
 use std::collections::BTreeSet;
-
-use globset::Glob;
+use std::sync::Arc;
 
 use super::misses::shown;
+use super::pattern::wildcard;
 use super::{
     Ambiguous, FILES, Inventory, KnownHost, Member, PatternError, Patterns, Rank, SourceGroup, did_you_mean, nearest,
 };
@@ -166,17 +166,12 @@ fn untagged(name: &str, tags: &[String]) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Meant {
     pub(crate) host: Host,
+    /// The place of exactly this host in [`Inventory::hosts`], if it is known.
+    pub(crate) place: Option<usize>,
     /// The group it is meant as a member of.
-    pub(crate) group: Option<String>,
+    pub(crate) group: Option<Arc<str>>,
     /// How often the term names it.
     pub(crate) times: usize,
-}
-
-impl Meant {
-    /// A host that is meant by its own name, or as one of all.
-    fn itself(known: &KnownHost) -> Self {
-        Self { host: known.host.clone(), group: None, times: 1 }
-    }
 }
 
 impl Inventory {
@@ -189,11 +184,16 @@ impl Inventory {
             Term::Group { source, name } if name == "*" => {
                 let among = source.as_deref().or(reading.among);
                 let all = self.known(Reading { among, ..reading }, |_| true);
-                Ok(all.into_iter().map(Meant::itself).collect())
+                Ok(all.into_iter().map(|place| self.meant_at(place, None)).collect())
             }
             Term::Group { source, name } => self.in_group(source.as_deref(), name, reading),
             Term::Tag { .. } | Term::Fact { .. } => Ok(self.answering(term, reading.states)),
         }
+    }
+
+    /// The known host at `place`, by its own name or as one of a group.
+    fn meant_at(&self, place: usize, group: Option<&Arc<str>>) -> Meant {
+        Meant { host: self.hosts[place].host.clone(), place: Some(place), group: group.cloned(), times: 1 }
     }
 
     fn named(&self, word: &Word) -> Result<Vec<Meant>, TermError> {
@@ -202,7 +202,8 @@ impl Inventory {
         for name in word.expand() {
             let host = self.complete(name.parse::<Host>()?)?;
             let place = *places.entry(host.clone()).or_insert_with(|| {
-                meant.push(Meant { host, group: None, times: 0 });
+                let place = self.by_host.get(&host).copied();
+                meant.push(Meant { host, place, group: None, times: 0 });
                 meant.len() - 1
             });
             meant[place].times += 1;
@@ -237,25 +238,25 @@ impl Inventory {
                     (written.to_owned(), reading.among.filter(|source| *source != FILES).map(str::to_owned));
                 Err(TermError::NoMatch { pattern, tried: self.known(reading, |_| true).len(), among })
             }
-            false => Ok(meant.into_iter().map(Meant::itself).collect()),
+            false => Ok(meant.into_iter().map(|place| self.meant_at(place, None)).collect()),
         }
     }
 
-    /// The hosts for which `is_wanted` holds: of the source that is read among, or of all that count without being named,
+    /// The places of the hosts for which `is_wanted` holds: of the source that is read among, or of all that count without being named,
     /// and then those of the first rank that has any.
-    pub(super) fn known(&self, reading: Reading<'_>, is_wanted: impl Fn(&Host) -> bool) -> Vec<&KnownHost> {
+    pub(super) fn known(&self, reading: Reading<'_>, is_wanted: impl Fn(&Host) -> bool) -> Vec<usize> {
         let counts = |known: &KnownHost| match reading.among {
-            Some(source) => known.sources.iter().any(|known| known == source),
+            Some(source) => known.sources.iter().any(|known| **known == *source),
             None => known.rank != Rank::Named,
         };
-        let wanted = |(place, known): (usize, &'_ KnownHost)| {
-            counts(known) && self.is_meant(place, reading.states) && is_wanted(&known.host)
+        let wanted = |place: &usize| {
+            let known = &self.hosts[*place];
+            counts(known) && self.is_meant(*place, reading.states) && is_wanted(&known.host)
         };
-        let known = self.hosts.iter().enumerate().filter(|(place, known)| wanted((*place, known)));
-        let mut known: Vec<&KnownHost> = known.map(|(_, known)| known).collect();
+        let mut known: Vec<usize> = (0..self.hosts.len()).filter(wanted).collect();
         if reading.among.is_none() {
-            let first = known.iter().map(|known| known.rank).min();
-            known.retain(|known| Some(known.rank) == first);
+            let first = known.iter().map(|&place| self.hosts[place].rank).min();
+            known.retain(|&place| Some(self.hosts[place].rank) == first);
         }
         known
     }
@@ -287,10 +288,11 @@ impl Inventory {
         for name in names {
             if let Some(group) = self.group(source, name, reading.home)? {
                 found = true;
-                meant.extend(self.members_meant(group, reading.states).map(|member| {
-                    let host = self.hosts[member.host].host.clone();
-                    Meant { host, group: Some(name.to_owned()), times: member.times }
-                }));
+                let name: Arc<str> = name.into();
+                let members = self.members_meant(group, reading.states);
+                meant.extend(
+                    members.map(|member| Meant { times: member.times, ..self.meant_at(member.host, Some(&name)) }),
+                );
             }
         }
         if let (false, Some(super::SSH_SOURCE)) = (found, source) {
@@ -313,11 +315,8 @@ impl Inventory {
 
     /// The names of groups that match: those of a source, or of the first rank that has any.
     fn groups_like<'a>(&'a self, source: Option<&'a str>, pattern: &str) -> Result<Vec<&'a str>, TermError> {
-        let glob = Glob::new(pattern).map_err(|error| {
-            TermError::Pattern(PatternError::Glob { pattern: pattern.to_owned(), problem: error.kind().to_string() })
-        })?;
-        let matcher = glob.compile_matcher();
-        let names = self.group_names_of(source).filter(|name| matcher.is_match(name));
+        let wildcard = wildcard(pattern)?;
+        let names = self.group_names_of(source).filter(|name| wildcard.matches(name));
         let mut ranked: Vec<(Option<Rank>, &str)> =
             names.map(|name| (self.sources_of(name).map(|(_, rank)| rank).min(), name)).collect();
         if source.is_none() {
@@ -330,13 +329,13 @@ impl Inventory {
     /// The hosts of providers that a query asks for.
     pub(super) fn answering(&self, term: &Term, states: States) -> Vec<Meant> {
         let queries: Vec<Vec<Filter>> = self.queries_of(term, states);
-        let asked =
-            |known: &&KnownHost| known.record.as_ref().is_some_and(|record| provider::matches(record, &queries));
+        let asked = |place: &usize| {
+            self.hosts[*place].record.as_ref().is_some_and(|record| provider::matches(record, &queries))
+        };
         let group = match term {
-            Term::Fact { name: "role", value } if !value.contains(['*', '?', '\\']) => Some(value.clone()),
+            Term::Fact { name: "role", value } if !value.contains(['*', '?', '\\']) => Some(Arc::from(value.as_str())),
             _ => None,
         };
-        let meant = |known: &KnownHost| Meant { host: known.host.clone(), group: group.clone(), times: 1 };
-        self.hosts.iter().filter(asked).map(meant).collect()
+        (0..self.hosts.len()).filter(asked).map(|place| self.meant_at(place, group.as_ref())).collect()
     }
 }

@@ -132,7 +132,7 @@ impl Inventory {
     /// The rank of the known hosts for which `is_wanted` holds.
     fn rank_of_hosts(&self, is_wanted: impl Fn(&Host) -> bool) -> Option<Rank> {
         let reading = Reading { meaning: Meaning::Host, states: States::Any, home: None, among: None };
-        self.known(reading, is_wanted).first().map(|known| known.rank)
+        self.known(reading, is_wanted).first().map(|&place| self.hosts[place].rank)
     }
 
     fn want_group(&self, source: Option<&str>, name: &str, states: States, wanted: &mut Wanted, depth: usize) {

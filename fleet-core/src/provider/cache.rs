@@ -1,6 +1,6 @@
 //! What providers said, kept for a minute in the user's cache folder.
 //!
-//! A file holds the answer to one request: a line about it, then a line for each record. It is written under another name and
+//! A file holds the answer to one request: a line of JSON about it, then its records, packed. It is written under another name and
 //! renamed, so that nobody ever reads half of one; what is broken, foreign, or about something else is passed over, and
 //! written anew. Must not know how a provider is asked.
 
@@ -8,18 +8,16 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
-use std::iter;
-use std::num::NonZeroUsize;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::matches::is_like;
+use super::packed::{pack, unpack};
 use super::program::Surroundings;
 use super::protocol::Record;
 
@@ -28,13 +26,10 @@ pub const TTL: Duration = Duration::from_secs(60);
 /// How long a file is kept that nobody has written anew.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Changes with what is written.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const PREFIX: &str = "provider-";
-const SUFFIX: &str = ".jsonl";
+const SUFFIX: &str = ".answer";
 const FOLDER_MODE: u32 = 0o700;
-/// How many records are worth a thread.
-const RECORDS_OF_A_THREAD: usize = 1000;
-const MOST_THREADS: usize = 8;
 
 /// Whether what a provider said a moment ago is enough.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,7 +65,7 @@ struct Header {
     /// What was asked of whom, in full: the name of the file is only its hash.
     key: String,
     fetched_unix_millis: u64,
-    /// How many lines follow.
+    /// How many records follow.
     records: usize,
     warnings: Vec<String>,
     /// Names of the variables that the answer depends on, with wildcards.
@@ -100,7 +95,7 @@ impl Cache {
         if !is_fresh || !is_meant || header.variables != digest_of(variables, &header.environment) {
             return None;
         }
-        let records = read_records(rest, header.records)?;
+        let records = unpack(rest).filter(|records| records.len() == header.records)?;
         Some(Kept { records, warnings: header.warnings, fetched })
     }
 
@@ -129,10 +124,7 @@ impl Cache {
         };
         let mut text = serde_json::to_vec(&header)?;
         text.push(b'\n');
-        for record in &kept.records {
-            serde_json::to_writer(&mut text, &**record)?;
-            text.push(b'\n');
-        }
+        text.extend(pack(&kept.records).ok_or(io::ErrorKind::FileTooLarge)?);
         // Readable by its owner only from the start.
         let mut file = tempfile::Builder::new().prefix(PREFIX).tempfile_in(folder)?;
         file.write_all(&text)?;
@@ -195,40 +187,6 @@ fn split_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&text[..end], &text[end + 1..]))
 }
 
-/// `count` lines, a record each; `None` when there are more or fewer, or one is none. Most of the time goes into making the
-/// texts of records, so several threads share it.
-fn read_records(text: &[u8], count: usize) -> Option<Vec<Arc<Record>>> {
-    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let threads = (count / RECORDS_OF_A_THREAD).clamp(1, cores.min(MOST_THREADS));
-    let parts = split_lines(text, threads);
-    let read = |part: &[u8]| -> Option<Vec<Arc<Record>>> {
-        // At once, as it would be done for each text otherwise.
-        let lines = std::str::from_utf8(part).ok()?.split('\n').filter(|line| !line.is_empty());
-        lines.map(|line| serde_json::from_str(line).ok().map(Arc::new)).collect()
-    };
-    let parts: Option<Vec<_>> = thread::scope(|scope| {
-        let (first, others) = parts.split_first()?;
-        let others: Vec<_> = others.iter().map(|part| scope.spawn(|| read(part))).collect();
-        let first = read(first);
-        iter::once(first).chain(others.into_iter().map(|other| other.join().ok()?)).collect()
-    });
-    Some(parts?.concat()).filter(|records| records.len() == count)
-}
-
-/// `text` in about equal parts, each of whole lines.
-fn split_lines(mut text: &[u8], parts: usize) -> Vec<&[u8]> {
-    let mut split = Vec::with_capacity(parts);
-    for left in (2..=parts).rev() {
-        let about = text.len() / left;
-        let end = text[about..].iter().position(|&byte| byte == b'\n').map_or(text.len(), |end| about + end + 1);
-        let (part, rest) = text.split_at(end);
-        split.push(part);
-        text = rest;
-    }
-    split.push(text);
-    split
-}
-
 /// Makes the folder if necessary, for its owner only.
 fn make(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
@@ -254,6 +212,8 @@ fn sweep(folder: &Path, now: SystemTime) {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use serde_json::json;
 
     use super::*;
@@ -306,20 +266,9 @@ mod tests {
     #[test]
     fn many_records_come_back_in_their_order() {
         let (_root, cache) = cache();
-        let (kept, none) = (kept(RECORDS_OF_A_THREAD * 5 + 3), Variables::new());
+        let (kept, none) = (kept(5003), Variables::new());
         cache.put(&key("k"), &none, &[], &kept).unwrap();
         assert!(cache.get(&key("k"), &none, kept.fetched).as_ref() == Some(&kept));
-    }
-
-    #[test]
-    fn a_text_is_split_at_its_lines() {
-        let text = b"a\nbb\nccccccccccccccc\n\nd\n";
-        for parts in 1..8 {
-            let split = split_lines(text, parts);
-            assert_eq!((split.len(), split.concat()), (parts, text.to_vec()));
-            assert!(split.iter().all(|part| part.is_empty() || part.ends_with(b"\n")), "{split:?}");
-        }
-        assert_eq!(split_lines(b"cut", 3).concat(), b"cut");
     }
 
     #[test]
@@ -358,18 +307,21 @@ mod tests {
         let (kept, none) = (kept(2), Variables::new());
         cache.put(&key("k"), &none, &[], &kept).unwrap();
         let file = root.path().join("cache/fleet").join(key("k").file_name());
-        let good = String::from_utf8(fs::read(&file).unwrap()).unwrap();
-        let lines: Vec<&str> = good.lines().collect();
+        let good = fs::read(&file).unwrap();
+        let (header, packed) = good.split_at(split_line(&good).unwrap().0.len() + 1);
+        let header = std::str::from_utf8(header).unwrap();
+        let with = |from: &str, to: &str| [header.replace(from, to).as_bytes(), packed].concat();
         for (name, broken) in [
-            ("empty", String::new()),
-            ("no line", "x".to_owned()),
-            ("binary", "\u{0}\n\u{0}".to_owned()),
-            ("cut in a record", good[..good.len() - 5].to_owned()),
-            ("cut behind a record", format!("{}\n{}\n", lines[0], lines[1])),
-            ("one record too many", format!("{good}{}\n", lines[1])),
-            ("another key of the same hash", good.replace("\"key\":\"k\"", "\"key\":\"l\"")),
-            ("another format", good.replace("\"format\":1", "\"format\":2")),
-            ("a record without id", good.replace("\"id\":\"i-1\"", "\"di\":\"i-1\"")),
+            ("empty", Vec::new()),
+            ("no line", b"x".to_vec()),
+            ("binary", b"\0\n\0".to_vec()),
+            ("cut in a record", good[..good.len() - 5].to_vec()),
+            ("cut behind the first line", header.as_bytes().to_vec()),
+            ("one record too many", with("\"records\":2", "\"records\":1")),
+            ("one record too few", with("\"records\":2", "\"records\":3")),
+            ("something behind it", [&good[..], b"x"].concat()),
+            ("another key of the same hash", with("\"key\":\"k\"", "\"key\":\"l\"")),
+            ("another format", with(&format!("\"format\":{FORMAT}"), "\"format\":0")),
         ] {
             assert_ne!(broken, good, "{name}");
             fs::write(&file, &broken).unwrap();

@@ -2,6 +2,8 @@
 //!
 //! Pure. Must not know which provider a record is from.
 
+use std::sync::Arc;
+
 use super::protocol::{Fact, Filter, Query, Record};
 
 /// The state of hosts that are meant where nobody speaks of states, and of records that tell none.
@@ -22,7 +24,8 @@ fn matches_all(record: &Record, query: &[Filter]) -> bool {
 }
 
 fn passes(record: &Record, filter: &Filter) -> bool {
-    let wanted = |value: &String| filter.values.iter().any(|pattern| is_like(value, pattern));
+    let is_wanted = |value: &str| filter.values.iter().any(|pattern| is_like(value, pattern));
+    let wanted = |value: &Arc<str>| is_wanted(value);
     if let Some(key) = filter.filter.strip_prefix("tag:") {
         return record.tags.get(key).is_some_and(wanted);
     }
@@ -31,7 +34,7 @@ fn passes(record: &Record, filter: &Filter) -> bool {
         "cluster" => record.tags.get(CLUSTER_TAG).is_some_and(wanted),
         "name" => record.name.as_ref().is_some_and(wanted),
         "id" => wanted(&record.id),
-        "state" => wanted(&state(record).to_owned()),
+        "state" => is_wanted(state(record)),
         "group" => record.groups.iter().any(wanted),
         // sg, asg, vpc, subnet, az, type, image: each is the fact of its name.
         fact => match record.facts.get(fact) {
@@ -139,7 +142,7 @@ mod tests {
                       "sg": ["sg-1", "web-sg"], "asg": "workers"},
         }))
         .unwrap();
-        record.state = state.map(str::to_owned);
+        record.state = state.map(Arc::from);
         record
     }
 

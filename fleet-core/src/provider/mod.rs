@@ -5,8 +5,10 @@
 
 mod answer;
 mod cache;
+mod entries;
 mod error;
 mod matches;
+mod packed;
 mod program;
 pub mod protocol;
 mod running;
@@ -22,6 +24,7 @@ use serde_json::json;
 pub use self::answer::{Told, hosts};
 use self::cache::{Cache, Kept, Key};
 pub use self::cache::{CacheUse, TTL};
+pub use self::entries::Entries;
 pub use self::error::{Problem, ProviderError};
 pub use self::matches::matches;
 pub use self::program::{Program, Surroundings};
@@ -212,7 +215,7 @@ mod tests {
     }
 
     fn ids(described: &Described) -> Vec<&str> {
-        described.records.iter().map(|record| record.id.as_str()).collect()
+        described.records.iter().map(|record| &*record.id).collect()
     }
 
     const TWO: &str = r#"echo '{"protocol":1,"hosts":[{"id":"b","groups":["web"]},{"id":"a","state":"stopped"}]}'"#;

@@ -2,12 +2,14 @@
 //!
 //! Must not know how a provider is run, nor whether it says the truth.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+
+use super::entries::Entries;
 
 /// The version of the protocol.
 pub const VERSION: u32 = 1;
@@ -219,17 +221,17 @@ impl fmt::Display for NativeFilter {
     }
 }
 
-/// One host, as its provider tells of it.
+/// One host, as its provider tells of it. Its texts are shared, as those of many hosts are equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// What tells it from all others, for ever: `i-0abc1234`.
-    pub id: String,
+    pub id: Arc<str>,
     /// What people call it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: Option<Arc<str>>,
     /// `pending`, `running`, `stopping`, `stopped`, `terminated`, ...; none is taken for `running`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<String>,
+    pub state: Option<Arc<str>>,
     /// Where it is reached.
     #[serde(default)]
     pub addresses: Addresses,
@@ -238,22 +240,22 @@ pub struct Record {
     pub port: Option<u16>,
     /// Who logs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
+    pub user: Option<Arc<str>>,
     /// Its tags.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tags: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Entries::is_empty")]
+    pub tags: Entries<Arc<str>>,
     /// Groups it belongs to besides what tags say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<String>,
+    pub groups: Vec<Arc<str>>,
     /// Whether it is the machine that asks.
     #[serde(default, rename = "self", skip_serializing_if = "std::ops::Not::not")]
     pub is_self: bool,
     /// Its host keys as in known_hosts, without a name before them: `ssh-ed25519 AAAA...`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub host_keys: Vec<String>,
+    pub host_keys: Vec<Arc<str>>,
     /// Whatever else is known: `az`, `vpc`, `type`, `sg`, ...
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub facts: BTreeMap<String, Fact>,
+    #[serde(default, skip_serializing_if = "Entries::is_empty")]
+    pub facts: Entries<Fact>,
 }
 
 /// The ways to reach a host.
@@ -261,19 +263,19 @@ pub struct Record {
 pub struct Addresses {
     /// IPv4 within its network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub private: Option<String>,
+    pub private: Option<Arc<str>>,
     /// IPv4 from everywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub public: Option<String>,
+    pub public: Option<Arc<str>>,
     /// IPv6.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ipv6: Option<String>,
+    pub ipv6: Option<Arc<str>>,
     /// Name that resolves within its network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub private_dns: Option<String>,
+    pub private_dns: Option<Arc<str>>,
     /// Name that resolves everywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub public_dns: Option<String>,
+    pub public_dns: Option<Arc<str>>,
 }
 
 /// One value or several.
@@ -281,9 +283,9 @@ pub struct Addresses {
 #[serde(untagged)]
 pub enum Fact {
     /// One.
-    One(String),
+    One(Arc<str>),
     /// Several.
-    Many(Vec<String>),
+    Many(Vec<Arc<str>>),
 }
 
 /// By hand, as a derived one reads each value twice.
@@ -303,7 +305,7 @@ impl<'de> Visitor<'de> for FactVisitor {
     }
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Fact, E> {
-        Ok(Fact::One(value.to_owned()))
+        Ok(Fact::One(value.into()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, values: A) -> Result<Fact, A::Error> {
@@ -360,8 +362,8 @@ mod tests {
     #[test]
     fn a_fact_is_a_text_or_a_list_of_texts() {
         for (text, fact) in [
-            (r#""a\u001bb""#, Some(Fact::One("a\u{1b}b".to_owned()))),
-            (r#"["a","b"]"#, Some(Fact::Many(vec!["a".to_owned(), "b".to_owned()]))),
+            (r#""a\u001bb""#, Some(Fact::One("a\u{1b}b".into()))),
+            (r#"["a","b"]"#, Some(Fact::Many(vec!["a".into(), "b".into()]))),
             ("[]", Some(Fact::Many(Vec::new()))),
             ("7", None),
             ("[7]", None),

@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
+use super::entries::Entries;
 use super::error::Problem;
 use super::protocol::{Addresses, Fact, Record};
 use crate::host::Host;
@@ -114,7 +116,7 @@ struct Fields<'a> {
 impl Fields<'_> {
     fn read(mut self) -> Record {
         Record {
-            id: self.id.to_owned(),
+            id: self.id.into(),
             name: self.take("name", TEXT, text).filter(|name| !name.is_empty()),
             state: self.take("state", TEXT, text),
             addresses: self.addresses(),
@@ -151,25 +153,20 @@ impl Fields<'_> {
     }
 
     /// The entries of an object; those that cannot be used are warned of under the object's name, as keys may be anything.
-    fn entries<T>(
-        &mut self,
-        name: &str,
-        expected: &'static str,
-        read: impl Fn(&Value) -> Option<T>,
-    ) -> BTreeMap<String, T> {
-        let mut entries = BTreeMap::new();
+    fn entries<T>(&mut self, name: &str, expected: &'static str, read: impl Fn(&Value) -> Option<T>) -> Entries<T> {
+        let mut entries = Vec::new();
         for (key, value) in self.object(name).unwrap_or_default() {
             match read(&value).filter(|_| key.len() <= TEXT_LIMIT) {
-                Some(entry) => drop(entries.insert(key, entry)),
+                Some(entry) => entries.push((key.into(), entry)),
                 None if value.is_null() => {}
                 None => self.warnings.add(self.id, &format!("an entry of {name}"), &value, expected),
             }
         }
-        entries
+        entries.into()
     }
 
     /// The items of a list that can be used.
-    fn list(&mut self, name: &str, read: impl Fn(&Value) -> Option<String>, expected: &'static str) -> Vec<String> {
+    fn list(&mut self, name: &str, read: impl Fn(&Value) -> Option<Arc<str>>, expected: &'static str) -> Vec<Arc<str>> {
         let items = self.take(name, TEXTS, |value| value.as_array().cloned()).unwrap_or_default();
         let mut list = Vec::with_capacity(items.len());
         for item in items {
@@ -198,8 +195,8 @@ fn is_id(id: &str) -> bool {
     id.len() <= NAME_LIMIT && Host::new(id).is_ok()
 }
 
-fn text(value: &Value) -> Option<String> {
-    value.as_str().filter(|text| text.len() <= TEXT_LIMIT).map(str::to_owned)
+fn text(value: &Value) -> Option<Arc<str>> {
+    value.as_str().filter(|text| text.len() <= TEXT_LIMIT).map(Arc::from)
 }
 
 fn fact(value: &Value) -> Option<Fact> {
@@ -214,21 +211,21 @@ fn port(value: &Value) -> Option<u16> {
 }
 
 /// As in `user@host`, and never an option.
-fn user(value: &Value) -> Option<String> {
+fn user(value: &Value) -> Option<Arc<str>> {
     let user = value.as_str().filter(|user| user.len() <= NAME_LIMIT && !user.starts_with('-'))?;
     let host: Host = format!("{user}@host").parse().ok()?;
-    (host.user() == Some(user) && host.name() == "host").then(|| user.to_owned())
+    (host.user() == Some(user) && host.name() == "host").then(|| user.into())
 }
 
-fn address(value: &Value) -> Option<String> {
+fn address(value: &Value) -> Option<Arc<str>> {
     let text = value.as_str()?;
     match text.parse::<IpAddr>() {
-        Ok(address) => (!address.is_unspecified() && !address.is_multicast()).then(|| address.to_string()),
-        Err(_) => is_dns_name(text).then(|| text.to_owned()),
+        Ok(address) => (!address.is_unspecified() && !address.is_multicast()).then(|| address.to_string().into()),
+        Err(_) => is_dns_name(text).then(|| text.into()),
     }
 }
 
-fn ipv6(value: &Value) -> Option<String> {
+fn ipv6(value: &Value) -> Option<Arc<str>> {
     address(value).filter(|address| address.contains(':'))
 }
 
@@ -250,7 +247,7 @@ fn is_dns_name(text: &str) -> bool {
 
 /// The two words of a public key, without what may stand behind them. Its algorithm is named in the key too (RFC 4253,
 /// section 6.6): whether it can be used is seen when it is.
-fn host_key(value: &Value) -> Option<String> {
+fn host_key(value: &Value) -> Option<Arc<str>> {
     let text = value.as_str().filter(|text| text.len() <= TEXT_LIMIT && !text.contains(char::is_control))?;
     let mut words = text.split(' ');
     let (algorithm, encoded) = (words.next()?, words.next()?);
@@ -258,7 +255,7 @@ fn host_key(value: &Value) -> Option<String> {
     let (length, rest) = blob.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     let named = rest.get(..length)?;
-    (!algorithm.is_empty() && named == algorithm.as_bytes()).then(|| format!("{algorithm} {encoded}"))
+    (!algorithm.is_empty() && named == algorithm.as_bytes()).then(|| format!("{algorithm} {encoded}").into())
 }
 
 /// A value in a message: one harmless, short piece.
@@ -307,7 +304,7 @@ mod tests {
     fn unknown_fields_and_null_are_passed_over() {
         let host = json!({"id": "a", "name": null, "port": null, "addresses": null, "tags": null, "rack": 7});
         let (records, warnings) = read(vec![host]).unwrap();
-        assert_eq!((records, warnings), (vec![Record { id: "a".to_owned(), ..Record::default() }], vec![]));
+        assert_eq!((records, warnings), (vec![Record { id: "a".into(), ..Record::default() }], vec![]));
     }
 
     #[test]
@@ -428,7 +425,7 @@ mod tests {
             (&format!("{ED25519} \u{1b}"), None),
         ] {
             let (records, warnings) = read(vec![json!({"id": "a", "host_keys": [key]})]).unwrap();
-            assert_eq!(records[0].host_keys, Vec::from_iter(kept), "{key}");
+            assert_eq!(records[0].host_keys, Vec::from_iter(kept.map(Arc::from)), "{key}");
             assert_eq!(warnings.len(), usize::from(kept.is_none()), "{key}");
         }
     }
@@ -437,7 +434,7 @@ mod tests {
     fn of_a_list_the_good_items_stay() {
         let hosts = vec![json!({"id": "a", "groups": ["web", 7, "db"], "host_keys": "x"})];
         let (records, warnings) = read(hosts).unwrap();
-        assert_eq!(records[0].groups, ["web", "db"]);
+        assert_eq!(records[0].groups, ["web", "db"].map(Arc::from));
         assert_eq!(
             warnings,
             [

@@ -2,7 +2,7 @@
 //!
 //! Must not know how they were chosen.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -10,6 +10,7 @@ use super::json::{VERSION, to_line};
 use crate::event::HostIndex;
 use crate::hostset;
 use crate::inventory::KnownGroup;
+use crate::provider::Entries;
 use crate::provider::protocol::Fact;
 use crate::select::{Excluded, SelectedHost};
 
@@ -33,16 +34,16 @@ struct ListedLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    groups: &'a [String],
+    groups: &'a [Arc<str>],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    sources: &'a [String],
-    origins: &'a [String],
+    sources: &'a [Arc<str>],
+    origins: &'a [Arc<str>],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    rules: &'a [String],
+    rules: &'a [Arc<str>],
     #[serde(skip_serializing_if = "Option::is_none")]
-    tags: Option<&'a BTreeMap<String, String>>,
+    tags: Option<&'a Entries<Arc<str>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    facts: Option<&'a BTreeMap<String, Fact>>,
+    facts: Option<&'a Entries<Fact>>,
 }
 
 #[derive(Serialize)]
@@ -51,8 +52,8 @@ struct ExcludedLine<'a> {
     event: &'static str,
     host: String,
     name: &'a str,
-    rules: &'a [String],
-    reasons: &'a [String],
+    rules: &'a [Arc<str>],
+    reasons: &'a [Arc<str>],
 }
 
 #[derive(Serialize)]
@@ -80,7 +81,7 @@ pub fn listed(hosts: &[SelectedHost]) -> Vec<u8> {
             user: selected.user(),
             port: selected.port(),
             address: selected.endpoint.as_ref().and_then(|endpoint| endpoint.address.as_deref()),
-            id: record.map(|record| record.id.as_str()),
+            id: record.map(|record| &*record.id),
             state: record.and_then(|record| record.state.as_deref()),
             group: selected.group.as_deref(),
             groups: &selected.groups,
@@ -117,8 +118,6 @@ pub fn known_groups(groups: &[KnownGroup]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use serde_json::Value;
 
     use super::*;
@@ -126,8 +125,8 @@ mod tests {
     use crate::host::Host;
     use crate::provider::protocol::Record;
 
-    fn texts(texts: &[&str]) -> Vec<String> {
-        texts.iter().map(|&text| text.to_owned()).collect()
+    fn texts(texts: &[&str]) -> Vec<Arc<str>> {
+        texts.iter().map(|&text| text.into()).collect()
     }
 
     fn selected(host: Host) -> SelectedHost {
@@ -159,15 +158,15 @@ mod tests {
     #[test]
     fn a_list_has_an_object_for_each_host() {
         let record = Record {
-            id: "i-1".to_owned(),
-            state: Some("running".to_owned()),
-            tags: [("Role".to_owned(), "a\n\u{1b}".to_owned())].into(),
-            facts: [("sg".to_owned(), Fact::Many(texts(&["sg-1"])))].into(),
+            id: "i-1".into(),
+            state: Some("running".into()),
+            tags: [("Role".into(), "a\n\u{1b}".into())].into(),
+            facts: [("sg".into(), Fact::Many(texts(&["sg-1"])))].into(),
             ..Record::default()
         };
         let hosts = [
             SelectedHost {
-                group: Some("web".to_owned()),
+                group: Some("web".into()),
                 groups: texts(&["web", "all"]),
                 sources: texts(&["hosts"]),
                 origins: texts(&["-H", "hosts.txt:3"]),
@@ -177,10 +176,10 @@ mod tests {
             selected(Host::new("fe80::1").unwrap()),
             SelectedHost {
                 endpoint: Some(Endpoint {
-                    address: Some("10.0.0.1".to_owned()),
+                    address: Some("10.0.0.1".into()),
                     port: Some(22),
-                    user: Some("ubuntu".to_owned()),
-                    host_key_alias: Some("i-1".to_owned()),
+                    user: Some("ubuntu".into()),
+                    host_key_alias: Some("i-1".into()),
                 }),
                 record: Some(Arc::new(record)),
                 ..selected(Host::new("i-1").unwrap())

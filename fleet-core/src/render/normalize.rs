@@ -7,6 +7,7 @@ mod address;
 mod name;
 mod number;
 mod scan;
+mod take;
 mod time;
 
 use self::scan::Rules;

@@ -37,7 +37,7 @@ impl Beginning {
     pub(super) fn of(prepared: &mut Prepared, work: Work) -> Self {
         let host = |selected: &crate::select::SelectedHost| HeaderHost {
             host: selected.host.to_string(),
-            group: selected.group.clone(),
+            group: selected.group.as_deref().map(str::to_owned),
             endpoint: selected.endpoint.clone(),
             instance: selected.instance.clone(),
         };

@@ -5,15 +5,15 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::activity::Activity;
 use super::deadline::within;
 use super::exec::{Exec, ExecEvent, ExecStdin};
 use super::remote::{self, Announcement, RemoteCommand, RemoteProcess, Token, WrapError};
@@ -63,6 +63,10 @@ pub trait OutputSink: Send + Sync {
     fn started(&self) -> impl Future<Output = ()> + Send {
         async {}
     }
+
+    /// The command has announced itself: a shell of ours runs on the host. A command inside the shell wrapper that ends
+    /// without it has not run, whatever its exit status.
+    fn announced(&self) {}
 
     /// Takes a chunk; may wait.
     fn output(&self, stream: Stream, bytes: Bytes) -> impl Future<Output = ()> + Send;
@@ -313,7 +317,7 @@ impl Output {
         let outcome = loop {
             match self.exec.next().await {
                 Ok(ExecEvent::Output(stream, bytes)) => {
-                    let bytes = self.without_announcement(stream, bytes);
+                    let bytes = self.without_announcement(stream, bytes, sink);
                     activity.begin_output();
                     if !bytes.is_empty() {
                         sink.output(stream, bytes).await;
@@ -334,66 +338,14 @@ impl Output {
     }
 
     /// Takes the wrapper's first line out of the output and remembers the process id in it.
-    fn without_announcement(&mut self, stream: Stream, bytes: Bytes) -> Bytes {
+    fn without_announcement(&mut self, stream: Stream, bytes: Bytes, sink: &impl OutputSink) -> Bytes {
         let Some(announcement) = self.announcement.as_mut().filter(|_| stream == self.marks) else { return bytes };
         let (rest, process) = announcement.feed(bytes);
         if process.is_some() {
             self.remote.send_replace(process);
             self.announcement = None;
+            sink.announced();
         }
         rest
-    }
-}
-
-/// When the host last sent something, for `--stall`. Time that we spend on writing its output does not count.
-#[derive(Debug)]
-struct Activity(Mutex<Option<Instant>>);
-
-impl Activity {
-    fn new() -> Self {
-        Self(Mutex::new(Some(Instant::now())))
-    }
-
-    fn begin_output(&self) {
-        *self.lock() = None;
-    }
-
-    fn end_output(&self) {
-        *self.lock() = Some(Instant::now());
-    }
-
-    /// Whether some output is not taken yet. What waits behind it is not either.
-    fn is_in_sink(&self) -> bool {
-        self.lock().is_none()
-    }
-
-    /// Waits until the command is to be stopped and says why.
-    async fn stop_cause(&self, limits: &CommandLimits, cancel: &CancellationToken) -> StopCause {
-        let timeout = async {
-            match limits.timeout {
-                Some(limit) => tokio::time::sleep(limit).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = cancel.cancelled() => StopCause::Cancelled,
-            () = timeout => StopCause::Timeout(limits.timeout.unwrap_or_default()),
-            limit = self.stalled(limits.stall) => StopCause::Stall(limit),
-        }
-    }
-
-    async fn stalled(&self, limit: Option<Duration>) -> Duration {
-        let Some(limit) = limit else { return std::future::pending().await };
-        loop {
-            let silent = self.lock().map_or(Duration::ZERO, |last| last.elapsed());
-            if silent >= limit {
-                return limit;
-            }
-            tokio::time::sleep(limit - silent).await;
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use rand::Rng;
+use rand::RngExt;
 use russh::client::{self, Handle};
 
 use super::agent::Agent;
@@ -375,12 +375,12 @@ impl Connector {
     pub fn route(&self, host: &Host) -> Result<Vec<HostConfig>, ConfigError> {
         let endpoint = self.endpoint(host);
         let endpoint = endpoint.as_deref();
-        let known = endpoint.and_then(|endpoint| endpoint.user.as_ref());
-        let user = self.settings.user.as_ref().or(known).or(self.settings.default_user.as_ref());
+        let known = endpoint.and_then(|endpoint| endpoint.user.as_deref());
+        let user = self.settings.user.as_deref().or(known).or(self.settings.default_user.as_deref());
         let known = &self.settings.endpoints;
         match (user, host.user()) {
             (Some(user), None) => {
-                self.settings.config.route(&host.clone().with_user(Some(user.clone())), endpoint, known)
+                self.settings.config.route(&host.clone().with_user(Some(user.to_owned())), endpoint, known)
             }
             _ => self.settings.config.route(host, endpoint, known),
         }

@@ -3,6 +3,7 @@
 //! [`Connector`] opens [`Session`]s, [`run_command`] runs a command on one and stops it for certain. Must not know
 //! fan-out, rendering or flags.
 
+mod activity;
 mod agent;
 mod algorithms;
 mod auth;

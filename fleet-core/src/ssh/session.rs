@@ -100,6 +100,16 @@ impl Session {
         self.start(channel, command, InputEnd::Eof).await
     }
 
+    /// Starts the subsystem `name` (RFC 4254 section 6.5) on a channel of its own.
+    ///
+    /// # Errors
+    /// As [`Self::exec`]. A server that has no such subsystem is an end that says `refused`.
+    pub async fn subsystem(&self, name: &str) -> Result<Exec, HostError> {
+        let channel = self.channel().await?;
+        channel.request_subsystem(true, name).await.map_err(|_| self.lost(Stage::Channel))?;
+        Ok(self.running(channel, InputEnd::Eof))
+    }
+
     /// As [`Self::exec`], with a terminal.
     ///
     /// # Errors
@@ -143,9 +153,13 @@ impl Session {
             channel.agent_forward(false).await.map_err(gone)?;
         }
         channel.exec(true, command).await.map_err(gone)?;
+        Ok(self.running(channel, input_end))
+    }
+
+    fn running(&self, channel: russh::Channel<russh::client::Msg>, input_end: InputEnd) -> Exec {
         let (reader, writer) = channel.split();
         let spool = Spool::new(Arc::clone(&self.spool_budget), Arc::clone(&self.wire.0));
-        Ok(Exec::start(reader, writer, Arc::new(spool), input_end))
+        Exec::start(reader, writer, Arc::new(spool), input_end)
     }
 
     /// Opens a channel for a session on which nothing is requested yet.
@@ -176,7 +190,8 @@ impl Session {
     }
 
     /// Longest time for a stage on this host.
-    pub(super) fn stage_limit(&self) -> Option<Duration> {
+    #[must_use]
+    pub fn stage_limit(&self) -> Option<Duration> {
         self.stage_limit
     }
 

@@ -4,17 +4,20 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use fleet_core::ssh::remote::Attributes;
 
 use super::commit::{Batch, Commit, batches_for, header};
-use super::throttle::{HostThrottle, Throttle};
+use super::throttle::{HostThrottle, Pace, Throttle};
 use crate::archive::padding;
 use crate::bandwidth::Rate;
 use crate::manifest::{Entry, Manifest, Selection};
-use crate::source_cache::{Framing, Packing, SourceCache, SourceError, SourceReader, SourceSettings, compress};
+use crate::source_cache::{
+    Counters, Framing, Packing, SourceCache, SourceError, SourceReader, SourceSettings, compress,
+};
 
 /// How many ends of streams are kept: hosts that are sent the same have the same.
 const MAX_ENDS: usize = 4;
@@ -54,6 +57,10 @@ pub struct Push {
     attributes: Attributes,
     packing: Packing,
     source: SourceCache,
+    /// The same, not compressed, for hosts that cannot unpack; made when the first of them comes.
+    plain: OnceLock<SourceCache>,
+    memory_bytes: usize,
+    groups: Vec<Range<usize>>,
     throttle: Throttle,
     ends: Mutex<VecDeque<(End, Bytes)>>,
 }
@@ -100,15 +107,53 @@ impl Push {
     #[must_use]
     pub fn new(settings: PushSettings<'_>) -> Self {
         let PushSettings { manifest, hosts, attributes, packing, memory_bytes, total_rate, host_rate } = settings;
+        let groups = batches_for(&manifest.entries, hosts);
         let source = SourceCache::new(SourceSettings {
             manifest: Arc::clone(&manifest),
             framing: Arc::new(Tar(attributes)),
             packing,
             budget_bytes: memory_bytes,
-            groups: batches_for(&manifest.entries, hosts),
+            groups: groups.clone(),
         });
-        let throttle = Throttle::new(total_rate, host_rate);
-        Self { manifest, attributes, packing, source, throttle, ends: Mutex::default() }
+        let (plain, throttle) = (OnceLock::new(), Throttle::new(total_rate, host_rate));
+        Self { manifest, attributes, packing, source, plain, memory_bytes, groups, throttle, ends: Mutex::default() }
+    }
+
+    /// What is read for all hosts, as pieces that are not compressed: where the others' are, all is read once more for those
+    /// who need these.
+    #[must_use]
+    pub fn plain_source(&self) -> &SourceCache {
+        if self.packing == Packing::Plain {
+            return &self.source;
+        }
+        self.plain.get_or_init(|| {
+            SourceCache::new(SourceSettings {
+                manifest: Arc::clone(&self.manifest),
+                framing: Arc::new(Tar(self.attributes)),
+                packing: Packing::Plain,
+                budget_bytes: self.memory_bytes,
+                groups: self.groups.clone(),
+            })
+        })
+    }
+
+    /// What reading has taken so far, in all forms.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let (all, plain) = (self.source.counters(), self.plain.get().map(SourceCache::counters).unwrap_or_default());
+        Counters {
+            read_bytes: all.read_bytes + plain.read_bytes,
+            delivered_bytes: all.delivered_bytes + plain.delivered_bytes,
+            alone: all.alone + plain.alone,
+            peak_bytes: all.peak_bytes + plain.peak_bytes,
+            peak_alone_bytes: all.peak_alone_bytes + plain.peak_alone_bytes,
+        }
+    }
+
+    /// The limits for a host that is not sent a stream.
+    #[must_use]
+    pub fn pace(&self) -> Pace<'_> {
+        Pace::new(self.throttle.host())
     }
 
     /// All that some host is sent.

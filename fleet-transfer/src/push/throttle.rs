@@ -47,13 +47,39 @@ impl HostThrottle<'_> {
             return std::mem::take(bytes);
         }
         let step = bytes.split_to(bytes.len().min(STEP_BYTES));
+        self.take(step.len()).await;
+        step
+    }
+
+    /// Waits until `len` bytes may be sent.
+    async fn take(&mut self, len: usize) {
         let now = Instant::now().into_std();
-        let own = self.own.as_mut().map_or(Duration::ZERO, |bucket| bucket.take(step.len(), now));
-        let taken = self.total.map(|bucket| Taken { bucket, bytes: step.len() });
+        let own = self.own.as_mut().map_or(Duration::ZERO, |bucket| bucket.take(len, now));
+        let taken = self.total.map(|bucket| Taken { bucket, bytes: len });
         let total = taken.as_ref().map_or(Duration::ZERO, |taken| taken.lock().take(taken.bytes, now));
         tokio::time::sleep(own.max(total)).await;
         taken.into_iter().for_each(std::mem::forget);
-        step
+    }
+}
+
+/// The limits for a host whose bytes are sent by somebody else.
+#[derive(Debug)]
+pub struct Pace<'a>(tokio::sync::Mutex<HostThrottle<'a>>);
+
+impl<'a> Pace<'a> {
+    pub(super) fn new(throttle: HostThrottle<'a>) -> Self {
+        Self(tokio::sync::Mutex::new(throttle))
+    }
+
+    /// Waits until so many bytes may be sent.
+    pub async fn wait(&self, bytes: u64) {
+        let mut throttle = self.0.lock().await;
+        let mut left = usize::try_from(bytes).unwrap_or(usize::MAX);
+        while left > 0 {
+            let step = left.min(STEP_BYTES);
+            throttle.take(step).await;
+            left -= step;
+        }
     }
 }
 

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
+use fleet_core::provider::Entries;
 use fleet_core::provider::protocol::{Fact, Record};
 use serde::Serialize;
 
@@ -30,7 +32,7 @@ const RESERVED_VARIABLES: &str = "\
 pub(super) struct Subject<'a> {
     pub(super) roles: Vec<&'a str>,
     pub(super) security_groups: Vec<&'a str>,
-    pub(super) tags: Option<&'a BTreeMap<String, String>>,
+    pub(super) tags: Option<&'a Entries<Arc<str>>>,
 }
 
 /// The answer: <https://www.puppet.com/docs/puppet/8/nodes_external>.
@@ -57,14 +59,14 @@ impl Classification {
                 None => changes.left_out.push(format!("class {name}")),
             }
         }
-        let tags = subject.tags.into_iter().flatten();
+        let tags = subject.tags.into_iter().flat_map(Entries::iter);
         let parameters = parameters(tags.clone(), &mut changes);
-        let environment = tags.clone().find(|(key, _)| *key == ENVIRONMENT_TAG).map(|(_, value)| value);
+        let environment = tags.clone().find(|(key, _)| &***key == ENVIRONMENT_TAG).map(|(_, value)| value);
         let is_fit = environment.is_some_and(|value| is_environment(value));
         if let Some(value) = environment.filter(|_| !is_fit) {
             changes.left_out.push(format!("environment {value}"));
         }
-        let environment = environment.filter(|_| is_fit).cloned();
+        let environment = environment.filter(|_| is_fit).map(ToString::to_string);
         (Self { environment, classes, parameters }, changes.remarks())
     }
 }
@@ -78,7 +80,7 @@ pub(super) fn security_groups(record: &Record) -> Vec<&str> {
     let names: Vec<&str> = match record.facts.get("sg") {
         None => Vec::new(),
         Some(Fact::One(name)) => vec![name],
-        Some(Fact::Many(names)) => names.iter().map(String::as_str).collect(),
+        Some(Fact::Many(names)) => names.iter().map(AsRef::as_ref).collect(),
     };
     names.into_iter().filter(|name| !is_id(name)).collect()
 }
@@ -108,19 +110,19 @@ impl Changes {
 
 /// Tags by names of variables. A tag that has such a name comes before those that are given it.
 fn parameters<'a>(
-    tags: impl Iterator<Item = (&'a String, &'a String)> + Clone,
+    tags: impl Iterator<Item = (&'a Arc<str>, &'a Arc<str>)>,
     changes: &mut Changes,
 ) -> BTreeMap<String, String> {
     let (fit, unfit): (Vec<_>, Vec<_>) = tags.partition(|(key, _)| is_variable(key));
     let mut parameters: BTreeMap<String, String> =
-        fit.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        fit.into_iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
     for (key, value) in unfit {
         let name = variable_name(key);
         match parameters.entry(name) {
             Entry::Occupied(other) => changes.left_out.push(format!("tag {key} (there is another {})", other.key())),
             Entry::Vacant(place) => {
                 changes.note(key, place.key());
-                place.insert(value.clone());
+                place.insert(value.to_string());
             }
         }
     }
@@ -166,8 +168,8 @@ mod tests {
     use super::*;
     use crate::yaml;
 
-    fn tags(tags: &[(&str, &str)]) -> BTreeMap<String, String> {
-        tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    fn tags(tags: &[(&str, &str)]) -> Entries<Arc<str>> {
+        tags.iter().map(|&(key, value)| (key.into(), value.into())).collect()
     }
 
     #[test]
@@ -257,10 +259,10 @@ parameters:
 
     #[test]
     fn ids_of_security_groups_are_no_names() {
-        let facts = |fact: Fact| Record { facts: [("sg".to_owned(), fact)].into(), ..Record::default() };
-        let many = ["sg-0123456789abcdef0", "web-sg", "sg-1", "sg-frontends"].map(str::to_owned).to_vec();
+        let facts = |fact: Fact| Record { facts: [("sg".into(), fact)].into(), ..Record::default() };
+        let many = ["sg-0123456789abcdef0", "web-sg", "sg-1", "sg-frontends"].map(Arc::from).to_vec();
         assert_eq!(security_groups(&facts(Fact::Many(many))), ["web-sg", "sg-1", "sg-frontends"]);
-        assert_eq!(security_groups(&facts(Fact::One("web".to_owned()))), ["web"]);
+        assert_eq!(security_groups(&facts(Fact::One("web".into()))), ["web"]);
         assert!(security_groups(&Record::default()).is_empty());
     }
 }

@@ -177,7 +177,7 @@ all:
     #[test]
     fn a_user_with_a_template_in_it_and_a_second_host_of_one_name_are_left_out() {
         let mut odd = cloud("odd", "i-2", "10.0.0.2", &[]);
-        odd.endpoint.as_mut().unwrap().user = Some("{{ lookup('pipe', 'id') }}".to_owned());
+        odd.endpoint.as_mut().unwrap().user = Some("{{ lookup('pipe', 'id') }}".into());
         let listing = write(&[odd, host("odd:22")]).unwrap();
         assert!(!String::from_utf8(listing.text).unwrap().contains("lookup"));
         assert_eq!(

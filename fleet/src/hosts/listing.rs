@@ -51,9 +51,9 @@ pub(super) mod testing {
             host: text.parse().unwrap(),
             group: None,
             groups: Vec::new(),
-            sources: vec!["hosts".to_owned()],
+            sources: vec!["hosts".into()],
             rules: Vec::new(),
-            origins: vec!["hosts.txt:1".to_owned()],
+            origins: vec!["hosts.txt:1".into()],
             endpoint: None,
             record: None,
         }
@@ -61,33 +61,33 @@ pub(super) mod testing {
 
     /// The same in groups.
     pub(in crate::hosts) fn grouped(text: &str, groups: &[&str]) -> SelectedHost {
-        let groups: Vec<String> = groups.iter().map(|&group| group.to_owned()).collect();
+        let groups: Vec<Arc<str>> = groups.iter().map(|&group| group.into()).collect();
         SelectedHost { group: groups.first().cloned(), groups, ..host(text) }
     }
 
     /// A host of a provider, by its id, its address and its tags.
     pub(in crate::hosts) fn cloud(name: &str, id: &str, address: &str, tags: &[(&str, &str)]) -> SelectedHost {
-        let text = |text: &&str| (*text).to_owned();
+        let text = |text: &&str| Arc::from(*text);
         let record = Record {
-            id: id.to_owned(),
-            state: Some("running".to_owned()),
+            id: id.into(),
+            state: Some("running".into()),
             tags: tags.iter().map(|(key, value)| (text(key), text(value))).collect(),
             facts: [
-                ("type".to_owned(), Fact::One("c5.large".to_owned())),
-                ("sg".to_owned(), Fact::Many(vec!["sg-1".to_owned(), "web sg".to_owned()])),
+                ("type".into(), Fact::One("c5.large".into())),
+                ("sg".into(), Fact::Many(vec!["sg-1".into(), "web sg".into()])),
             ]
             .into(),
             ..Record::default()
         };
         let endpoint = Endpoint {
-            address: Some(address.to_owned()),
+            address: Some(address.into()),
             port: None,
-            user: Some("ubuntu".to_owned()),
-            host_key_alias: Some(id.to_owned()),
+            user: Some("ubuntu".into()),
+            host_key_alias: Some(id.into()),
         };
         SelectedHost {
-            sources: vec!["ec2".to_owned()],
-            origins: vec![format!("ec2 {id}")],
+            sources: vec!["ec2".into()],
+            origins: vec![format!("ec2 {id}").into()],
             endpoint: Some(endpoint),
             record: Some(Arc::new(record)),
             ..grouped(name, &["web"])

@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_left_out_and_named() {
         let mut odd = cloud("odd", "i-2", "10.0.0.2", &[]);
-        odd.endpoint.as_mut().unwrap().user = Some("a\nHost *\n  ProxyCommand evil".to_owned());
+        odd.endpoint.as_mut().unwrap().user = Some("a\nHost *\n  ProxyCommand evil".into());
         let listing = write(&[host("web1:1"), host("web1:2"), odd]);
         assert_eq!(
             String::from_utf8(listing.text).unwrap(),

@@ -24,7 +24,7 @@ const COLUMNS: [Column; 10] = [
     ("PORT", |selected| selected.port().map(|port| port.to_string()).unwrap_or_default()),
     ("USER", |selected| selected.user().unwrap_or_default().to_owned()),
     ("GROUPS", |selected| selected.groups.join(",")),
-    ("STATE", |selected| selected.record.as_ref().and_then(|record| record.state.clone()).unwrap_or_default()),
+    ("STATE", state),
     ("ID", id),
     ("TYPE", |selected| fact_of(selected, "type")),
     ("ZONE", |selected| fact_of(selected, "az")),
@@ -85,8 +85,13 @@ fn names(group: &KnownGroup) -> Vec<String> {
 
 /// The id where it is not the name already.
 fn id(selected: &SelectedHost) -> String {
-    let id = selected.record.as_ref().map(|record| record.id.clone());
-    id.filter(|id| id != selected.host.name()).unwrap_or_default()
+    let id = selected.record.as_ref().map(|record| &*record.id);
+    id.filter(|id| *id != selected.host.name()).unwrap_or_default().to_owned()
+}
+
+fn state(selected: &SelectedHost) -> String {
+    let state = selected.record.as_ref().and_then(|record| record.state.as_deref());
+    state.unwrap_or_default().to_owned()
 }
 
 fn fact_of(selected: &SelectedHost, name: &str) -> String {
@@ -132,8 +137,8 @@ mod tests {
 
     #[test]
     fn every_host_has_what_chose_it_and_what_took_it_out() {
-        let texts = |text: &str| vec![text.to_owned()];
-        let chosen = SelectedHost { rules: vec!["-g web".to_owned(), "-H web1".to_owned()], ..host("web1") };
+        let texts = |text: &str| vec![text.into()];
+        let chosen = SelectedHost { rules: vec!["-g web".into(), "-H web1".into()], ..host("web1") };
         let excluded = Excluded { host: Host::new("web2").unwrap(), rules: texts("-g web"), reasons: texts("-x web2") };
         let mut selected = Selected {
             others: Vec::new(),

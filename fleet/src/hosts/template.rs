@@ -26,7 +26,7 @@ const TAG: &str = "tag.";
 pub(super) fn write(template: &str, hosts: &[SelectedHost]) -> Result<Listing, TemplateError> {
     let mut facts: Vec<&str> = FACTS.to_vec();
     for fact in hosts.iter().filter_map(record).flat_map(|record| record.facts.keys()) {
-        if !facts.contains(&fact.as_str()) {
+        if !facts.contains(&&**fact) {
             facts.push(fact);
         }
     }
@@ -43,7 +43,7 @@ pub(super) fn write(template: &str, hosts: &[SelectedHost]) -> Result<Listing, T
         listing.text.extend(line);
         listing.text.push(b'\n');
     }
-    let is_on_none = |key: &&str| !hosts.iter().filter_map(record).any(|record| record.tags.contains_key(*key));
+    let is_on_none = |key: &&str| !hosts.iter().filter_map(record).any(|record| record.tags.contains_key(key));
     for key in template.names().filter_map(|name| name.strip_prefix(TAG)).filter(is_on_none) {
         listing.remarks.push(format!("no chosen host has the tag {key}"));
     }
@@ -63,15 +63,15 @@ fn value(name: &str, index: usize, selected: &SelectedHost) -> String {
         "user" => selected.user().unwrap_or_default().to_owned(),
         "port" => selected.port().map(|port| port.to_string()).unwrap_or_default(),
         "addr" => selected.address().to_owned(),
-        "id" => record.map(|record| record.id.clone()).unwrap_or_default(),
-        "state" => record.and_then(|record| record.state.clone()).unwrap_or_default(),
+        "id" => record.map(|record| &*record.id).unwrap_or_default().to_owned(),
+        "state" => record.and_then(|record| record.state.as_deref()).unwrap_or_default().to_owned(),
         "index" => index.to_string(),
-        "group" => selected.group.clone().unwrap_or_default(),
+        "group" => selected.group.as_deref().unwrap_or_default().to_owned(),
         "groups" => selected.groups.join(","),
         "source" => selected.sources.join(","),
         "origin" => selected.origins.join(","),
         other => match other.strip_prefix(TAG) {
-            Some(key) => record.and_then(|record| record.tags.get(key).cloned()).unwrap_or_default(),
+            Some(key) => record.and_then(|record| record.tags.get(key)).map(ToString::to_string).unwrap_or_default(),
             None => record.and_then(|record| record.facts.get(other)).map(fact).unwrap_or_default(),
         },
     }
@@ -80,7 +80,7 @@ fn value(name: &str, index: usize, selected: &SelectedHost) -> String {
 /// One fact as text: several values with commas.
 pub(super) fn fact(fact: &Fact) -> String {
     match fact {
-        Fact::One(value) => value.clone(),
+        Fact::One(value) => value.to_string(),
         Fact::Many(values) => values.join(","),
     }
 }

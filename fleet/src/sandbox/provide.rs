@@ -82,16 +82,16 @@ fn action(request: &[u8]) -> Result<Action, Reply> {
 
 fn described(host: RecordedHost) -> Record {
     let mut record = Record {
-        id: host.name.clone(),
-        name: Some(host.name),
-        state: Some("running".to_owned()),
+        id: host.name.as_str().into(),
+        name: Some(host.name.into()),
+        state: Some("running".into()),
         port: Some(host.address.port()),
-        user: Some(USER.to_owned()),
-        groups: vec![host.role],
-        host_keys: vec![host.host_key],
+        user: Some(USER.into()),
+        groups: vec![host.role.into()],
+        host_keys: vec![host.host_key.into()],
         ..Record::default()
     };
-    record.addresses.private = Some(host.address.ip().to_string());
+    record.addresses.private = Some(host.address.ip().to_string().into());
     record
 }
 

@@ -146,7 +146,7 @@ fn what_cannot_be_fetched_is_sent_and_the_summary_says_why() {
 fn what_a_host_refuses_is_not_tried_twice() {
     let cloud = Cloud::new(2);
     cloud.world.file("a", "content");
-    let run = cloud.pcp(["a", &cloud.world.each("no/such/")]).finish().expect_code(5);
+    let run = cloud.pcp(["-v", "a", &cloud.world.each("no/such/")]).finish().expect_code(5);
     run.expect_stderr("is missing").expect_nowhere("not via S3");
     assert_eq!(cloud.connections(), 2);
     cloud.nothing_is_left();

@@ -206,6 +206,43 @@ fn the_first_error_of_the_universe_is_passed_on() {
     assert_eq!(hosts("web1,@nobody,@else"), Err("nobody knows @nobody".to_owned()));
 }
 
+thread_local! {
+    /// How many items this thread hashed: the work of evaluating.
+    static HASHES: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Counted(usize);
+
+impl Hash for Counted {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        HASHES.set(HASHES.get() + 1);
+        self.0.hash(state);
+    }
+}
+
+/// A world in which every term means so many hosts.
+struct Many(usize);
+
+impl Universe for Many {
+    type Item = Counted;
+    type Error = String;
+
+    fn resolve(&mut self, _: &Term) -> Result<Vec<Counted>, String> {
+        Ok((0..self.0).map(Counted).collect())
+    }
+}
+
+#[test]
+fn each_operand_hashes_each_of_its_hosts_once_and_each_operator_few_times_more() {
+    // A union makes room first, for which what is there is hashed again.
+    for (text, times) in [("@a", 1), ("@a&@b", 3), ("@a!@b", 3), ("@a,@b", 4)] {
+        let before = HASHES.get();
+        parse(text).unwrap().evaluate(&mut Many(1000)).unwrap();
+        assert_eq!(HASHES.get() - before, times * 1000, "{text}");
+    }
+}
+
 fn expressions() -> impl Strategy<Value = String> {
     let term = "(me@)?web\\[[1-3]-[4-6]\\](:22)?|db[1-3]|w[*?]|@(ec2:)?(web|'a b')|@rack\\[1,2\\]|(sg|id):(x|\"y,z\")|tag:a(=b)?"
         .prop_flat_map(|term| {

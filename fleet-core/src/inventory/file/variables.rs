@@ -115,9 +115,9 @@ impl Way {
     pub(super) fn endpoint(self) -> Option<Endpoint> {
         let Self { address, port, user, connection: _ } = self;
         let endpoint = Endpoint {
-            address: address.and_then(Told::value),
+            address: address.and_then(Told::value).map(Into::into),
             port: port.and_then(Told::value),
-            user: user.and_then(Told::value),
+            user: user.and_then(Told::value).map(Into::into),
             host_key_alias: None,
         };
         (endpoint != Endpoint::default()).then_some(endpoint)

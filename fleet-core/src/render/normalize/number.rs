@@ -2,36 +2,36 @@
 //!
 //! Must not know what they count.
 
-use std::sync::LazyLock;
-
-use regex::bytes::Regex;
-
 use super::scan::{Found, continues};
-
-/// `pid 1234`, `PID: 1234`, `pid=1234`, `"pid":1234`
-static PID: LazyLock<Regex> = LazyLock::new(|| fixed(r#"(?-u)^(?i:pid)"?(?:=|:\x20?|\x20)(\d{1,10})\b"#));
-
-/// `[1234]`
-static BRACKETED_PID: LazyLock<Regex> = LazyLock::new(|| fixed(r"(?-u)^\[(\d{1,10})\]"));
-
-/// UUIDs (RFC 9562 section 4) and hardware addresses.
-static IDENTIFIER: LazyLock<Regex> = LazyLock::new(|| {
-    fixed(r"(?-u)^(?:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5})\b")
-});
+use super::take::{at_end, one_of, some, text};
 
 /// The shortest word of hexadecimal digits that is taken for a number: commits are abbreviated to as many.
 const MIN_HEXADECIMAL: usize = 7;
 
-/// A process id at the start of `rest`, behind the word `pid`.
+/// The most digits that a process id has.
+const MAX_PID_DIGITS: usize = 10;
+
+/// A process id at the start of `rest`, behind the word `pid`: `pid 1234`, `PID: 1234`, `pid=1234`, `"pid":1234`.
 pub(super) fn pid(rest: &[u8]) -> Option<Found> {
-    rest.get(..3).filter(|word| word.eq_ignore_ascii_case(b"pid"))?;
-    captured(&PID, rest)
+    let (_, word) = rest.split_at_checked(3).filter(|(word, _)| word.eq_ignore_ascii_case(b"pid"))?;
+    let name = word.strip_prefix(b"\"").unwrap_or(word);
+    let id = match one_of(name, b"=: ")? {
+        [b' ', id @ ..] if name.first() == Some(&b':') => id,
+        id => id,
+    };
+    pid_digits(id, rest).filter(|found| at_end(&rest[found.lead + found.bytes..]))
 }
 
-/// A process id in brackets at the start of `rest`.
+/// A process id in brackets at the start of `rest`: `[1234]`.
 pub(super) fn bracketed_pid(rest: &[u8]) -> Option<Found> {
-    rest.first().filter(|first| **first == b'[')?;
-    captured(&BRACKETED_PID, rest)
+    let found = pid_digits(text(rest, b"[")?, rest)?;
+    (rest.get(found.lead + found.bytes) == Some(&b']')).then_some(found)
+}
+
+/// The process id at the start of `id`, with which `whole` ends.
+fn pid_digits(id: &[u8], whole: &[u8]) -> Option<Found> {
+    let behind = some(id, 1..=MAX_PID_DIGITS, u8::is_ascii_digit)?;
+    Some(Found { lead: whole.len() - id.len(), bytes: id.len() - behind.len() })
 }
 
 /// A number at the start of `rest`. Words that begin with a letter are none: `eth0`, `v1.2.3`.
@@ -42,9 +42,14 @@ pub(super) fn find(before: Option<u8>, rest: &[u8]) -> Option<Found> {
     identifier(rest).or_else(|| hexadecimal(rest)).or_else(|| decimal(rest)).map(Found::whole)
 }
 
+/// A UUID (RFC 9562 section 4) or a hardware address.
 fn identifier(rest: &[u8]) -> Option<usize> {
-    let may_begin = rest.get(8) == Some(&b'-') || rest.get(2) == Some(&b':');
-    if may_begin { IDENTIFIER.find(rest).map(|found| found.end()) } else { None }
+    let hexadecimal = |rest, digits| some(rest, digits..=digits, u8::is_ascii_hexdigit);
+    let joined = |first, between: &[u8], others: &[usize]| {
+        others.iter().try_fold(hexadecimal(rest, first)?, |rest, digits| hexadecimal(text(rest, between)?, *digits))
+    };
+    let behind = joined(8, b"-", &[4, 4, 4, 12]).or_else(|| joined(2, b":", &[2; 5]))?;
+    at_end(behind).then_some(rest.len() - behind.len())
 }
 
 /// With `0x`, or a long word of hexadecimal digits that is no word of letters.
@@ -73,13 +78,4 @@ fn decimal(rest: &[u8]) -> Option<usize> {
     let end = bytes + exponent + digits(bytes + exponent);
     let is_exponent = end > bytes + exponent && !continues(&rest[end..]);
     Some(if is_exponent { end } else { bytes })
-}
-
-fn captured(pattern: &Regex, rest: &[u8]) -> Option<Found> {
-    let digits = pattern.captures(rest)?.get(1)?;
-    Some(Found { lead: digits.start(), bytes: digits.len() })
-}
-
-fn fixed(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("the pattern is fixed, and a test compiles it")
 }

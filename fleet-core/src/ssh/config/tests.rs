@@ -310,10 +310,10 @@ fn a_route_is_the_chain_of_jump_hosts_with_settings_of_their_own() {
 #[test]
 fn what_is_known_of_a_host_comes_before_the_files_and_patterns_match_its_name_or_address() {
     let endpoint = Endpoint {
-        address: Some("10.1.2.3".to_owned()),
+        address: Some("10.1.2.3".into()),
         port: Some(2200),
-        user: Some("ubuntu".to_owned()),
-        host_key_alias: Some("i-0abc".to_owned()),
+        user: Some("ubuntu".into()),
+        host_key_alias: Some("i-0abc".into()),
     };
     let server = |text: &str, name: &str| {
         let route = config(text).route(&host(name), Some(&endpoint), &Endpoints::default()).unwrap();
@@ -442,10 +442,10 @@ fn the_hosts_are_those_that_host_lines_name_in_full() {
 #[test]
 fn a_jump_host_that_somebody_knows_is_reached_where_it_is() {
     let endpoint = Endpoint {
-        address: Some("10.0.0.9".to_owned()),
+        address: Some("10.0.0.9".into()),
         port: Some(2200),
-        user: Some("ubuntu".to_owned()),
-        host_key_alias: Some("i-9".to_owned()),
+        user: Some("ubuntu".into()),
+        host_key_alias: Some("i-9".into()),
     };
     let known: Endpoints = [(host("gate"), endpoint)].into_iter().collect();
     for (text, reached) in [

@@ -193,6 +193,20 @@ fn no_option(name: &[u8]) -> Cow<'_, [u8]> {
     if name.starts_with(b"-") { [b"./", name].concat().into() } else { name.into() }
 }
 
+/// The folder of a landing, and the name in it if that has one, both without what does not belong there: the folder begins
+/// with `/` or `./`, or is `.`.
+#[must_use]
+pub fn landing_place(landing: Landing<'_>) -> (Vec<u8>, Option<Vec<u8>>) {
+    match landing {
+        Landing::Folder(path) => (tidy_path(path), None),
+        Landing::Name(path) | Landing::File(path) => {
+            let into = tidy_path(path);
+            let (folder, name) = folder_and_name(&into);
+            (folder.to_vec(), Some(name.to_vec()).filter(|name| !name.is_empty()))
+        }
+    }
+}
+
 /// `path` without empty and `.` parts, beginning with `/` or `./` unless it is `.`: no shell looks for it elsewhere, and
 /// no program takes it for an option.
 fn tidy_path(path: &[u8]) -> Vec<u8> {
@@ -274,6 +288,18 @@ pub struct CopyRefusal {
 }
 
 impl CopyRefusal {
+    /// One that was found without the program; of [`RefusalKind::NoRoom`] see [`Self::no_room`].
+    #[must_use]
+    pub fn new(kind: RefusalKind, said: impl Into<String>) -> Self {
+        Self { kind, said: said.into() }
+    }
+
+    /// Of the room that is needed and that is free, in KiB.
+    #[must_use]
+    pub fn no_room(needed_kib: u64, free_kib: u64) -> Self {
+        Self::new(RefusalKind::NoRoom, format!("{needed_kib} {free_kib}"))
+    }
+
     /// The refusal in `stderr`, all that the command of [`copy_in_command`] with this mark has said there; `None` when
     /// it has not come to one.
     #[must_use]

@@ -33,7 +33,7 @@ pub use announcement::{Announcement, RemoteProcess, StopVerdict};
 pub use copy_fetch::{FetchFailure, copy_fetch_command, fetch_input};
 pub use copy_in::{
     Attributes, CopyIn, CopyRefusal, Landing, MissingFolder, Packing, RefusalKind, Replaced, copy_commit,
-    copy_in_command, copy_is_done, copy_look, copy_name, look_mark,
+    copy_in_command, copy_is_done, copy_look, copy_name, landing_place, look_mark,
 };
 pub use facts::{Fact, Facts, facts_command};
 pub use job::{
