@@ -16,7 +16,7 @@ mod quick_hash;
 pub mod record;
 pub mod render;
 pub mod run;
-mod sanitize;
+pub mod sanitize;
 pub mod select;
 pub mod settings;
 pub mod size;

@@ -93,6 +93,8 @@ pub enum FailureClass {
     Sudo,
     /// The host did not take the files.
     Copy,
+    /// Some files could not be read, or not be kept here; the others are copied.
+    Incomplete,
     /// The connection ended before the command's exit status was known.
     Lost,
     /// The failure is on this machine: configuration, files, disk.
@@ -117,6 +119,7 @@ impl FailureClass {
             Self::Channel => "channel",
             Self::Sudo => "sudo",
             Self::Copy => "copy",
+            Self::Incomplete => "incomplete",
             Self::Lost => "lost",
             Self::Local => "local",
         }
@@ -289,7 +292,7 @@ impl Outcome {
             Self::Failed(error) => match error.class {
                 FailureClass::Lost => "lost",
                 FailureClass::Local => "local-error",
-                FailureClass::Sudo | FailureClass::Copy => "failed",
+                FailureClass::Sudo | FailureClass::Copy | FailureClass::Incomplete => "failed",
                 _ => "unreachable",
             },
             Self::Skipped(_) => "skipped",
@@ -327,7 +330,9 @@ impl Outcome {
             Self::Exited(0) => ExitStatus::Success,
             Self::Exited(_) => ExitStatus::CommandFailed,
             Self::Signalled(_) | Self::Stopped { .. } | Self::Running | Self::Skipped(_) => ExitStatus::Killed,
-            Self::Failed(error) if error.class == FailureClass::Local => ExitStatus::OurFailure,
+            Self::Failed(error) if matches!(error.class, FailureClass::Local | FailureClass::Incomplete) => {
+                ExitStatus::OurFailure
+            }
             Self::Failed(error) if error.class == FailureClass::Sudo || error.class == FailureClass::Copy => {
                 ExitStatus::CommandFailed
             }

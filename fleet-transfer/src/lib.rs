@@ -8,6 +8,7 @@ pub mod destination;
 pub mod digest;
 pub mod filter;
 pub mod manifest;
+pub mod pull;
 pub mod push;
 pub mod scan;
 pub mod sftp;

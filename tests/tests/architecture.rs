@@ -48,6 +48,8 @@ const SEAMS: &[Seam] = &[
             "psh/src/cli/",
             "pcp/src/cli.rs",
             "pcp/src/cli/",
+            "pslurp/src/cli.rs",
+            "pslurp/src/cli/",
             "fleet/src/cli.rs",
             "fleet/src/cli/",
             "bench/src/",
@@ -83,6 +85,7 @@ const SEAMS: &[Seam] = &[
             "fleet-core/src/cli/",
             "psh/src/lib.rs",
             "pcp/src/lib.rs",
+            "pslurp/src/lib.rs",
             "fleet/src/",
             "bench/src/",
         ],
@@ -115,8 +118,18 @@ const SEAMS: &[Seam] = &[
 const ENGINE: &str = "fleet-core/src/";
 
 /// The crates whose sources are read; the harness and its tests stand outside.
-const CRATES: [&str; 9] =
-    ["psh", "pcp", "fleet", "fleet-core", "fleet-transfer", "fleet-sandbox", "fleet-ec2", "ec2-doubles", "bench"];
+const CRATES: [&str; 10] = [
+    "psh",
+    "pcp",
+    "pslurp",
+    "fleet",
+    "fleet-core",
+    "fleet-transfer",
+    "fleet-sandbox",
+    "fleet-ec2",
+    "ec2-doubles",
+    "bench",
+];
 
 #[test]
 fn outside_things_are_used_only_behind_their_seams() {

@@ -101,6 +101,7 @@ fn passes(error: &HostError) -> bool {
         | Class::Channel
         | Class::Sudo
         | Class::Copy
+        | Class::Incomplete
         | Class::Local => false,
     }
 }

@@ -54,6 +54,9 @@ impl FailureClass {
             Self::Channel => "the login worked: check MaxSessions, ForceCommand and the user's shell on the server",
             Self::Sudo => "try it on the host with sudo -v, and look at what sudoers allows there (sudo -l)",
             Self::Copy => "put right what it says there; --resume last goes on with these hosts",
+            Self::Incomplete => {
+                "the others are here; --sudo reads as root, and another run fetches only what is missing"
+            }
             Self::Lost => {
                 "the host may have restarted, or the network failed: the command may have run, or may still run"
             }

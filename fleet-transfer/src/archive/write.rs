@@ -6,8 +6,7 @@
 //!
 //! Must not know files.
 
-/// Bytes of a block: headers are blocks, and contents are padded to whole ones.
-const BLOCK_LEN: usize = 512;
+use super::BLOCK_LEN;
 
 /// What stands behind the last entry.
 pub const END: [u8; 2 * BLOCK_LEN] = [0; 2 * BLOCK_LEN];

@@ -19,6 +19,7 @@
 mod announcement;
 mod copy_fetch;
 mod copy_in;
+mod copy_out;
 mod facts;
 mod job;
 mod quote;
@@ -34,6 +35,11 @@ pub use copy_fetch::{FetchFailure, copy_fetch_command, fetch_input};
 pub use copy_in::{
     Attributes, CopyIn, CopyRefusal, Landing, MissingFolder, Packing, RefusalKind, Replaced, copy_commit,
     copy_in_command, copy_is_done, copy_look, copy_name, landing_place, look_mark,
+};
+pub use copy_out::{
+    Links, Part, RemotePattern, copy_out_after_mark, copy_out_data_mark, copy_out_digests_command, copy_out_end_mark,
+    copy_out_list_command, copy_out_list_mark, copy_out_parts_command, copy_out_refusal, copy_out_remove_command,
+    copy_out_send_command, copy_out_tails_command,
 };
 pub use facts::{Fact, Facts, facts_command};
 pub use job::{

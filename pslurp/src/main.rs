@@ -1,0 +1,7 @@
+//! The `pslurp` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pslurp::main()
+}
