@@ -11,7 +11,7 @@
 //!
 //! From the bottom up: `protocol`, `failure`, `settings` and `machine` (what this machine is), `access` (credentials,
 //! regions, a client for each), `filter` (queries as EC2's filters) and `host` (an instance as a record), which are pure,
-//! and one module for each action: `describe`, `console`, `check`; `store` for `upload` and `discard`.
+//! and one module for each action: `describe`, `console`, `check`; `store` for `upload` and `discard`, with `progress`.
 //!
 //! Must not know SSH, selections, groups, or which address of a host is taken.
 
@@ -23,6 +23,7 @@ mod failure;
 mod filter;
 mod host;
 mod machine;
+mod progress;
 mod protocol;
 mod settings;
 mod store;

@@ -3,12 +3,12 @@
 //! Must not know who fetches them, nor what is in them.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::time::{Duration, Instant};
+use std::io::{self, Read as _};
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{Builder, Region};
+use aws_sdk_s3::config::{Builder, Region, StalledStreamProtectionConfig};
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 use crate::access::SignedIn;
 use crate::failure::{Call, Code, Failure, Service};
 use crate::machine::Machine;
+use crate::progress::Progress;
 use crate::protocol::{Body, Discard, Upload, Uploaded};
 
 /// The least length of a part, unless it is the last: more than S3's least of 5 MiB.
@@ -31,8 +32,6 @@ const PARTS_MAX: u64 = 10_000;
 const PARTS_AT_ONCE: usize = 4;
 /// How long a part may take at least: one on a slow line is no failure.
 const PART_TIMEOUT: Duration = Duration::from_secs(600);
-/// How often it is told how far an upload is.
-const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// A bucket, as it is reached with the user's settings.
 struct Bucket {
@@ -110,8 +109,8 @@ impl Bucket {
         let part = source.part(1)?;
         source.check()?;
         let put = self.client.put_object().bucket(&self.name).key(key);
-        let put = put.checksum_sha256(part.sha256).body(ByteStream::from(part.bytes));
-        let put = put.customize().config_override(patient(self.timeout)).send().await;
+        let put = put.checksum_sha256(part.sha256).body(ByteStream::from(part.bytes)).customize();
+        let put = put.config_override(patient(self.timeout)).interceptor(Progress::default().of_call()).send().await;
         put.map(drop).map_err(|error| self.call("PutObject").failure(&error))
     }
 
@@ -133,18 +132,16 @@ impl Bucket {
     }
 
     async fn put_parts(&self, key: &str, id: &str, mut source: Source) -> Result<(), Failure> {
-        let (len, mut progress) = (source.len, Progress::new(source.len));
-        let numbers = 1..=len.div_ceil(source.part_len);
+        let (numbers, progress) = (1..=source.len.div_ceil(source.part_len), Progress::default());
         let mut sent = Vec::new();
         {
             let parts = stream::iter(numbers).map(|number| {
-                let part = source.part(number);
-                async { self.put_part(key, id, part?).await }
+                let (part, progress) = (source.part(number), &progress);
+                async move { self.put_part(key, id, part?, progress).await }
             });
             let mut parts = parts.buffered(PARTS_AT_ONCE);
-            while let Some((part, bytes)) = parts.try_next().await? {
+            while let Some(part) = parts.try_next().await? {
                 sent.push(part);
-                progress.add(bytes);
             }
         }
         source.check()?;
@@ -154,15 +151,14 @@ impl Bucket {
         done.map(drop).map_err(|error| self.call("PutObject").failure(&error))
     }
 
-    async fn put_part(&self, key: &str, id: &str, part: Part) -> Result<(CompletedPart, usize), Failure> {
+    async fn put_part(&self, key: &str, id: &str, part: Part, progress: &Progress) -> Result<CompletedPart, Failure> {
         let Part { number, bytes, sha256 } = part;
-        let len = bytes.len();
         let put = self.client.upload_part().bucket(&self.name).key(key).upload_id(id).part_number(number);
-        let put = put.checksum_sha256(&sha256).body(ByteStream::from(bytes));
-        let put = put.customize().config_override(patient(self.timeout)).send().await;
+        let put = put.checksum_sha256(&sha256).body(ByteStream::from(bytes)).customize();
+        let put = put.config_override(patient(self.timeout)).interceptor(progress.of_call()).send().await;
         let put = put.map_err(|error| self.call("PutObject").failure(&error))?;
         let done = CompletedPart::builder().part_number(number).set_e_tag(put.e_tag).checksum_sha256(sha256);
-        Ok((done.build(), len))
+        Ok(done.build())
     }
 
     async fn abort(&self, key: &str, id: &str) -> Result<(), Failure> {
@@ -188,9 +184,10 @@ fn client(by: &SignedIn, region: &str) -> Client {
     Client::from_conf(config.build())
 }
 
-/// The settings of a call that sends much.
+/// The settings of a call that sends much. A slow line takes a piece seldom enough to be thought stalled.
 fn patient(timeout: Duration) -> Builder {
-    Builder::default().timeout_config(TimeoutConfig::builder().operation_timeout(timeout.max(PART_TIMEOUT)).build())
+    let timeout = TimeoutConfig::builder().operation_timeout(timeout.max(PART_TIMEOUT)).build();
+    Builder::default().timeout_config(timeout).stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 
 /// A file that is read once, from its start to its end.
@@ -254,28 +251,6 @@ fn unreadable(path: &str, error: &io::Error) -> Failure {
 /// The length of all parts of an object but the last.
 fn part_len(len: u64) -> u64 {
     PART_BYTES.max(len.div_ceil(PARTS_MAX))
-}
-
-/// Tells people how far it is.
-struct Progress {
-    bytes: u64,
-    of: u64,
-    told: Instant,
-}
-
-impl Progress {
-    fn new(of: u64) -> Self {
-        Self { bytes: 0, of, told: Instant::now() }
-    }
-
-    fn add(&mut self, bytes: usize) {
-        self.bytes += bytes as u64;
-        if self.told.elapsed() >= TELL_EVERY {
-            self.told = Instant::now();
-            // Nobody may be listening.
-            let _ = writeln!(io::stderr(), "uploaded {} of {} MiB", self.bytes >> 20, self.of >> 20);
-        }
-    }
 }
 
 #[cfg(test)]
