@@ -2,83 +2,56 @@
 //!
 //! Must not know hosts.
 
-use std::fmt;
-use std::fs::File;
-use std::io::{self, Write as _};
-use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+mod place;
+mod spooled;
 
-use bytes::Bytes;
-use fleet_core::cli::{Failure, object_store};
+use std::fmt;
+use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fleet_core::cli::{Failure, Prepared, object_store};
 use fleet_core::fanout::Signals;
 use fleet_core::outcome::ExitStatus;
-use fleet_core::provider::{Problem, Provider, ProviderError, Upload, Watch};
-use fleet_core::settings::Settings;
-use fleet_core::size;
+use fleet_core::provider::{Discarded, Problem, Provider, ProviderError, Upload, Watch};
+use fleet_core::render::{Layout, RenderError, UploadDisplay, UploadStep};
 use fleet_core::ssh::Secret;
 use fleet_core::ssh::remote::Token;
-use fleet_transfer::digest::Digester;
-use fleet_transfer::push::{Push, Sent, Share, Uplink};
-use tempfile::NamedTempFile;
-use tokio::runtime::Handle;
+use fleet_transfer::push::{Push, Sent, Share};
+use fleet_transfer::source_cache::Packing;
+use tokio::runtime::{self, Handle};
 
+pub(crate) use self::place::{Place, PlaceError};
+use self::spooled::Spooled;
 use crate::say;
 
 /// For how long hosts may begin to fetch: longer than the copies of a day take, and no longer than a leaked URL may hold.
 const EXPIRES: Duration = Duration::from_secs(6 * 60 * 60);
-/// How long removing the object may take, at the end of a run or after Ctrl-C.
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(30);
-/// S3's limit for the name of an object is 1024 bytes; the rest is for our part of it.
-const PREFIX_MAX_BYTES: usize = 900;
+/// How long removing the object may take, unless the user has it end earlier.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(60);
+/// After what time it is said that it takes long.
+const SAY_DISCARD_AFTER: Duration = Duration::from_secs(1);
 
-/// Where the object is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    bucket: String,
-    /// Empty, or with a slash at its end.
-    prefix: String,
-}
-
-/// Why a text is no such place.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--via: found {found:?}; expected {expected}")]
-pub(crate) struct PlaceError {
-    found: String,
-    expected: &'static str,
-}
-
-impl FromStr for Place {
-    type Err = PlaceError;
-
-    /// The rules of names are S3's (Bucket naming rules, Object key naming guidelines).
-    fn from_str(text: &str) -> Result<Self, PlaceError> {
-        let refused = |expected| Err(PlaceError { found: text.to_owned(), expected });
-        let Some(rest) = text.strip_prefix("s3://") else { return refused("s3://BUCKET or s3://BUCKET/PREFIX") };
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        let of_bucket = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-');
-        if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(of_bucket) {
-            return refused("a bucket of 3 to 63 lower-case letters, digits, points and hyphens");
-        }
-        let prefix = prefix.trim_end_matches('/');
-        if prefix.len() > PREFIX_MAX_BYTES || prefix.contains(char::is_control) {
-            return refused("a prefix of at most 900 bytes, without control characters");
-        }
-        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        Ok(Self { bucket: bucket.to_owned(), prefix })
-    }
+/// What is to be kept where, and for how long.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) place: Place,
+    pub(crate) afterwards: Afterwards,
+    /// The form of the stream.
+    pub(crate) packing: Packing,
 }
 
 /// An object that holds what every host is sent.
 pub(crate) struct Via {
-    provider: Provider,
-    bucket: String,
-    key: String,
+    object: Object,
     url: Secret,
     /// What it was made of.
     sent: Sent,
     afterwards: Afterwards,
+    layout: Layout,
 }
 
 /// What becomes of the object after the run.
@@ -92,23 +65,17 @@ pub(crate) enum Afterwards {
 
 impl fmt::Debug for Via {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Via").field(&self.name()).finish()
+        f.debug_tuple("Via").field(&self.object.to_string()).finish()
     }
 }
 
-impl Via {
+impl Wanted {
     /// Makes the stream that all hosts are to be sent, and has it uploaded. Blocks, on a thread of the runtime. Nothing is
     /// left of it when it fails.
     ///
     /// # Errors
     /// When hosts are sent different things, or the stream cannot be made or kept.
-    pub(crate) fn upload(
-        place: &Place,
-        afterwards: Afterwards,
-        push: &Push,
-        shares: &[Share],
-        settings: &Settings,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn upload(&self, push: &Push, shares: &[Share], prepared: &Prepared) -> Result<Via, Failure> {
         let Some((share, others)) = shares.split_first() else {
             return Err(Failure::usage_text("--via: there is no host"));
         };
@@ -116,22 +83,116 @@ impl Via {
             return Err(Failure::usage_text("--via is for what is the same for all hosts, and the sources differ")
                 .hint("leave the placeholders out of the sources, or copy without --via; DEST may have them"));
         }
-        let provider = object_store(settings)?;
-        let interrupted = Arc::new(AtomicBool::new(false));
-        let listening = Handle::current().spawn(interrupt(Arc::clone(&interrupted)));
-        let uploaded = Spooled::of(push, share, &interrupted).and_then(|spooled| {
-            let key = format!("{}pcp-{}.tar", place.prefix, Token::random().as_str());
-            spooled.upload(provider, place.bucket.clone(), key, afterwards, &interrupted)
+        let object = self.object(object_store(&prepared.settings)?);
+        let display = UploadDisplay::new(&prepared.render, &object.to_string());
+        let screen = Screen { display: Mutex::new(display), start: Instant::now() };
+        // The first signal ends the upload, the second the removal of what is left of it.
+        let (interrupted, given_up) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let listening = Handle::current().spawn(listen(vec![Arc::clone(&interrupted), Arc::clone(&given_up)]));
+        let uploaded = uploaded(&object, push, share, &screen, &interrupted);
+        screen.end();
+        let uploaded = uploaded.inspect_err(|failed| {
+            if failed.left == Left::Perhaps {
+                object.discard(Left::Perhaps, &given_up);
+            }
         });
         listening.abort();
-        uploaded
+        let (url, sent) = uploaded.map_err(|failed| failed.failure)?;
+        Ok(Via { object, url, sent, afterwards: self.afterwards, layout: prepared.render.layout })
     }
 
-    /// The name of the object, which lets nobody in: `s3://bucket/prefix/pcp-0123456789abcdef.tar`.
-    pub(crate) fn name(&self) -> String {
-        format!("s3://{}/{}", self.bucket, self.key)
+    /// An object of a new name.
+    fn object(&self, provider: Provider) -> Object {
+        let Place { bucket, prefix } = self.place.clone();
+        let packed = if self.packing == Packing::Gzip { ".gz" } else { "" };
+        Object { provider, bucket, key: format!("{prefix}pcp-{}.tar{packed}", Token::random().as_str()) }
+    }
+}
+
+/// Why there is no object, and whether there is something of it.
+struct Failed {
+    failure: Failure,
+    left: Left,
+}
+
+/// Whether there may be an object, or parts of one that is not whole, though its upload has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    Perhaps,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self { failure, left: Left::Nothing }
+    }
+}
+
+impl From<ProviderError> for Failed {
+    /// A provider that says what is wrong has cleaned up; one that was ended has not.
+    fn from(error: ProviderError) -> Self {
+        let left = match error.problem {
+            Problem::Refused { .. } | Problem::Start { .. } | Problem::Name => Left::Nothing,
+            _ => Left::Perhaps,
+        };
+        Self { failure: error.into(), left }
+    }
+}
+
+fn uploaded(
+    object: &Object,
+    push: &Push,
+    share: &Share,
+    screen: &Screen,
+    interrupted: &AtomicBool,
+) -> Result<(Secret, Sent), Failed> {
+    screen.show(|display, at| display.begin(UploadStep::Packing, push.manifest().totals(&share.selection).bytes, at));
+    let progress = |bytes| screen.show(|display, at| display.progress(bytes, at));
+    let spooled = Spooled::of(push, share, interrupted, &progress)?;
+    screen.show(|display, at| display.begin(UploadStep::Uploading, spooled.size, at));
+    let said = |line: &str| screen.show(|display, _| display.say(line));
+    let upload = Upload {
+        bucket: &object.bucket,
+        key: &object.key,
+        path: spooled.path(),
+        size: spooled.size,
+        sha256: &spooled.sha256,
+        expires: EXPIRES,
+    };
+    let watch = Watch { said: &said, interrupted };
+    let uploaded = object.provider.upload(&upload, watch, &progress)?;
+    progress(spooled.size);
+    Ok((Secret::new(uploaded.url), spooled.sent))
+}
+
+/// What is shown, by whoever has something to show.
+struct Screen {
+    display: Mutex<UploadDisplay>,
+    start: Instant,
+}
+
+impl Screen {
+    fn show(&self, what: impl FnOnce(&mut UploadDisplay, Duration) -> Result<(), RenderError>) {
+        // If nobody reads it any more, the run finds that out.
+        let _ = what(&mut lock(&self.display), self.start.elapsed());
     }
 
+    fn end(self) {
+        let display = self.display.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let _ = display.end();
+    }
+}
+
+/// With each signal that comes, the next of these becomes true.
+async fn listen(stops: Vec<Arc<AtomicBool>>) {
+    let Ok(mut signals) = Signals::of_process() else { return };
+    for stop in stops {
+        signals.next().await;
+        stop.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Via {
     /// What lets whoever has it fetch the object.
     pub(crate) fn url(&self) -> &Secret {
         &self.url
@@ -149,185 +210,76 @@ impl Via {
         String::from_utf8_lossy(said).replace(secret, "...").into_bytes()
     }
 
-    /// Removes the object, or says that it is kept, after the run.
+    /// Removes the object, or says that it is kept, after the run. A signal now makes it give up.
     pub(crate) fn end(&self) -> ExitStatus {
-        match self.afterwards {
-            Afterwards::Kept => {
-                say(&format!("kept {}", self.name()));
-                ExitStatus::Success
+        if self.afterwards == Afterwards::Kept {
+            // In JSON the upload has told its name.
+            if !matches!(self.layout, Layout::Json | Layout::Quiet) {
+                say(&format!("kept {}", self.object));
             }
-            Afterwards::Removed => discard(&self.provider, &self.bucket, &self.key, Parts::None),
+            return ExitStatus::Success;
         }
+        let given_up = Arc::<AtomicBool>::default();
+        // The runtime of the run is gone. Without one, only the time-out ends the removal.
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        if let Ok(runtime) = &runtime {
+            runtime.spawn(listen(vec![Arc::clone(&given_up)]));
+        }
+        self.object.discard(Left::Nothing, &given_up)
     }
 }
 
-/// Whether there may be parts of an object that is not whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Parts {
-    None,
-    Perhaps,
+/// Where it is kept, and by whom.
+struct Object {
+    provider: Provider,
+    bucket: String,
+    key: String,
 }
 
-/// Removes an object, and says so when that fails. Nothing interrupts it but its time-out: whoever is asked to go now leaves
-/// no object behind.
-fn discard(provider: &Provider, bucket: &str, key: &str, parts: Parts) -> ExitStatus {
-    let going_on = AtomicBool::new(false);
-    let watch = Watch { said: &|_| (), interrupted: &going_on };
-    let name = format!("s3://{bucket}/{key}");
-    let reason = match provider.clone().within(DISCARD_TIMEOUT).discard(bucket, &[key.to_owned()], watch) {
-        Ok(discarded) => {
-            if parts == Parts::Perhaps {
-                discarded.warnings.iter().for_each(|warning| say(warning));
-            }
-            match discarded.left.is_empty() {
-                true => return ExitStatus::Success,
-                false => "it was not said to be gone".to_owned(),
-            }
-        }
-        Err(error) => error.to_string(),
-    };
-    say(&format!("{name} may be left: {reason}; aws s3 rm {name} removes it"));
-    ExitStatus::OurFailure
-}
-
-/// Says so when the user wants no more.
-async fn interrupt(interrupted: Arc<AtomicBool>) {
-    let Ok(mut signals) = Signals::of_process() else { return };
-    signals.next().await;
-    interrupted.store(true, Ordering::SeqCst);
-}
-
-/// The stream in a file, for a program that reads it.
-struct Spooled {
-    file: NamedTempFile,
-    size: u64,
-    sha256: String,
-    sent: Sent,
-}
-
-impl Spooled {
-    fn of(push: &Push, share: &Share, interrupted: &AtomicBool) -> Result<Self, Failure> {
-        let file = NamedTempFile::with_prefix("pcp-").map_err(|error| no_spool(&error))?;
-        let writer = file.reopen().map_err(|error| no_spool(&error))?;
-        let spool = Spool {
-            stream: Mutex::new(Stream { file: writer, digester: Digester::new() }),
-            failed: Mutex::default(),
-            interrupted,
-        };
-        let sent = tokio::task::block_in_place(|| Handle::current().block_on(push.send(share, &spool)));
-        let sent = sent.map_err(|error| Failure::ours(&error))?;
-        if let Some(error) = lock(&spool.failed).take() {
-            return Err(no_spool(&error));
-        }
-        let Some(sent) = sent else {
-            return Err(Failure::usage_text("interrupted before the upload"));
-        };
-        let digest = lock(&spool.stream).digester.clone().finish();
-        Ok(Self { file, size: digest.len, sha256: digest.sha256_hex(), sent })
+/// The name, which lets nobody in: `s3://bucket/prefix/pcp-0123456789abcdef.tar`.
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)
     }
+}
 
-    fn upload(
-        self,
-        provider: Provider,
-        bucket: String,
-        key: String,
-        afterwards: Afterwards,
-        interrupted: &AtomicBool,
-    ) -> Result<Via, Failure> {
-        say(&format!("uploading {} to s3://{bucket}/{key}", size::shown(self.size)));
-        let said = |line: &str| {
-            // Nobody is left to tell.
-            let _ = writeln!(io::stderr(), "{line}");
-        };
-        let Self { file, size, sha256, sent } = self;
-        let upload = Upload { bucket: &bucket, key: &key, path: file.path(), size, sha256: &sha256, expires: EXPIRES };
-        match provider.upload(&upload, Watch { said: &said, interrupted }) {
-            Ok(uploaded) => Ok(Via { url: Secret::new(uploaded.url), provider, bucket, key, sent, afterwards }),
-            Err(error) => {
-                if may_have_left_something(&error) {
-                    discard(&provider, &bucket, &key, Parts::Perhaps);
+impl Object {
+    /// Removes it, and says so when that fails.
+    fn discard(&self, left: Left, given_up: &AtomicBool) -> ExitStatus {
+        let reason = match self.discarded(given_up) {
+            Ok(Discarded { left: names, warnings }) => {
+                if left == Left::Perhaps {
+                    warnings.iter().for_each(|warning| say(warning));
                 }
-                Err(error.into())
+                match names.is_empty() {
+                    true => return ExitStatus::Success,
+                    false => "it was not said to be gone".to_owned(),
+                }
             }
-        }
-    }
-}
-
-/// A provider that says what is wrong has cleaned up; one that was ended has not.
-fn may_have_left_something(error: &ProviderError) -> bool {
-    !matches!(error.problem, Problem::Refused { .. } | Problem::Start { .. } | Problem::Name)
-}
-
-fn no_spool(error: &io::Error) -> Failure {
-    let folder = std::env::temp_dir();
-    Failure::usage_text(format!("cannot keep what is to be uploaded in {}: {error}", folder.display()))
-        .hint("--via needs room there for all that is sent; TMPDIR names another folder")
-}
-
-/// Writes a stream into a file.
-struct Spool<'a> {
-    stream: Mutex<Stream>,
-    failed: Mutex<Option<io::Error>>,
-    interrupted: &'a AtomicBool,
-}
-
-struct Stream {
-    file: File,
-    digester: Digester,
-}
-
-impl Uplink for Spool<'_> {
-    async fn send(&self, bytes: Bytes) -> bool {
-        if self.interrupted.load(Ordering::SeqCst) {
-            return false;
-        }
-        let mut stream = lock(&self.stream);
-        stream.digester.update(&bytes);
-        let written = stream.file.write_all(&bytes);
-        drop(stream);
-        written.map_err(|error| *lock(&self.failed) = Some(error)).is_ok()
+            Err(error) => error.to_string(),
+        };
+        say(&format!("{self} may be left: {reason}; aws s3 rm {self} removes it"));
+        ExitStatus::OurFailure
     }
 
-    async fn progress(&self, _: u64) {}
+    /// Says what is done when it takes long.
+    fn discarded(&self, given_up: &AtomicBool) -> Result<Discarded, ProviderError> {
+        let (done, ended) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                if ended.recv_timeout(SAY_DISCARD_AFTER) == Err(RecvTimeoutError::Timeout) {
+                    say(&format!("removing {self}"));
+                }
+            });
+            let watch = Watch { said: &|_| (), interrupted: given_up };
+            let provider = self.provider.clone().within(DISCARD_TIMEOUT);
+            let discarded = provider.discard(&self.bucket, slice::from_ref(&self.key), watch);
+            drop(done);
+            discarded
+        })
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_is_a_bucket_and_perhaps_a_prefix() {
-        for (text, bucket, prefix) in [
-            ("s3://my-bucket", "my-bucket", ""),
-            ("s3://my-bucket/", "my-bucket", ""),
-            ("s3://my.bucket.1/a", "my.bucket.1", "a/"),
-            ("s3://abc/a/b c/", "abc", "a/b c/"),
-        ] {
-            let place = Place { bucket: bucket.to_owned(), prefix: prefix.to_owned() };
-            assert_eq!(text.parse(), Ok(place), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_place_is_refused_with_what_was_expected() {
-        let long = format!("s3://abc/{}", "x".repeat(901));
-        for (text, expected) in [
-            ("", "s3://BUCKET"),
-            ("my-bucket/x", "s3://BUCKET"),
-            ("https://my-bucket/x", "s3://BUCKET"),
-            ("s3://", "a bucket"),
-            ("s3:///x", "a bucket"),
-            ("s3://ab/x", "a bucket"),
-            ("s3://My_Bucket/x", "a bucket"),
-            ("s3://abc/x\ny", "a prefix"),
-            (&long, "a prefix"),
-        ] {
-            let error = text.parse::<Place>().unwrap_err();
-            assert!(error.expected.starts_with(expected), "{error}");
-        }
-    }
 }

@@ -38,12 +38,18 @@ pub struct Discarded {
 }
 
 impl Provider {
-    /// Has a file kept as an object. There is no limit to how long that may take but the provider's own, and the user's
-    /// patience; when it fails or is interrupted, parts of the object may be there until they are discarded.
+    /// Has a file kept as an object, and tells `progress` how many of its bytes are sent. There is no limit to how long that
+    /// may take but the provider's own, and the user's patience; when it fails or is interrupted, parts of the object may be
+    /// there until they are discarded.
     ///
     /// # Errors
     /// When the program does not answer, nothing that can be believed, or with an error.
-    pub fn upload(&self, upload: &Upload<'_>, watch: Watch<'_>) -> Result<Uploaded, ProviderError> {
+    pub fn upload(
+        &self,
+        upload: &Upload<'_>,
+        watch: Watch<'_>,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Uploaded, ProviderError> {
         let Some(path) = upload.path.to_str() else {
             let shown = upload.path.display();
             return Err(self.has(Problem::Shape(format!("{shown} cannot be named in a request, as it is not UTF-8"))));
@@ -55,7 +61,12 @@ impl Provider {
             sha256: upload.sha256.to_owned(),
             expires_seconds: upload.expires.as_secs(),
         };
-        let output = self.ask_within(action, Duration::MAX, watch)?;
+        let start = format!("{}: progress ", self.program.label);
+        let said = |line: &str| match line.strip_prefix(&start).and_then(|bytes| bytes.parse::<u64>().ok()) {
+            Some(bytes) => progress(bytes.min(upload.size)),
+            None => (watch.said)(line),
+        };
+        let output = self.ask_within(action, Duration::MAX, Watch { said: &said, ..watch })?;
         let uploaded = answer::uploaded(&output).map_err(|problem| self.has(problem))?;
         if (uploaded.key.as_str(), uploaded.size) == (upload.key, upload.size) {
             return Ok(uploaded);
@@ -80,6 +91,7 @@ impl Provider {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::sync::Mutex;
     use std::sync::atomic::AtomicBool;
 
     use super::super::{ProviderSettings, Surroundings};
@@ -116,8 +128,22 @@ mod tests {
             (r#"{"protocol":1,"error":{"code":"unsupported","message":"I keep nothing"}}"#, false),
         ] {
             let provider = provider(folder.path(), answer).within(Duration::from_millis(1));
-            assert_eq!(provider.upload(&FILE(), QUIET).is_ok(), is_fine, "{answer}");
+            assert_eq!(provider.upload(&FILE(), QUIET, &|_| ()).is_ok(), is_fine, "{answer}");
         }
+    }
+
+    #[test]
+    fn how_far_an_upload_is_are_numbers_and_everything_else_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let answer = r#"{"protocol":1,"uploaded":{"url":"https://b/k","key":"k","size":3}}"#;
+        let lines = r"progress 2\nprogress\nprogress 1 of 3\nprogress 99\nin parts\n";
+        let provider = provider(folder.path(), &format!("{answer}'; printf '{lines}' >&2; echo '"));
+        let (bytes, words) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        let said = |line: &str| words.lock().unwrap().push(line.to_owned());
+        let watch = Watch { said: &said, interrupted: &GOING_ON };
+        provider.upload(&FILE(), watch, &|so_far| bytes.lock().unwrap().push(so_far)).unwrap();
+        assert_eq!(bytes.into_inner().unwrap(), [2, 3], "no more than there are");
+        assert_eq!(words.into_inner().unwrap(), ["sh: progress", "sh: progress 1 of 3", "sh: in parts"]);
     }
 
     #[test]
