@@ -29,9 +29,20 @@ pub enum StoreFault {
     UploadHangs,
     /// The second part of an upload is refused: `AccessDenied`.
     UploadDenied,
+    /// Whoever removes an object gets no answer.
+    DiscardHangs,
     /// Everything is refused with this code, as S3 writes it.
     Refused(&'static str),
 }
+
+/// After what time a request will not come any more, however slow the machine is.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Where all buckets are.
+const REGION: &str = "eu-west-1";
+
+/// What S3 answers to who asks in another region.
+const ELSEWHERE: &[u8] = b"HTTP/1.1 301 Moved Permanently\r\nx-amz-bucket-region: eu-west-1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// A store on loopback, without buckets.
 pub struct FakeStore {
@@ -61,6 +72,14 @@ struct Request {
     body: Vec<u8>,
 }
 
+impl Request {
+    /// Whether it was signed for the region that all buckets are in.
+    fn is_for_region(&self) -> bool {
+        let head = String::from_utf8_lossy(&self.head);
+        head.contains(&format!("/{REGION}/s3/")) || head.contains(&format!("%2F{REGION}%2Fs3%2F"))
+    }
+}
+
 impl FakeStore {
     /// Starts one, with these buckets.
     ///
@@ -87,8 +106,9 @@ impl FakeStore {
             }
         });
         let store = Self { _moto: moto, address, shared, listener: Some(listener) };
-        let create =
-            "<CreateBucketConfiguration><LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>";
+        let create = format!(
+            "<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
+        );
         for bucket in buckets {
             store.ask("PUT", &format!("/{bucket}"), create.as_bytes());
         }
@@ -105,10 +125,9 @@ impl FakeStore {
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let (endpoint, fake) = (self.endpoint(), || "fake".to_owned());
-        let region = "eu-west-1".to_owned();
         vec![
             ("AWS_ENDPOINT_URL_S3", endpoint),
-            ("AWS_REGION", region),
+            ("AWS_REGION", REGION.to_owned()),
             ("AWS_ACCESS_KEY_ID", fake()),
             ("AWS_SECRET_ACCESS_KEY", fake()),
         ]
@@ -134,11 +153,11 @@ impl FakeStore {
     /// Waits for a request with this text in it.
     ///
     /// # Panics
-    /// When none comes within a minute.
+    /// When none comes within [`PATIENCE`].
     pub fn wait_for(&self, text: &str) {
         let state = self.shared.state();
         let is_missing = |state: &mut State| !state.requests.iter().any(|what| what.contains(text));
-        let waited = self.shared.changed.wait_timeout_while(state, Duration::from_secs(60), is_missing);
+        let waited = self.shared.changed.wait_timeout_while(state, PATIENCE, is_missing);
         let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         drop(state);
         assert!(!waited.timed_out(), "no request has {text}");
@@ -214,6 +233,8 @@ impl Shared {
             }
             StoreFault::FetchHangs if is_fetch => return wait(to),
             StoreFault::UploadHangs if is_second => return wait(to),
+            StoreFault::DiscardHangs if request.what.starts_with("DELETE ") => return wait(to),
+            _ if !request.is_for_region() => return to.write_all(ELSEWHERE),
             _ => {}
         }
         let mut answer = self.pass_on(&request)?;

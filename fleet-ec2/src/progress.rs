@@ -133,3 +133,29 @@ impl Body for Counted {
         hint
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures::executor::block_on;
+
+    use super::*;
+
+    #[test]
+    fn what_is_sent_once_more_counts_once() {
+        let progress = Progress::default();
+        let (call, other) = (progress.of_call(), progress.of_call());
+        other.add(7);
+        for _attempt in 0..2 {
+            call.start_over();
+            let mut body = call.counted(SdkBody::from(vec![1; 2 * PIECE_BYTES + 1]));
+            let mut pieces = Vec::new();
+            while let Some(frame) = block_on(poll_fn(|context| Pin::new(&mut body).poll_frame(context))) {
+                pieces.push(frame.unwrap().into_data().unwrap().len());
+            }
+            assert_eq!(pieces, [PIECE_BYTES, PIECE_BYTES, 1]);
+            assert_eq!(progress.0.bytes.load(Ordering::Relaxed), 7 + 2 * PIECE_BYTES as u64 + 1);
+        }
+    }
+}

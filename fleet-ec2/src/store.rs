@@ -18,7 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
 
-use crate::access::SignedIn;
+use crate::access::{NoRegion, SignedIn};
 use crate::failure::{Call, Code, Failure, Service};
 use crate::machine::Machine;
 use crate::progress::Progress;
@@ -46,7 +46,21 @@ pub(crate) async fn upload(request: &Upload, machine: Machine) -> Result<Body, F
     let expires = PresigningConfig::expires_in(Duration::from_secs(request.expires_seconds))
         .map_err(|error| Failure::new(Code::BadRequest, format!("expires_seconds: {error}")))?;
     let source = Source::open(request)?;
-    let bucket = Bucket::find(&request.bucket, SignedIn::new(&request.settings, machine).await?).await?;
+    let by = SignedIn::new(&request.settings, machine, NoRegion::AsksFirst).await?;
+    let is_region_assumed = by.is_region_assumed;
+    uploaded(request, expires, source, by).await.map_err(|failure| match failure.code {
+        Code::Unauthorized if is_region_assumed => {
+            let hint = failure.hint.clone().unwrap_or_default();
+            failure.with_hint(format!(
+                "{hint}; no region is set: set AWS_REGION if the account is in another part of AWS (China, GovCloud)"
+            ))
+        }
+        _ => failure,
+    })
+}
+
+async fn uploaded(request: &Upload, expires: PresigningConfig, source: Source, by: SignedIn) -> Result<Body, Failure> {
+    let bucket = Bucket::find(&request.bucket, by).await?;
     let size = source.len;
     match source.part_len < size {
         true => bucket.put_in_parts(&request.key, source).await?,
@@ -63,7 +77,8 @@ pub(crate) async fn discard(request: &Discard, machine: Machine) -> Result<Body,
     if request.keys.is_empty() {
         return Ok(Body::Discarded { discarded, warnings });
     }
-    let bucket = Bucket::find(&request.bucket, SignedIn::new(&request.settings, machine).await?).await?;
+    let bucket =
+        Bucket::find(&request.bucket, SignedIn::new(&request.settings, machine, NoRegion::AsksFirst).await?).await?;
     for key in &request.keys {
         if let Err(failure) = bucket.abort_all(key).await {
             warnings.push(format!("parts of {key} may be left, if its upload was killed: {}", failure.message));

@@ -80,6 +80,25 @@ fn a_file_is_kept_whole_fetched_by_its_url_and_gone_when_discarded() {
 }
 
 #[test]
+fn a_bucket_is_found_in_its_region_whichever_is_set() {
+    let store = FakeStore::start(&["bucket-1"]);
+    let (_folder, _, request) = file(10);
+    for region in [None, Some("ap-south-1")] {
+        let world = world(&store).without("AWS_REGION");
+        let world = region.into_iter().fold(world, |world, region| world.with("AWS_REGION", region));
+        let answer = world.ask(&request);
+        let url = answer["uploaded"]["url"].as_str().expect("a URL");
+        assert!(url.contains("%2Feu-west-1%2F"), "{url}");
+        assert_eq!(world.ask(&discard(&["a/b c"]))["discarded"], json!(["a/b c"]));
+    }
+    store.fail(StoreFault::Refused("InvalidAccessKeyId"));
+    let answer = world(&store).without("AWS_REGION").ask(&request);
+    let (code, _, hint) = failure(&answer);
+    assert_eq!(code, "unauthorized");
+    assert!(hint.ends_with("set AWS_REGION if the account is in another part of AWS (China, GovCloud)"), "{hint}");
+}
+
+#[test]
 fn discarding_nothing_asks_nobody() {
     let store = FakeStore::start(&[]);
     assert_eq!(world(&store).ask(&discard(&[])), json!({"protocol": 1, "discarded": []}));

@@ -82,8 +82,8 @@ impl World {
     pub(crate) fn ask_text(&self, request: &str) -> Value {
         let output = self.start_with(request).wait_with_output().expect("the program ends");
         let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        // On a slow machine an upload says how far it is.
-        let is_quiet = stderr.lines().all(|line| line.starts_with("uploaded "));
+        // An upload says how far it is.
+        let is_quiet = stderr.lines().all(|line| line.starts_with("progress "));
         assert!(output.status.success() && is_quiet, "{}: {stderr}{stdout}", output.status);
         assert_eq!(stdout.lines().count(), 1, "{stdout}");
         let answer: Value = serde_json::from_str(&stdout).expect("the answer is JSON");
