@@ -24,6 +24,8 @@ enum Fetched {
     Failed(Outcome),
     /// Nothing was changed there, as the object did not get there; why.
     NotThere(String),
+    /// Our program did not run; what the host did instead.
+    NotRun(HostError),
 }
 
 impl Copy {
@@ -34,24 +36,30 @@ impl Copy {
         session: &Session,
         reporter: &Reporter<'_>,
     ) -> Result<String, Outcome> {
-        // The object holds all: not for those that only lack a folder.
-        let is_worth_it = self.push.manifest().totals(&share.selection).files > 0;
-        let Some(via) = self.via.as_deref().filter(|_| is_worth_it) else {
+        let Some(via) = self.object_for(share) else {
             return self.copy(share, session, reporter).await;
         };
         // In a box: without --via no host is to pay for its room.
-        match Box::pin(self.fetch(via, session, reporter)).await {
+        let reason = match Box::pin(self.fetch(via, session, reporter)).await {
             Fetched::Done => {
                 let all = &self.shares[reporter.host.index()];
-                Ok(format!("{}; via S3", self.told(all, &via.sent().failures)?))
+                return Ok(format!("{}; via S3", self.told(all, &via.sent().failures)?));
             }
-            Fetched::Failed(outcome) => Err(outcome),
-            Fetched::NotThere(reason) => {
-                let told = format!("not via S3: {reason}");
-                reporter.remark(told.clone()).await;
-                Ok(format!("{}; {told}", self.copy(share, session, reporter).await?))
-            }
-        }
+            Fetched::Failed(outcome) => return Err(outcome),
+            // It would not run the other program either.
+            Fetched::NotRun(error) if !reporter.has_announced() => return Err(Outcome::Failed(error)),
+            Fetched::NotRun(error) => error.message,
+            Fetched::NotThere(reason) => reason,
+        };
+        let told = not_via(&reason);
+        reporter.remark(told.clone()).await;
+        Ok(format!("{}; {told}", self.copy(share, session, reporter).await?))
+    }
+
+    /// The object that a host is to fetch for its share, if it is to fetch one.
+    pub(crate) fn object_for(&self, share: &Share) -> Option<&Via> {
+        // It holds all: not for those that only lack a folder.
+        self.via.as_deref().filter(|_| self.push.manifest().totals(&share.selection).files > 0)
     }
 
     async fn fetch(&self, via: &Via, session: &Session, reporter: &Reporter<'_>) -> Fetched {
@@ -105,8 +113,13 @@ fn read(outcome: Outcome, said: &[u8], mark: &Token) -> Fetched {
     match ended(outcome, said, mark) {
         Ended::Done => Fetched::Done,
         Ended::Failed(outcome) => Fetched::Failed(outcome),
-        Ended::NotRun(error) => Fetched::NotThere(error.message),
+        Ended::NotRun(error) => Fetched::NotRun(error),
     }
+}
+
+/// What is told of a host that is sent what it was to fetch.
+pub(crate) fn not_via(reason: &str) -> String {
+    format!("not via S3: {reason}")
 }
 
 /// What lets the host fetch, on the input of what fetches and nowhere else.

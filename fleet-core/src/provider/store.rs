@@ -143,7 +143,7 @@ mod tests {
         let watch = Watch { said: &said, interrupted: &GOING_ON };
         provider.upload(&FILE(), watch, &|so_far| bytes.lock().unwrap().push(so_far)).unwrap();
         assert_eq!(bytes.into_inner().unwrap(), [2, 3], "no more than there are");
-        assert_eq!(words.into_inner().unwrap(), ["sh: progress", "sh: progress 1 of 3", "sh: in parts"]);
+        assert_eq!(words.into_inner().unwrap(), ["lab: progress", "lab: progress 1 of 3", "lab: in parts"]);
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! `--via s3://...`: hosts fetch what was uploaded once, by fleet-ec2, to moto's S3 behind a proxy that fails as it is told.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
 use std::path::Path;
+use std::time::Duration;
 
 use ec2_doubles::{FakeStore, StoreFault};
+use fleet_tests::accounts::{Throwaway, require_root};
 use fleet_tests::{Finished, Run, Server, Signal, Sshd, TestEnv, require_fleet_ec2};
 
 use crate::world::{World, expected, own};
 
+/// A slow machine is no failure: nothing here waits for longer than it has to.
+const PATIENCE: Duration = Duration::from_secs(600);
 const BUCKET: &str = "fleet-copies";
 const VIA: [&str; 2] = ["--via", "s3://fleet-copies/some/where"];
 
@@ -45,7 +49,11 @@ impl Cloud {
     /// `pcp --via` to all hosts, with credentials for the store.
     fn pcp<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Run {
         let names: Vec<&str> = self.world.servers.iter().flat_map(Server::names).map(String::as_str).collect();
-        let run = self.world.env.pcp(["-H", &names.join(",")]).args(VIA).args(arguments);
+        self.with_credentials(self.world.env.pcp(["-H", &names.join(",")]).args(VIA).args(arguments))
+    }
+
+    fn with_credentials(&self, run: Run) -> Run {
+        let run = run.patience(PATIENCE);
         self.store.environment().into_iter().fold(run, |run, (name, value)| run.env(name, value))
     }
 
@@ -167,10 +175,7 @@ fn what_keeps_the_upload_from_being_is_said_before_any_host_is_contacted() {
     };
     refused(cloud.pcp(["{host}.conf", &dest]), "--via is for what is the same for all hosts");
     refused(cloud.pcp(["--bwlimit", "1M", "a", &dest]), "cannot be used with");
-    let via = |place: &str| {
-        let run = cloud.world.env.pcp(["-H", "web01", "--via", place, "a", &dest]);
-        cloud.store.environment().into_iter().fold(run, |run, (name, value)| run.env(name, value))
-    };
+    let via = |place: &str| cloud.with_credentials(cloud.world.env.pcp(["-H", "web01", "--via", place, "a", &dest]));
     refused(via("http://x"), "expected s3://BUCKET");
     assert_eq!(cloud.store.requests(), Vec::<String>::new());
     refused(via("s3://no-such-bucket/x"), "there is no bucket no-such-bucket").expect_stderr("hint: aws s3 ls");
@@ -201,6 +206,46 @@ fn ctrl_c_leaves_no_object_and_no_parts() {
     for host in ["web01", "web02"] {
         assert!(cloud.world.tree(host).is_empty(), "{:?}", cloud.world.tree(host));
     }
+}
+
+#[test]
+fn whoever_waits_for_the_removal_is_told_so_and_a_signal_ends_it() {
+    let cloud = Cloud::new(1);
+    cloud.world.file("a", "content");
+    cloud.store.fail(StoreFault::DiscardHangs);
+    let run = cloud.pcp(["a", &cloud.world.each("")]).start();
+    run.wait_for_stderr("pcp: removing s3://fleet-copies/some/where/pcp-");
+    run.signal(Signal::INT);
+    let run = run.finish().expect_code(1).expect_stderr("web01 (1): 1 file, 7 B; via S3");
+    run.expect_stderr(" may be left: ").expect_stderr("aws s3 rm s3://fleet-copies/some/where/pcp-");
+}
+
+#[test]
+fn how_far_the_upload_is_stands_on_the_terminal_and_in_json() {
+    let cloud = Cloud::new(1);
+    cloud.world.file("large", vec![b'x'; 9 << 20]);
+    let dest = cloud.world.each("");
+    let run = cloud.copied(["--json", "large", &dest]);
+    let events: Vec<serde_json::Value> =
+        run.stdout_text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (uploads, rest) = events.split_at(events.iter().position(|event| event["event"] != "upload").unwrap());
+    assert_eq!(rest[0]["event"], "run");
+    assert!(uploads.len() >= 2, "{run}");
+    let [first, last] = [&uploads[0], &uploads[uploads.len() - 1]];
+    assert_eq!(first["bytes"], 0);
+    assert!(last["of"].as_u64().unwrap() > 9 << 20 && last["bytes"] == last["of"], "{last}");
+    assert!(last["object"].as_str().unwrap().starts_with("s3://fleet-copies/some/where/pcp-"), "{last}");
+    assert_eq!(run.stderr_text(), "");
+
+    cloud.store.fail(StoreFault::UploadHangs);
+    let run = cloud.pcp(["large", &dest]).on_terminal().start();
+    for text in ["packing 0 B of 9.4 MB", "pcp: uploading 9.4 MB to s3://fleet-copies/", "uploading 0 B of 9.4 MB"] {
+        run.wait_for_stdout(text);
+    }
+    cloud.store.wait_for("partNumber=2&");
+    run.signal(Signal::INT);
+    run.finish().expect_code(2);
+    cloud.nothing_is_left();
 }
 
 #[test]
@@ -253,5 +298,63 @@ fn who_has_all_of_it_already_fetches_nothing() {
     run.expect_stderr("web01 (1): 2 files the same already").expect_stderr("web02 (1): 2 files, 11 B; via S3");
     assert_eq!(cloud.store.fetches() - before, 1);
     assert_eq!(cloud.world.tree("web02"), cloud.world.tree("web01"));
+    cloud.nothing_is_left();
+}
+
+#[test]
+fn hosts_that_offer_only_sftp_are_sent_it_and_it_is_said() {
+    let mut cloud = Cloud::new(1);
+    let world = &mut cloud.world;
+    let boxed = Sshd::new(&world.env).named("box").option("ForceCommand", "internal-sftp").start();
+    world.servers.push(boxed);
+    fs::create_dir(world.on("box")).unwrap();
+    own(&world.on("box"));
+    world.file("a", "content");
+    let run = cloud.copied(["-v", "a", &cloud.world.each("")]);
+    let run = run.expect_stderr("web01 (1): 1 file, 7 B; via S3");
+    run.expect_stderr("box (1): 1 file, 7 B; not via S3: the host offers only SFTP");
+    assert_eq!(cloud.world.tree("box"), expected([("a", "file 644 content")]));
+    assert_eq!(cloud.store.fetches(), 1);
+    cloud.nothing_is_left();
+}
+
+#[test]
+fn a_failed_run_goes_on_by_an_object_of_its_own() {
+    let cloud = Cloud::new(2);
+    let world = &cloud.world;
+    world.file("tree/a", "content");
+    world.file("tree/b", "more");
+    fs::remove_dir(world.on("web02")).unwrap();
+    let run = cloud.pcp(["tree/", &world.each("")]).finish().expect_code(5);
+    run.expect_stderr("web01 (1): 2 files, 11 B; via S3").expect_stderr("web02 (1): command: the folder");
+    cloud.nothing_is_left();
+    fs::create_dir(world.on("web02")).unwrap();
+    own(&world.on("web02"));
+    world.file_on("web02", "a", "content");
+    fs::write(world.on("web01").join("a"), "untouched").unwrap();
+    let before = cloud.store.fetches();
+    let run = cloud.with_credentials(world.env.pcp(["--failed"])).finish().expect_code(0);
+    run.expect_stderr("1 of 2 hosts").expect_stderr("web02 (1): 2 files, 11 B; via S3");
+    assert_eq!(cloud.store.fetches() - before, 1);
+    assert_eq!(world.tree("web02"), expected([("a", "file 644 content"), ("b", "file 644 more")]));
+    assert_eq!(fs::read_to_string(world.on("web01").join("a")).unwrap(), "untouched");
+    cloud.nothing_is_left();
+}
+
+#[test]
+fn another_user_fetches_what_is_received_by_sudo() {
+    require_root("an account with sudo");
+    require_fleet_ec2();
+    let account = Throwaway::with_shell("/bin/sh");
+    account.sudoers("USER ALL=(ALL) NOPASSWD: ALL");
+    let world = World::with(1, |sshd| sshd.user(account.name()));
+    let cloud = Cloud { world, store: FakeStore::start(&[BUCKET]) };
+    fs::set_permissions(cloud.world.on("web01"), PermissionsExt::from_mode(0o700)).unwrap();
+    cloud.world.file("a", vec![b'x'; 3_000_000]);
+    let destination = cloud.world.each("a");
+    cloud.pcp(["a", &destination]).finish().expect_code(5).expect_nowhere("not via S3");
+    cloud.copied(["--sudo", "a", &destination]).expect_stderr("web01 (1): 1 file, 3.0 MB; via S3");
+    let meta = cloud.world.on("web01").join("a").metadata().unwrap();
+    assert_eq!((meta.uid(), meta.len()), (0, 3_000_000));
     cloud.nothing_is_left();
 }
