@@ -49,6 +49,8 @@ find_missing_packages() {
     need nodeset clustershell
     need nodeattr genders
     need bsdtar libarchive-tools
+    need curl curl
+    need wget wget
     for shell in dash bash zsh mksh tcsh fish busybox; do
         need "$shell" "$shell"
     done

@@ -19,14 +19,14 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_ec2::Client;
 
-use crate::failure::{self, Call, Code, Failure};
+use crate::failure::{self, Call, Code, Failure, Service};
 use crate::machine::Machine;
 use crate::settings::Settings;
 
 /// A listener that does not answer is no EC2.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Where to start when every region is wanted and none is named.
+/// Where to start when none is named: it knows the regions of an account, and those of buckets.
 const FIRST_REGION: &str = "us-east-1";
 
 /// EC2, as it is reached with the user's settings.
@@ -53,26 +53,64 @@ impl Area {
 
     /// Names a call here, for the failures of it.
     pub(crate) fn call(&self, action: &'static str) -> Call<'_> {
-        Call { action, region: &self.name, timeout: self.timeout }
+        Call { service: Service::Ec2, action, region: &self.name, timeout: self.timeout }
     }
 }
 
 impl Access {
     /// Finds credentials and regions. Asks nobody but for temporary credentials, or for the regions when all are wanted.
     pub(crate) async fn open(settings: &Settings, machine: Machine) -> Result<Self, Failure> {
+        let SignedIn { account, config, regions, is_region_assumed: _, timeout } =
+            SignedIn::new(settings, machine, NoRegion::Refused).await?;
+        let names = match settings.all_regions() {
+            true => every_region(&Area::new(&config, &regions[0], timeout)).await?,
+            false => regions,
+        };
+        let regions = names.iter().map(|name| Area::new(&config, name, timeout)).collect();
+        Ok(Self { machine, account, regions })
+    }
+}
+
+/// What to do where no region is named anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoRegion {
+    /// Nothing without one.
+    Refused,
+    /// Ask [`FIRST_REGION`], which knows where to ask.
+    AsksFirst,
+}
+
+/// Who the user is, and what is set, for any service.
+pub(crate) struct SignedIn {
+    account: Option<String>,
+    pub(crate) config: SdkConfig,
+    /// Those that are named anywhere, at least one.
+    pub(crate) regions: Vec<String>,
+    /// Whether none is named, and [`FIRST_REGION`] was taken.
+    pub(crate) is_region_assumed: bool,
+    /// The limit for one call with all its retries.
+    pub(crate) timeout: Duration,
+}
+
+impl SignedIn {
+    /// Asks nobody but for temporary credentials.
+    pub(crate) async fn new(settings: &Settings, machine: Machine, no_region: NoRegion) -> Result<Self, Failure> {
         let profiles = profiles(settings).await?;
-        let named = named_regions(settings, &profiles, machine).await?;
+        let named = named_regions(settings, &profiles, machine).await;
+        let (regions, is_region_assumed) = match (named, no_region) {
+            (Err(failure), NoRegion::AsksFirst) if failure.code == Code::NoRegion => {
+                (vec![FIRST_REGION.to_owned()], true)
+            }
+            (named, _) => (named?, false),
+        };
         let timeout = settings.operation_timeout();
-        let region = Region::new(named[0].clone());
+        let region = Region::new(regions[0].clone());
         let credentials = tokio::time::timeout(timeout, credentials(settings, &profiles, region.clone(), machine))
             .await
             .unwrap_or_else(|_| Err(late(timeout)))?;
         let account = credentials.account_id().map(|account| account.as_str().to_owned());
         let config = sdk_config(settings, &profiles, region, credentials).await?;
-        let names =
-            if settings.all_regions() { every_region(&Area::new(&config, &named[0], timeout)).await? } else { named };
-        let regions = names.iter().map(|name| Area::new(&config, name, timeout)).collect();
-        Ok(Self { machine, account, regions })
+        Ok(Self { account, config, regions, is_region_assumed, timeout })
     }
 }
 

@@ -4,7 +4,7 @@ use futures::future;
 
 use crate::access::{Access, Area};
 use crate::failure::Failure;
-use crate::protocol::Body;
+use crate::protocol::{ACTIONS, Body};
 
 /// The smallest page that EC2 gives.
 const PAGE_SIZE: i32 = 5;
@@ -16,7 +16,7 @@ pub(crate) async fn check(access: &Access) -> Result<Body, Failure> {
     let account = access.account.clone().or_else(|| owners.into_iter().flatten().next());
     let account = account.map(|account| format!("account {account}"));
     let regions = access.regions.iter().map(|area| area.name.clone());
-    Ok(Body::Checked { ok: account.into_iter().chain(regions).collect::<Vec<_>>().join(", ") })
+    Ok(Body::Checked { ok: account.into_iter().chain(regions).collect::<Vec<_>>().join(", "), actions: ACTIONS })
 }
 
 /// The account of any instance in a region.

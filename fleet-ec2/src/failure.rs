@@ -47,10 +47,45 @@ impl Failure {
     }
 }
 
+/// A service of AWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    Ec2,
+    S3,
+}
+
+impl Service {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ec2 => "EC2",
+            Self::S3 => "S3",
+        }
+    }
+
+    /// What stands before actions in policies.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Ec2 => "ec2",
+            Self::S3 => "s3",
+        }
+    }
+
+    /// The variable that names an endpoint, and what it is.
+    pub(crate) fn endpoint(self) -> Option<(&'static str, String)> {
+        let own = match self {
+            Self::Ec2 => "AWS_ENDPOINT_URL_EC2",
+            Self::S3 => "AWS_ENDPOINT_URL_S3",
+        };
+        let set = |name| Some((name, std::env::var(name).ok().filter(|value| !value.is_empty())?));
+        [own, "AWS_ENDPOINT_URL"].into_iter().find_map(set)
+    }
+}
+
 /// The call that failed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call<'a> {
-    /// The name of the action, as policies write it behind `ec2:`.
+    pub(crate) service: Service,
+    /// The name of the action, as policies write it behind `ec2:` and `s3:`.
     pub(crate) action: &'static str,
     pub(crate) region: &'a str,
     pub(crate) timeout: Duration,
@@ -65,10 +100,10 @@ impl Call<'_> {
         match error {
             SdkError::TimeoutError(_) => {
                 let limit = humantime::format_duration(self.timeout);
-                self.unreachable(&format!("EC2 in {} did not answer within {limit}", self.region))
+                self.unreachable(&format!("{} did not answer within {limit}", self.place()))
             }
             SdkError::DispatchFailure(_) => {
-                self.unreachable(&format!("EC2 in {} cannot be reached: {}", self.region, innermost(error)))
+                self.unreachable(&format!("{} cannot be reached: {}", self.place(), innermost(error)))
             }
             SdkError::ServiceError(context) => {
                 let refusal = Refusal {
@@ -79,17 +114,30 @@ impl Call<'_> {
                 };
                 self.refusal(&refusal)
             }
-            SdkError::ResponseError(context) => self.no_ec2(context.raw().status().as_u16()),
+            SdkError::ResponseError(context) => self.not_aws(context.raw().status().as_u16()),
             _ => Failure::new(Code::Internal, format!("{} in {}: {}", self.action, self.region, chain(error))),
         }
     }
 
+    /// `EC2 in eu-west-1`
+    fn place(&self) -> String {
+        format!("{} in {}", self.service.name(), self.region)
+    }
+
+    /// There is none of this name, or none that we may see.
+    pub(crate) fn no_bucket(&self, name: &str) -> Failure {
+        let at = self.service.endpoint().map_or_else(String::new, |(_, endpoint)| format!(" at {endpoint}"));
+        Failure::new(Code::BadRequest, format!("there is no bucket {name} in S3{at}"))
+            .with_hint("aws s3 ls lists those of the account, aws s3 mb makes one")
+    }
+
     fn refusal(&self, refusal: &Refusal<'_>) -> Failure {
-        let Self { action, region, .. } = self;
-        let Some(code) = refusal.code else { return self.no_ec2(refusal.status) };
-        let said = format!("EC2 in {region} says {code}: {}", without_encoded(refusal.message));
+        let Self { action, region, service, .. } = self;
+        let (place, prefix) = (self.place(), service.prefix());
+        let Some(code) = refusal.code else { return self.not_aws(refusal.status) };
+        let said = format!("{place} says {code}: {}", without_encoded(refusal.message));
         if let Some(skew) = refusal.skew.as_ref().filter(|_| OF_WRONG_CLOCKS.contains(&code)) {
-            let message = format!("the clock of this machine is {skew} that of EC2 in {region}, which says {code}");
+            let message = format!("the clock of this machine is {skew} that of {place}, which says {code}");
             return Failure::new(Code::ClockSkew, message)
                 .with_hint("set the clock: signatures are valid for 5 minutes");
         }
@@ -98,7 +146,9 @@ impl Call<'_> {
                 Failure::new(Code::Expired, said).with_hint(RENEW)
             }
             "AuthFailure"
+            | "InvalidAccessKeyId"
             | "InvalidClientTokenId"
+            | "InvalidToken"
             | "SignatureDoesNotMatch"
             | "UnrecognizedClientException"
             | "MissingAuthenticationToken" => Failure::new(Code::Unauthorized, said).with_hint(format!(
@@ -108,9 +158,9 @@ impl Call<'_> {
                 .with_hint(format!("enable {region} for the account, or leave it out of the regions")),
             "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
                 let message =
-                    format!("no permission for ec2:{action} in {region}: {}", without_encoded(refusal.message));
+                    format!("no permission for {prefix}:{action} in {region}: {}", without_encoded(refusal.message));
                 Failure::new(Code::Unauthorized, message).with_hint(format!(
-                    "allow ec2:{action} in a policy of this user or role, or choose another --profile"
+                    "allow {prefix}:{action} in a policy of this user or role, or choose another --profile"
                 ))
             }
             "RequestLimitExceeded"
@@ -118,25 +168,21 @@ impl Call<'_> {
             | "ThrottlingException"
             | "TooManyRequestsException"
             | "RequestThrottled"
-            | "SlowDown" => Failure::new(Code::Throttled, said).with_hint(
-                "other programs of the account call EC2 too often; wait a little, or raise AWS_MAX_ATTEMPTS",
-            ),
+            | "SlowDown" => Failure::new(Code::Throttled, said)
+                .with_hint("other programs of the account call too often; wait a little, or raise AWS_MAX_ATTEMPTS"),
             _ if (400..500).contains(&refusal.status) => Failure::new(Code::BadRequest, said),
             _ => Failure::new(Code::Unreachable, said).with_hint("a fault of the service; try again"),
         }
     }
 
-    /// Something answered that does not speak EC2's language.
-    fn no_ec2(&self, status: u16) -> Failure {
-        let message = format!("what answers for EC2 in {} sent HTTP {status} and no EC2 answer", self.region);
-        self.unreachable(&message)
+    /// Something answered that does not speak the language of AWS.
+    fn not_aws(&self, status: u16) -> Failure {
+        let (place, name) = (self.place(), self.service.name());
+        self.unreachable(&format!("what answers for {place} sent HTTP {status} and no {name} answer"))
     }
 
     fn unreachable(&self, message: &str) -> Failure {
-        let endpoint = ["AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL"]
-            .into_iter()
-            .find_map(|name| Some((name, std::env::var(name).ok().filter(|value| !value.is_empty())?)));
-        Failure::new(Code::Unreachable, message).with_hint(match endpoint {
+        Failure::new(Code::Unreachable, message).with_hint(match self.service.endpoint() {
             Some((name, value)) => format!("the endpoint comes from {name}={value}"),
             None => format!("is {} a region, and do the network and HTTPS_PROXY lead to AWS?", self.region),
         })

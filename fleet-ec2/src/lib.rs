@@ -1,4 +1,5 @@
-//! The EC2 provider: tells which instances there are, and what their consoles say, in answer to one request.
+//! The EC2 provider: tells which instances there are and what their consoles say, and keeps objects in S3, in answer to one
+//! request.
 //!
 //! A program of its own (`fleet-ec2`), because the AWS SDK takes more to compile than all the rest of fleet together, and
 //! because other clouds can be added in the same way by others. The program reads one JSON object from standard input
@@ -10,7 +11,7 @@
 //!
 //! From the bottom up: `protocol`, `failure`, `settings` and `machine` (what this machine is), `access` (credentials,
 //! regions, a client for each), `filter` (queries as EC2's filters) and `host` (an instance as a record), which are pure,
-//! and one module for each action: `describe`, `console`, `check`.
+//! and one module for each action: `describe`, `console`, `check`; `store` for `upload` and `discard`, with `progress`.
 //!
 //! Must not know SSH, selections, groups, or which address of a host is taken.
 
@@ -22,14 +23,16 @@ mod failure;
 mod filter;
 mod host;
 mod machine;
+mod progress;
 mod protocol;
 mod settings;
+mod store;
 
 use access::Access;
 use failure::{Code, Failure};
 pub use machine::Machine;
+use protocol::{ACTIONS, Body, Envelope};
 pub use protocol::{Answer, VERSION};
-use protocol::{Body, Envelope};
 use serde::de::DeserializeOwned;
 
 /// Answers one request: the bytes of a JSON object as `docs/provider.md` describes it.
@@ -61,8 +64,10 @@ async fn act(request: &[u8], machine: Machine) -> Result<Body, Failure> {
             let access = Access::open(&request.settings, machine).await?;
             check::check(&access).await
         }
+        "upload" => store::upload(&parse(request)?, machine).await,
+        "discard" => store::discard(&parse(request)?, machine).await,
         other => {
-            let message = format!("the action {other} is not known; known are describe, console and check");
+            let message = format!("the action {other} is not known; known are {}", ACTIONS.join(", "));
             Err(Failure::new(Code::Unsupported, message))
         }
     }

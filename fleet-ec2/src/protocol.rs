@@ -3,6 +3,7 @@
 //! Must not know AWS.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,9 @@ use crate::settings::Settings;
 
 /// The version of the protocol.
 pub const VERSION: u32 = 1;
+
+/// All that can be asked.
+pub(crate) const ACTIONS: [&str; 5] = ["describe", "console", "check", "upload", "discard"];
 
 /// What is read of a request before anything else of it is believed.
 #[derive(Debug, Deserialize)]
@@ -45,6 +49,30 @@ pub(crate) struct Console {
 pub(crate) struct Check {
     #[serde(default)]
     pub(crate) settings: Settings,
+}
+
+/// A file to be kept as an object.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Upload {
+    #[serde(default)]
+    pub(crate) settings: Settings,
+    pub(crate) bucket: String,
+    pub(crate) key: String,
+    /// On this machine.
+    pub(crate) path: String,
+    /// In hexadecimal.
+    pub(crate) sha256: String,
+    /// For how long the URL is to hold.
+    pub(crate) expires_seconds: u64,
+}
+
+/// Objects to be removed.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Discard {
+    #[serde(default)]
+    pub(crate) settings: Settings,
+    pub(crate) bucket: String,
+    pub(crate) keys: Vec<String>,
 }
 
 /// A condition in fleet's words: one of the values, in which `*` and `?` are wildcards.
@@ -90,6 +118,15 @@ pub(crate) enum Body {
     },
     Checked {
         ok: String,
+        actions: [&'static str; 5],
+    },
+    Uploaded {
+        uploaded: Uploaded,
+    },
+    Discarded {
+        discarded: Vec<String>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<String>,
     },
     Error {
         error: Failure,
@@ -133,6 +170,21 @@ pub(crate) struct Addresses {
 pub(crate) enum Fact {
     One(String),
     Many(Vec<String>),
+}
+
+/// An object and who may fetch it: whoever has the URL.
+#[derive(Serialize)]
+pub(crate) struct Uploaded {
+    pub(crate) url: String,
+    pub(crate) key: String,
+    pub(crate) size: u64,
+}
+
+impl fmt::Debug for Uploaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url: _, key, size } = self;
+        f.debug_struct("Uploaded").field("key", key).field("size", size).finish_non_exhaustive()
+    }
 }
 
 /// What one host printed.

@@ -22,6 +22,7 @@ mod rollout;
 mod running;
 mod selection;
 mod sources;
+mod storing;
 mod terminal;
 
 use std::io::{self, Write};
@@ -46,6 +47,7 @@ use self::rollout::RolloutArgs;
 use self::running::RunningArgs;
 use self::selection::{Chosen, SelectionArgs};
 pub use self::sources::SourceArgs;
+pub use self::storing::object_store;
 pub use self::terminal::{TerminalPrompt, our_terminal};
 use fleet_core::fanout::RolloutSettings;
 use fleet_core::outcome::{ExitRule, ExitStatus};

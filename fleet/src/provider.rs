@@ -84,7 +84,7 @@ type Checked = Result<String, Broken>;
 /// What a provider is asked, and how the answer is judged.
 type Check = fn(&Subject<'_>) -> Checked;
 
-const CHECKS: [(&str, Check); 11] = [
+const CHECKS: [(&str, Check); 13] = [
     ("all hosts", all_hosts),
     ("a host by its id", host_by_id),
     ("a filter that no host passes", no_host),
@@ -96,6 +96,8 @@ const CHECKS: [(&str, Check); 11] = [
     ("an empty request is refused", nothing),
     ("the console of a host that is not there", console),
     ("action check", check_action),
+    ("an upload of a file that is not there is refused", upload),
+    ("discarding no object", discard),
 ];
 
 fn all_hosts(subject: &Subject<'_>) -> Checked {
@@ -172,6 +174,24 @@ fn check_action(subject: &Subject<'_>) -> Checked {
     match answer.get("ok") {
         Some(Value::String(ok)) => Ok(ok.clone()),
         Some(_) => Err(Broken::Promise("ok is no text".to_owned())),
+        None => refusal(&answer, &["unsupported"]),
+    }
+}
+
+/// Whether it keeps objects or not.
+fn upload(subject: &Subject<'_>) -> Checked {
+    let file = json!({
+        "bucket": NOBODY, "key": NOBODY, "path": format!("/{NOBODY}"), "sha256": "0".repeat(64), "expires_seconds": 60,
+    });
+    subject.is_refused(&subject.request("upload", &file), &ERROR_CODES)
+}
+
+fn discard(subject: &Subject<'_>) -> Checked {
+    let output = subject.ask(&subject.request("discard", &json!({"bucket": NOBODY, "keys": []})))?;
+    let answer = answer(&output)?;
+    match answer.get("discarded") {
+        Some(Value::Array(discarded)) if discarded.is_empty() => Ok("none".to_owned()),
+        Some(_) => Err(Broken::Promise("discarded is no empty list".to_owned())),
         None => refusal(&answer, &["unsupported"]),
     }
 }

@@ -33,6 +33,7 @@ use crate::recipe::{Pattern, Recipe};
 use crate::sources::{Archives, Given, Sources};
 use crate::task::{Copy, Knowledge, Remarks};
 use crate::unpack::Owners;
+use crate::via::{Afterwards, PlaceError, Wanted};
 
 /// The name of our standard input as a source.
 const STDIN: &str = "-";
@@ -73,6 +74,7 @@ pub(crate) struct CopySettings {
     owner: Option<String>,
     sudo: Option<SudoUser>,
     scan: ScanSettings,
+    via: Option<Wanted>,
 }
 
 /// What is to be said before the run, and what it means for the exit status.
@@ -92,7 +94,7 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, Option<CopySettings>), 
     let failed = |error: clap::Error| usage_failure("pcp", &error);
     let matches = command().try_get_matches().map_err(failed)?;
     let PcpArgs { fleet, copy, paths } = PcpArgs::from_arg_matches(&matches).map_err(failed)?;
-    let limits = copy.limits()?;
+    let (limits, afterwards) = (copy.limits()?, copy.afterwards());
     let mut given = copy.recipe(copying::patterns(&matches));
     let stdin = if paths.first().is_some_and(|path| path == STDIN) { StdinUse::Taken(STDIN) } else { StdinUse::Free };
     let lists_only = fleet.lists_only();
@@ -135,6 +137,7 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, Option<CopySettings>), 
         owner: recipe.owner.as_deref().map(owner::owner).transpose().map_err(|error| Failure::usage(&error))?,
         sudo: sudo::user(&recipe)?,
         scan: scan_settings(&recipe)?,
+        via: via(&recipe, afterwards)?,
         given: Given::read(&sources)?,
         limits,
         recipe,
@@ -151,6 +154,17 @@ fn scan_settings(recipe: &Recipe) -> Result<ScanSettings, Failure> {
     Ok(ScanSettings { links: if recipe.follow { Links::Followed } else { Links::Kept }, filter })
 }
 
+fn packing(recipe: &Recipe) -> Packing {
+    if recipe.compress { Packing::Gzip } else { Packing::Plain }
+}
+
+fn via(recipe: &Recipe, afterwards: Afterwards) -> Result<Option<Wanted>, Failure> {
+    let Some(place) = &recipe.via else { return Ok(None) };
+    let place = place.parse().map_err(|error: PlaceError| Failure::usage(&error))?;
+    // A dry run sends nothing.
+    Ok((!recipe.dry_run).then(|| Wanted { place, afterwards, packing: packing(recipe) }))
+}
+
 fn archives(recipe: &Recipe) -> Archives {
     match (recipe.unpack, recipe.preserve) {
         (false, _) => Archives::AsTheyAre,
@@ -162,7 +176,7 @@ fn archives(recipe: &Recipe) -> Archives {
 impl CopySettings {
     /// The task that does the work on the chosen hosts, with what is to be said about what is copied.
     pub(crate) fn into_task(self, connector: Arc<Connector>, prepared: &Prepared) -> Result<(Copy, Spoken), Failure> {
-        let Self { recipe, given, target, limits, mode, owner, sudo, scan } = self;
+        let Self { recipe, given, target, limits, mode, owner, sudo, scan, via } = self;
         let hosts = &prepared.selected.hosts;
         let ends = match given.needs_address() || target.needs_address() {
             true => places::ends(&connector, hosts)?,
@@ -180,18 +194,22 @@ impl CopySettings {
             manifest: Arc::new(gathered.manifest),
             hosts: &selections,
             attributes: attributes(&recipe),
-            packing: if recipe.compress { Packing::Gzip } else { Packing::Plain },
+            packing: packing(&recipe),
             memory_bytes: limits.memory_bytes,
             total_rate: limits.total_rate,
             host_rate: limits.host_rate,
         });
         let settings = &prepared.settings;
+        let shares: Vec<Share> =
+            selections.into_iter().map(|selection| Share { selection, ..Share::default() }).collect();
+        let via = via.map(|wanted| wanted.upload(&push, &shares, prepared)).transpose()?.map(Arc::new);
         let task = Copy {
             connector,
             hosts: hosts.clone(),
             push: Arc::new(push),
             _kept: kept,
-            shares: selections.into_iter().map(|selection| Share { selection, ..Share::default() }).collect(),
+            shares,
+            via,
             destinations,
             receiving: Receiving::new(&recipe, owner),
             knowledge: Knowledge::wanted(&recipe),

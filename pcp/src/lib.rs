@@ -3,6 +3,7 @@
 mod cli;
 mod destination;
 mod feed;
+mod fetch;
 mod look;
 mod owner;
 mod places;
@@ -14,6 +15,7 @@ mod sources;
 mod tally;
 mod task;
 mod unpack;
+mod via;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -41,13 +43,16 @@ fn try_main() -> Result<ExitStatus, Failure> {
     let (prepared, work, settings) = cli::parse()?;
     let Some(settings) = settings else { return list(&prepared) };
     let verbosity = prepared.verbosity;
-    let (mut incomplete, mut push) = (ExitStatus::Success, None);
+    let (mut incomplete, mut push, mut via) = (ExitStatus::Success, None, None);
     let status = run(prepared, work, |connector, prepared| {
         let (task, spoken) = settings.into_task(connector, prepared)?;
         spoken.texts.iter().for_each(|text| say(text));
-        (incomplete, push) = (spoken.status, Some(Arc::clone(&task.push)));
+        (incomplete, push, via) = (spoken.status, Some(Arc::clone(&task.push)), task.via.clone());
         Ok(task)
-    })?;
+    });
+    // However the run has ended.
+    let removed = via.map_or(ExitStatus::Success, |via| via.end());
+    let status = status?.worse(removed);
     if let Some(push) = push.filter(|_| verbosity > 0) {
         say(&tally::read(&push.counters()));
     }

@@ -55,6 +55,9 @@ pub(crate) struct Recipe {
     /// `--then`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) then: Option<String>,
+    /// `--via`: where the object is kept, of which no URL is written down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) via: Option<String>,
     /// The places that the hosts are told, where these are not those of their run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) places: Option<Places>,
@@ -133,6 +136,7 @@ impl Recipe {
             dry_run: self.dry_run || recorded.dry_run,
             compress: self.compress || recorded.compress,
             then: self.then.or(recorded.then),
+            via: self.via.or(recorded.via),
             places: Some(Places::of(hosts, run, recorded.places.as_ref())),
         })
     }
@@ -173,6 +177,7 @@ mod tests {
             sudo: Some("app".into()),
             mkdirs: true,
             then: Some("true".into()),
+            via: Some("s3://bucket/x".into()),
             ..copy(&["conf/", "/etc/x"])
         };
         let again = Recipe::default().completed_from(&run_of(&recorded), &[]).unwrap();

@@ -10,11 +10,12 @@ use fleet_core::event::{Event, Transferred};
 use fleet_core::outcome::{FailureClass, HostError, Outcome, Stage};
 use fleet_ssh::Session;
 use fleet_ssh::remote::Token;
-use fleet_transfer::push::{Pace, needed_kib};
+use fleet_transfer::push::{Pace, Share, needed_kib};
 use fleet_transfer::sftp::push::{Flow, LeftOut, Owner, Push, Verified, push};
 use fleet_transfer::sftp::{Connection, Watch, instead_of_command};
 use tokio_util::sync::CancellationToken;
 
+use crate::fetch::not_via;
 use crate::refusal::{incomplete, refused};
 use crate::tally;
 use crate::task::{Copy, Knowledge, Purpose, Reporter};
@@ -69,7 +70,7 @@ impl Copy {
         let left_out = copied.map_err(|refusal| Outcome::Failed(refused(&refusal)))?;
         host.emit(Event::Progress(Transferred { bytes: of, of: Some(of) })).await;
         if left_out.is_empty() {
-            host.emit(Event::Result(tally::copied(self.push.manifest(), share))).await;
+            host.emit(Event::Result(self.told_by_sftp(share))).await;
             return Ok(Outcome::Exited(0));
         }
         Err(Outcome::Failed(self.incomplete_by(&left_out, host.index())))
@@ -95,6 +96,14 @@ impl Copy {
             },
             mark,
         })
+    }
+
+    fn told_by_sftp(&self, share: &Share) -> String {
+        let told = tally::copied(self.push.manifest(), share);
+        match self.object_for(share) {
+            Some(_) => format!("{told}; {}", not_via("the host offers only SFTP")),
+            None => told,
+        }
     }
 
     fn incomplete_by(&self, left_out: &LeftOut, host: usize) -> HostError {

@@ -3,6 +3,7 @@
 //! Must not know other hosts, flags or terminals.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +19,7 @@ use fleet_ssh::{
     CommandLimits, CommandRun, ConnectObserver, Connector, NoStdin, OutputSink, Session, Sudo, Wrapping, run_command,
 };
 use fleet_transfer::push::{Push, Share, needed_kib};
+use fleet_transfer::source_cache::SourceError;
 use tracing::Instrument as _;
 
 use crate::destination::Destinations;
@@ -29,6 +31,7 @@ use crate::recipe::Recipe;
 use crate::refusal::{Ended, ended, incomplete};
 use crate::sources::Kept;
 use crate::tally;
+use crate::via::Via;
 
 /// Copies to every host of a run.
 pub(crate) struct Copy {
@@ -49,6 +52,8 @@ pub(crate) struct Copy {
     pub(crate) sudo: Option<Sudo>,
     pub(crate) limits: CommandLimits,
     pub(crate) remarks: Remarks,
+    /// What all hosts are sent, where they are to fetch it.
+    pub(crate) via: Option<Arc<Via>>,
 }
 
 /// What is asked of hosts before anything is sent.
@@ -133,15 +138,21 @@ impl Copy {
             (Some(findings), _) => Cow::Owned(without_same(self.push.manifest(), all, findings)),
             (None, _) => Cow::Borrowed(all),
         };
-        self.copy(&share, session, reporter).await?;
+        let told = self.deliver(&share, session, reporter).await?;
+        reporter.host.emit(Event::Result(told)).await;
         Ok(match &self.then {
             Some(command) => self.run_after(command, session, reporter).await,
             None => Outcome::Exited(0),
         })
     }
 
-    /// Has a host receive its share, and says what came of it.
-    async fn copy(&self, share: &Share, session: &Session, reporter: &Reporter<'_>) -> Result<(), Outcome> {
+    /// Has a host receive its share. Returns what is to be told of it.
+    pub(crate) async fn copy(
+        &self,
+        share: &Share,
+        session: &Session,
+        reporter: &Reporter<'_>,
+    ) -> Result<String, Outcome> {
         let host = reporter.host;
         let mark = Token::random();
         let command = self.command(share, host.index(), &mark).map_err(Outcome::Failed)?;
@@ -155,14 +166,18 @@ impl Copy {
             Ended::Failed(outcome) => return Err(outcome),
             Ended::NotRun(error) => return Err(Outcome::Failed(error)),
         }
-        let failures = state.sent().unwrap_or_default().failures;
+        self.told(share, &state.sent().unwrap_or_default().failures)
+    }
+
+    /// What is to be told of a copy of which these files could not be read.
+    pub(crate) fn told(&self, share: &Share, failures: &BTreeMap<usize, Arc<SourceError>>) -> Result<String, Outcome> {
+        let manifest = self.push.manifest();
         if failures.is_empty() {
-            host.emit(Event::Result(tally::copied(manifest, share))).await;
-            return Ok(());
+            return Ok(tally::copied(manifest, share));
         }
         let totals = manifest.totals(&share.selection);
         let kept = (totals.files + totals.symlinks).saturating_sub(failures.len() as u64);
-        Err(Outcome::Failed(incomplete(&failures, kept)))
+        Err(Outcome::Failed(incomplete(failures, kept)))
     }
 
     /// Runs the program that receives, and stops it when it takes nothing for too long.
@@ -251,7 +266,7 @@ impl Reporter<'_> {
         self.announced.load(Ordering::Relaxed)
     }
 
-    async fn remark(&self, text: String) {
+    pub(crate) async fn remark(&self, text: String) {
         if self.remarks == Remarks::Shown {
             self.host.emit(Event::Note(text)).await;
         }

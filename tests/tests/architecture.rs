@@ -87,6 +87,7 @@ const SEAMS: &[Seam] = &[
             "pcp/src/lib.rs",
             "pslurp/src/lib.rs",
             "fleet/src/",
+            "fleet-ec2/src/progress.rs",
             "bench/src/",
         ],
         because: "one writer to the terminal",

@@ -64,7 +64,7 @@ fn the_example_keeps_to_the_protocol() {
     let env = TestEnv::new();
     let finished = check(&env, &[&example(), &hosts_file(&env)]).expect_code(0);
     let finished = finished.expect_stdout("ok    all hosts: 3 hosts\n").expect_nowhere("FAIL");
-    finished.expect_stdout("11 of 11 hold\n").expect_nowhere("left out");
+    finished.expect_stdout("13 of 13 hold\n").expect_nowhere("left out");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn the_sandbox_keeps_to_the_protocol() {
     let fleet = Fleet::start(&["--roles", "web=2,db=1"]);
     let (env, dir) = (fleet.env(), fleet.env().path().join("fleet").display().to_string());
     let finished = check(env, &[&env.fleet_path(), "sandbox", "provide", "--dir", &dir]).expect_code(0);
-    finished.expect_stdout("ok    all hosts: 3 hosts\n").expect_stdout("11 of 11 hold\n");
+    finished.expect_stdout("ok    all hosts: 3 hosts\n").expect_stdout("13 of 13 hold\n");
     let provide = || env.fleet(["sandbox", "provide", "--dir", &dir]);
     let answer = provide().stdin(DESCRIBE).finish().expect_code(0);
     assert_fits(env, "answer", &answer.stdout_text());
@@ -171,6 +171,14 @@ fn documented_and_real_requests_and_answers_fit_the_schema() {
         Action::Describe { queries: vec![], native_filters: vec![] },
         Action::Console { ids: texts.clone() },
         Action::Check,
+        Action::Upload {
+            bucket: "b".to_owned(),
+            key: "k".to_owned(),
+            path: "/f".to_owned(),
+            sha256: "0f".repeat(32),
+            expires_seconds: 60,
+        },
+        Action::Discard { bucket: "b".to_owned(), keys: texts.clone() },
     ]
     .map(|action| Request { protocol: VERSION, action, provider: "ec2".to_owned(), settings: serde_json::Map::new() })
     .map(|request| serde_json::to_string(&request).expect("JSON"));

@@ -10,13 +10,15 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::error::Problem;
-use super::protocol::{Console, ErrorReply, Record, VERSION};
+use super::protocol::{Console, ErrorReply, Record, Uploaded, VERSION};
 use super::running::Ended;
 use super::validate::{Records, shortened, shown};
 use crate::sanitize::sanitized_line;
 
 /// How many warnings of a provider are kept, and how long each may be in bytes.
 const WARNING_LIMIT: usize = 100;
+/// How long the URL of an object may be, in bytes: it is a line of input to programs on hosts.
+const URL_LIMIT: usize = 16 << 10;
 /// How much of a text in one line is kept, in characters.
 const LINE_LIMIT: usize = 1000;
 
@@ -42,6 +44,8 @@ struct Members {
     environment: Option<Value>,
     consoles: Option<Value>,
     ok: Option<Value>,
+    uploaded: Option<Value>,
+    discarded: Option<Value>,
     error: Option<Value>,
 }
 
@@ -88,6 +92,35 @@ pub(super) fn ok(output: &[u8]) -> Result<String, Problem> {
         Some(other) => Err(Problem::Shape(format!("ok is {}; expected a text", shown(&other)))),
         None => Err(missing("ok")),
     }
+}
+
+/// The answer to `upload`: one that a program on a host can be told in a line.
+///
+/// # Errors
+/// As [`hosts`].
+pub(super) fn uploaded(output: &[u8]) -> Result<Uploaded, Problem> {
+    let uploaded = read(output)?.uploaded.ok_or_else(|| missing("uploaded"))?;
+    // What the parser says may quote the URL.
+    let uploaded = Uploaded::deserialize(uploaded)
+        .map_err(|_| Problem::Shape("uploaded is not as expected: url, key and size".to_owned()))?;
+    let Uploaded { url, .. } = &uploaded;
+    let is_web = ["https://", "http://"].iter().any(|scheme| url.starts_with(scheme));
+    let is_plain = url.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'\'' | b'`'));
+    match is_web && is_plain && url.len() <= URL_LIMIT {
+        true => Ok(uploaded),
+        false => Err(Problem::Shape("uploaded has a url that cannot be used; expected http:// or https://".to_owned())),
+    }
+}
+
+/// The answer to `discard`: the objects that are gone, and warnings as harmless lines.
+///
+/// # Errors
+/// As [`hosts`].
+pub(super) fn discarded(output: &[u8]) -> Result<(Vec<String>, Vec<String>), Problem> {
+    let members = read(output)?;
+    let gone = members.discarded.ok_or_else(|| missing("discarded"))?;
+    let warnings = texts(members.warnings).take(WARNING_LIMIT).map(|warning| line(&warning)).collect();
+    Ok((texts(Some(gone)).collect(), warnings))
 }
 
 fn read(output: &[u8]) -> Result<Members, Problem> {
@@ -189,6 +222,8 @@ impl<'de> Visitor<'de> for Answer<'_> {
                 "environment" => &mut members.environment,
                 "consoles" => &mut members.consoles,
                 "ok" => &mut members.ok,
+                "uploaded" => &mut members.uploaded,
+                "discarded" => &mut members.discarded,
                 "error" => &mut members.error,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -287,6 +322,35 @@ mod tests {
         let error = hosts(output).unwrap_err().of("ec2");
         assert_eq!(error.to_string(), r"provider ec2: the token\nhas \x1bexpired (expired)");
         assert_eq!(error.hint().as_deref(), Some("log in"));
+    }
+
+    #[test]
+    fn a_url_is_a_plain_line_and_no_error_quotes_it() {
+        let answer = |url: &str| {
+            let uploaded = serde_json::json!({"url": url, "key": "k", "size": 3});
+            uploaded_in(&serde_json::json!({"protocol": 1, "uploaded": uploaded}))
+        };
+        fn uploaded_in(answer: &Value) -> Result<Uploaded, Problem> {
+            uploaded(answer.to_string().as_bytes())
+        }
+        let url = "https://b.s3.eu-west-1.amazonaws.com/k?X-Amz-Signature=0f%2B";
+        let expected = Uploaded { url: url.to_owned(), key: "k".to_owned(), size: 3 };
+        assert_eq!(answer(url).unwrap(), expected);
+        for url in ["", "ftp://h/secret", "https://h/secret\"", "https://h/\nsecret", "https://h/a secret", "-secret"] {
+            let error = answer(url).unwrap_err().to_string();
+            assert!(error.contains("uploaded") && !error.contains("secret"), "{error}");
+        }
+        assert!(answer(&format!("https://h/{}", "x".repeat(URL_LIMIT))).is_err());
+        let error = uploaded_in(&serde_json::json!({"protocol": 1, "uploaded": "https://secret"})).unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
+        assert!(uploaded_in(&serde_json::json!({"protocol": 1, "ok": "fine"})).is_err());
+    }
+
+    #[test]
+    fn what_was_discarded_is_told_with_what_may_be_left() {
+        let told = discarded(br#"{"protocol":1,"discarded":["k"],"warnings":["x\n"]}"#).unwrap();
+        assert_eq!(told, (vec!["k".to_owned()], vec!["x".to_owned()]));
+        assert!(discarded(br#"{"protocol":1,"ok":"fine"}"#).is_err());
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod program;
 pub mod protocol;
 mod running;
 mod settings;
+mod store;
 mod validate;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub use self::program::{Program, Surroundings};
 use self::protocol::{Action, Console, NativeFilter, Query, Record, Request, VERSION};
 pub use self::running::{Ended, Limits, Watch, run};
 pub use self::settings::{DEFAULT_TIMEOUT, ProviderSettings};
+pub use self::store::{Discarded, Upload};
 
 /// A provider whose program was found.
 #[derive(Clone, Debug)]
@@ -163,12 +165,15 @@ impl Provider {
     }
 
     fn ask(&self, action: Action, watch: Watch<'_>) -> Result<Vec<u8>, ProviderError> {
+        self.ask_within(action, self.settings.timeout, watch)
+    }
+
+    fn ask_within(&self, action: Action, limit: Duration, watch: Watch<'_>) -> Result<Vec<u8>, ProviderError> {
         let (provider, settings) = (self.settings.name.clone(), self.settings.settings.clone());
         let request = Request { protocol: VERSION, action, provider, settings };
         let mut input = serde_json::to_vec(&request).expect("a request is made of texts, numbers, lists and maps");
         input.push(b'\n');
-        let ended =
-            run(&self.program, &input, self.settings.timeout.into(), watch).map_err(|problem| self.has(problem))?;
+        let ended = run(&self.program, &input, limit.into(), watch).map_err(|problem| self.has(problem))?;
         answer::of(ended).map_err(|problem| self.has(problem))
     }
 

@@ -49,6 +49,26 @@ pub enum Action {
     },
     /// Whether it could answer.
     Check,
+    /// To keep a file as an object that whoever has its URL can fetch.
+    Upload {
+        /// Where to keep it.
+        bucket: String,
+        /// The name of the object.
+        key: String,
+        /// The file, on this machine.
+        path: String,
+        /// The SHA-256 of what is in it, in hexadecimal.
+        sha256: String,
+        /// For how long the URL is to hold.
+        expires_seconds: u64,
+    },
+    /// To remove objects, and what there is of those whose upload was ended in the middle.
+    Discard {
+        /// Where they are.
+        bucket: String,
+        /// Their names.
+        keys: Vec<String>,
+    },
 }
 
 /// What a provider answers: one object on its standard output.
@@ -86,6 +106,22 @@ pub enum Reply {
     Ok {
         /// One line about who and where: `account 123, eu-west-1`.
         ok: String,
+        /// The actions that it can do; empty where it does not say.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        actions: Vec<String>,
+    },
+    /// To [`Action::Upload`].
+    Uploaded {
+        /// The object.
+        uploaded: Uploaded,
+    },
+    /// To [`Action::Discard`].
+    Discarded {
+        /// The names of the objects that are not there any more.
+        discarded: Vec<String>,
+        /// What may be left of uploads that were ended in the middle.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<String>,
     },
     /// To any action.
     Error {
@@ -101,6 +137,24 @@ pub struct Console {
     pub id: String,
     /// Its text, with whatever it holds.
     pub text: String,
+}
+
+/// A file that is kept as an object.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uploaded {
+    /// Whoever has it can fetch the object: a secret.
+    pub url: String,
+    /// The name of the object.
+    pub key: String,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+impl fmt::Debug for Uploaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url: _, key, size } = self;
+        f.debug_struct("Uploaded").field("key", key).field("size", size).finish_non_exhaustive()
+    }
 }
 
 /// Why a provider does not do what it was asked.
@@ -295,6 +349,20 @@ mod tests {
                 r#"{"protocol":1,"action":"console","ids":["i-1"],"provider":"ec2","settings":{"a":1}}"#,
             ),
             (Action::Check, r#"{"protocol":1,"action":"check","provider":"ec2","settings":{"a":1}}"#),
+            (
+                Action::Upload {
+                    bucket: "b".to_owned(),
+                    key: "k".to_owned(),
+                    path: "/f".to_owned(),
+                    sha256: "00".to_owned(),
+                    expires_seconds: 60,
+                },
+                r#"{"protocol":1,"action":"upload","bucket":"b","key":"k","path":"/f","sha256":"00","expires_seconds":60,"provider":"ec2","settings":{"a":1}}"#,
+            ),
+            (
+                Action::Discard { bucket: "b".to_owned(), keys: vec!["k".to_owned()] },
+                r#"{"protocol":1,"action":"discard","bucket":"b","keys":["k"],"provider":"ec2","settings":{"a":1}}"#,
+            ),
         ] {
             let settings = json!({"a": 1}).as_object().cloned().unwrap_or_default();
             let request = Request { protocol: VERSION, action, provider: "ec2".to_owned(), settings };
@@ -318,12 +386,23 @@ mod tests {
     }
 
     #[test]
+    fn a_url_that_lets_in_whoever_has_it_is_not_printed() {
+        let uploaded = Uploaded { url: "https://b/k?signature".to_owned(), key: "k".to_owned(), size: 1 };
+        assert!(!format!("{uploaded:?}").contains("signature"));
+    }
+
+    #[test]
     fn each_reply_is_told_by_its_member() {
         let error = ErrorReply { code: "expired".to_owned(), message: "m".to_owned(), hint: None };
         for (reply, expected) in [
             (Reply::Hosts { hosts: vec![], warnings: vec![], environment: vec![] }, r#"{"protocol":1,"hosts":[]}"#),
             (Reply::Consoles { consoles: vec![] }, r#"{"protocol":1,"consoles":[]}"#),
-            (Reply::Ok { ok: "fine".to_owned() }, r#"{"protocol":1,"ok":"fine"}"#),
+            (Reply::Ok { ok: "fine".to_owned(), actions: vec![] }, r#"{"protocol":1,"ok":"fine"}"#),
+            (
+                Reply::Uploaded { uploaded: Uploaded { url: "u".to_owned(), key: "k".to_owned(), size: 1 } },
+                r#"{"protocol":1,"uploaded":{"url":"u","key":"k","size":1}}"#,
+            ),
+            (Reply::Discarded { discarded: vec![], warnings: vec![] }, r#"{"protocol":1,"discarded":[]}"#),
             (Reply::Error { error }, r#"{"protocol":1,"error":{"code":"expired","message":"m"}}"#),
         ] {
             assert_eq!(serde_json::to_string(&Answer::from(reply)).unwrap(), expected);

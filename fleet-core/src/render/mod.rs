@@ -29,6 +29,7 @@ mod terminal;
 #[cfg(test)]
 mod testing;
 mod transfers;
+mod upload;
 
 use std::fmt;
 use std::io;
@@ -50,6 +51,7 @@ pub use settings::{
     Others, OutputFolders, Prefix, ProgressLine, RenderSettings, Varying,
 };
 pub use terminal::{destination, progress_line, stderr_columns};
+pub use upload::{UploadDisplay, UploadStep};
 
 /// Shows what happens, in the order in which it is told. One that shows less leaves the defaults, which do nothing.
 pub trait Renderer: Send {

@@ -57,6 +57,7 @@ fn a_check_names_the_account_and_the_regions() {
         world.ask(&json!({"protocol": 1, "action": "check", "provider": "ec2", "settings": settings}))
     };
     assert_eq!(check(json!({}))["ok"], "eu-west-1");
+    assert_eq!(check(json!({}))["actions"], json!(["describe", "console", "check", "upload", "discard"]));
     ec2.add([Instance::new("i-1")]);
     assert_eq!(check(json!({}))["ok"], format!("account {ACCOUNT}, eu-west-1"));
     let both = check(json!({"regions": ["us-east-1", "eu-west-1"]}));

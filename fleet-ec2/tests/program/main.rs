@@ -7,4 +7,5 @@ mod actions;
 mod contract;
 mod describe;
 mod failures;
+mod store;
 mod world;

@@ -98,6 +98,12 @@ pub struct CopyIn<'a> {
 /// # Errors
 /// When a NUL is in the name of the landing or in the owner.
 pub fn copy_in_command(copy: &CopyIn<'_>, mark: &Token) -> Result<Vec<u8>, WrapError> {
+    let [before, program] = copy_in_program(copy, mark)?;
+    Ok(Program([before, program].concat()).command_line())
+}
+
+/// The program in two parts: what defines variables and functions, and what reads standard input.
+pub(super) fn copy_in_program(copy: &CopyIn<'_>, mark: &Token) -> Result<[Vec<u8>; 2], WrapError> {
     let owner = copy.owner.unwrap_or_default().as_bytes();
     refuse_nul(owner, || "the owner".to_owned())?;
     let needed = copy.needed_kib.map(|kib| kib.to_string()).unwrap_or_default();
@@ -115,8 +121,8 @@ pub fn copy_in_command(copy: &CopyIn<'_>, mark: &Token) -> Result<Vec<u8>, WrapE
     ] {
         push_all(&mut program, &[variable.as_bytes(), b"=", &sh_quote(value), b"\n"]);
     }
-    push_all(&mut program, &[IDENTITY.as_bytes(), COPY_DIGEST.as_bytes(), COPY_IN.as_bytes()]);
-    Ok(Program(program).command_line())
+    push_all(&mut program, &[IDENTITY.as_bytes(), COPY_DIGEST.as_bytes()]);
+    Ok([program, COPY_IN.as_bytes().to_vec()])
 }
 
 /// The beginning of a script that says what there is already of what is to be copied. What to look for follows it, as

@@ -17,6 +17,7 @@
 //! Bytes to bytes: must not know of SSH, channels or time. The shell is in the `.sh` files of this folder.
 
 mod announcement;
+mod copy_fetch;
 mod copy_in;
 mod copy_out;
 mod facts;
@@ -30,6 +31,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 pub use announcement::{Announcement, RemoteProcess, StopVerdict};
+pub use copy_fetch::{FetchFailure, copy_fetch_command, fetch_input};
 pub use copy_in::{
     Attributes, CopyIn, CopyRefusal, Landing, MissingFolder, Packing, RefusalKind, Replaced, copy_commit,
     copy_in_command, copy_is_done, copy_look, copy_name, landing_place, look_mark,

@@ -52,7 +52,13 @@ fn reply(request: &[u8], dir: &Path, inspect: impl FnOnce() -> Result<FolderStat
             let consoles = hosts.into_iter().filter(|host| ids.contains(&host.name)).map(console);
             Reply::Consoles { consoles: consoles.collect() }
         }
-        Action::Check => Reply::Ok { ok: format!("{} hosts in {}", hosts.len(), dir.display()) },
+        Action::Check => Reply::Ok {
+            ok: format!("{} hosts in {}", hosts.len(), dir.display()),
+            actions: ["describe", "console", "check"].map(str::to_owned).into(),
+        },
+        Action::Upload { .. } | Action::Discard { .. } => {
+            refusal("unsupported", "a sandbox keeps no objects".to_owned(), None)
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use fleet_tool::cli::Failure;
 use fleet_transfer::bandwidth::{Limit, Rate, RateError};
 
 use crate::recipe::{Pattern, Recipe};
+use crate::via::Afterwards;
 
 /// What may be kept in memory of what is read for all hosts.
 const DEFAULT_MEMORY: &str = "64M";
@@ -90,6 +91,15 @@ pub(super) struct CopyArgs {
     #[arg(long, value_name = "RATE")]
     bwlimit_host: Option<String>,
 
+    /// Upload once what all hosts are sent, to STORE, s3://BUCKET/PREFIX, by fleet-ec2, and have them fetch it with curl or
+    /// wget; those that cannot are sent it as ever
+    #[arg(long, value_name = "STORE", conflicts_with_all = ["bwlimit", "bwlimit_host"])]
+    via: Option<String>,
+
+    /// Keep what was uploaded for --via, and name it
+    #[arg(long, requires = "via")]
+    keep: bool,
+
     /// Keep at most SIZE of what was read for hosts that are behind
     #[arg(long, value_name = "SIZE", default_value = DEFAULT_MEMORY)]
     memory: String,
@@ -121,8 +131,14 @@ impl CopyArgs {
             dry_run: self.dry_run,
             compress: self.compress,
             then: self.then.clone(),
+            via: self.via.clone(),
             ..Recipe::default()
         }
+    }
+
+    /// What becomes of the object of `--via`. Not recorded: it is of the moment.
+    pub(super) fn afterwards(&self) -> Afterwards {
+        if self.keep { Afterwards::Kept } else { Afterwards::Removed }
     }
 
     pub(super) fn limits(&self) -> Result<Limits, Failure> {

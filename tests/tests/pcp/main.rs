@@ -6,4 +6,6 @@ mod world;
 
 mod paths;
 mod runs;
+#[cfg(feature = "ec2")]
+mod via;
 mod whole;
