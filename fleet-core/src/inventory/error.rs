@@ -2,9 +2,10 @@
 //!
 //! Must not know how it is made.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::TermError;
+use super::file::HOST_LINE;
 use crate::host::Host;
 use crate::hostset::ExpressionError;
 
@@ -83,10 +84,18 @@ impl InventoryError {
             Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 Some("check the path; \"-\" reads the hosts from standard input".to_owned())
             }
+            Self::Line { path, expected, .. } if *expected == HOST_LINE && is_yaml(path) => Some(format!(
+                "host files are plain lists or INI; `ansible all -i {} --list-hosts` lists the hosts of an inventory in YAML",
+                path.display()
+            )),
             Self::Term { problem, .. } => problem.hint(),
             _ => None,
         }
     }
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
 }
 
 /// A host typed without user or port that is known with several.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) use self::ansible::ALL;
 use self::ansible::Ansible;
+pub(super) use self::line::HOST_LINE;
 use self::line::{Heading, Hosts, Unexpected};
 use super::{GroupDefinition, InventoryError};
 use crate::endpoint::Endpoint;
@@ -327,6 +328,23 @@ mod tests {
         }
         let error = parse(b"web1\nw\xffb\n", Path::new("hosts")).unwrap_err().to_string();
         assert!(error.starts_with("hosts:2: \"w\u{fffd}b\" is not UTF-8; expected"), "{error}");
+    }
+
+    #[test]
+    fn who_gives_an_inventory_in_yaml_is_told_how_to_list_its_hosts() {
+        for (path, text, is_told) in [
+            ("a.yml", "all:\n  hosts:\n", true),
+            ("a.yaml", "---\nall:\n", true),
+            ("hosts", "all:\n  hosts:\n", false),
+            ("a.yml", "web1 a='b", false),
+        ] {
+            let error = parse(text.as_bytes(), Path::new(path)).unwrap_err();
+            assert_eq!(
+                error.hint().is_some_and(|hint| hint.contains(&format!("-i {path} --list-hosts"))),
+                is_told,
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::host::{Host, HostSyntaxError};
 use crate::inventory::{GROUP_NAME, InventoryError, is_group_name, shell_words};
 
 /// What a line may be, in words.
-const LINE: &str =
+pub(in crate::inventory) const HOST_LINE: &str =
     "[user@]host[:port], host[:port] user, host[:port] variable=value ..., a [group] heading or a # comment";
 
 /// What is wrong with a line.
@@ -20,7 +20,7 @@ pub(super) struct Unexpected {
 
 impl Unexpected {
     fn line(found: String) -> Self {
-        Self { found, expected: LINE }
+        Self { found, expected: HOST_LINE }
     }
 
     pub(super) fn new(found: String, expected: &'static str) -> Self {
