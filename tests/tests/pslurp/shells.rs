@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use fleet_core::ssh::remote::{
     Links, Packing, Part, RemotePattern, Token, copy_out_digests_command, copy_out_list_command,
@@ -107,7 +108,7 @@ fn every_shell_and_tool_says_the_same() {
                 pattern(b"logs/d*", Part::Itself),
                 pattern(b"none*", Part::Itself),
             ];
-            let list = |links| copy_out_list_command(&patterns, links, &token).unwrap();
+            let list = |links| copy_out_list_command(&patterns, links, None, &token).unwrap();
             let (listed, said) = host.run(list(Links::Kept), &[]);
             let files = ["81a4 1 1000000000 ./deep/-n", "81a4 2 1000000000 ./deep/$(touch evil)"];
             let mut expected = vec![
@@ -125,6 +126,14 @@ fn every_shell_and_tool_says_the_same() {
             expected.extend(files.iter().chain(&files).map(ToString::to_string));
             expected.sort();
             assert_eq!((records(&listed), said.as_str()), (expected, ""), "{case}");
+            for (since, is_listed) in [(hour_ago(), false), (999_999_999, true), (hour_ago() * 2, true)] {
+                let recent = copy_out_list_command(&patterns, Links::Kept, Some(since), &token).unwrap();
+                let (recent, _) = host.run(recent, &[]);
+                let kinds = ["41ed ./deep", "a1ff ./link", "?2 ./none*"].map(str::to_owned);
+                assert!(kinds.iter().all(|kind| records(&recent).contains(kind)), "{case}: {recent}");
+                assert_eq!(recent.contains("./b//"), is_listed, "{case} {since}: {recent}");
+            }
+
             let (listed, _) = host.run(list(Links::Followed), &[]);
             assert!(listed.contains("!./link//") || !listed.contains("link"), "{case}: {listed}");
 
@@ -154,6 +163,12 @@ fn every_shell_and_tool_says_the_same() {
             digests_and_removal(&host, &token, &case);
         }
     }
+}
+
+/// In seconds since 1970.
+fn hour_ago() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    i64::try_from(now).unwrap() - 3600
 }
 
 fn digests_and_removal(host: &Host, token: &Token, case: &str) {
