@@ -126,13 +126,7 @@ fn every_shell_and_tool_says_the_same() {
             expected.extend(files.iter().chain(&files).map(ToString::to_string));
             expected.sort();
             assert_eq!((records(&listed), said.as_str()), (expected, ""), "{case}");
-            for (since, is_listed) in [(hour_ago(), false), (999_999_999, true), (hour_ago() * 2, true)] {
-                let recent = copy_out_list_command(&patterns, Links::Kept, Some(since), &token).unwrap();
-                let (recent, _) = host.run(recent, &[]);
-                let kinds = ["41ed ./deep", "a1ff ./link", "?2 ./none*"].map(str::to_owned);
-                assert!(kinds.iter().all(|kind| records(&recent).contains(kind)), "{case}: {recent}");
-                assert_eq!(recent.contains("./b//"), is_listed, "{case} {since}: {recent}");
-            }
+            what_is_old_is_left_out(&host, &patterns, &case);
 
             let (listed, _) = host.run(list(Links::Followed), &[]);
             assert!(listed.contains("!./link//") || !listed.contains("link"), "{case}: {listed}");
@@ -162,6 +156,18 @@ fn every_shell_and_tool_says_the_same() {
 
             digests_and_removal(&host, &token, &case);
         }
+    }
+}
+
+/// Files of the test are old; folders, symlinks and what is missing are told always.
+fn what_is_old_is_left_out(host: &Host, patterns: &[RemotePattern<'_>], case: &str) {
+    // The last is to come yet: by a clock that is wrong nothing is left out.
+    for (since, is_listed) in [(hour_ago(), false), (999_999_999, true), (hour_ago() * 2, true)] {
+        let list = copy_out_list_command(patterns, Links::Kept, Some(since), &Token::new(0xab)).unwrap();
+        let (listed, _) = host.run(list, &[]);
+        let told = ["41ed ./deep", "a1ff ./link", "?2 ./none*"].map(str::to_owned);
+        assert!(told.iter().all(|told| records(&listed).contains(told)), "{case}: {listed}");
+        assert_eq!(listed.contains("./b//"), is_listed, "{case} {since}: {listed}");
     }
 }
 
