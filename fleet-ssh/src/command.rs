@@ -18,6 +18,7 @@ use super::deadline::within;
 use super::exec::{Exec, ExecEvent, ExecStdin};
 use super::remote::{self, Announcement, RemoteCommand, RemoteProcess, Token, WrapError};
 use super::session::Session;
+use super::sftp_greeting::{Answered, Answerer, runs_no_commands};
 use super::stop::{Process, outcome_of, outcome_of_end};
 use super::sudo::Sudo;
 use super::terminal::{Terminal, Typing};
@@ -224,6 +225,7 @@ fn with_last_output(outcome: Outcome, activity: &Activity, process: &Process<'_>
 struct Output {
     exec: Exec,
     announcement: Option<Announcement>,
+    answerer: Answerer,
     /// Where the announcement comes.
     marks: Stream,
     remote: watch::Sender<Option<RemoteProcess>>,
@@ -268,6 +270,7 @@ async fn start<'a, F>(
     };
     let announcement = (run.wrapping == Wrapping::Shell).then(|| Announcement::new(&token));
     let (remote_sender, remote) = watch::channel(None);
+    let answerer = Answerer::new(rand::random());
     let process = Process {
         session,
         signals: exec.signals(),
@@ -278,10 +281,11 @@ async fn start<'a, F>(
         sudo: run.sudo,
         terminal: run.terminal,
         remote,
+        greeter: answerer.greeter(),
         side: exec.side(),
         keeper: Mutex::default(),
     };
-    Ok((Output { exec, announcement, marks, remote: remote_sender }, process))
+    Ok((Output { exec, announcement, answerer, marks, remote: remote_sender }, process))
 }
 
 /// Starts the command on a channel, as the user who logged in.
@@ -317,7 +321,9 @@ impl Output {
         let outcome = loop {
             match self.exec.next().await {
                 Ok(ExecEvent::Output(stream, bytes)) => {
-                    let bytes = self.without_announcement(stream, bytes, sink);
+                    let Some(bytes) = self.of_the_command(stream, bytes, sink) else {
+                        return Ok(Outcome::Failed(runs_no_commands()));
+                    };
                     activity.begin_output();
                     if !bytes.is_empty() {
                         sink.output(stream, bytes).await;
@@ -328,13 +334,25 @@ impl Output {
                 Err(error) => return Err(error),
             }
         };
-        if let Some(mut announcement) = self.announcement.take() {
-            let rest = announcement.finish();
+        let held = self.announcement.take().map(|mut announcement| announcement.finish());
+        for (stream, rest) in [(Stream::Stdout, self.answerer.rest()), (self.marks, held.unwrap_or_default())] {
             if !rest.is_empty() {
-                sink.output(self.marks, rest).await;
+                sink.output(stream, rest).await;
             }
         }
         Ok(outcome)
+    }
+
+    /// What of the output is the command's own; `None` when there is no command, and an SFTP server answers.
+    fn of_the_command(&mut self, stream: Stream, bytes: Bytes, sink: &impl OutputSink) -> Option<Bytes> {
+        let bytes = self.without_announcement(stream, bytes, sink);
+        match stream {
+            Stream::Stdout if self.marks == Stream::Stderr => match self.answerer.feed(bytes) {
+                Answered::Perhaps(bytes) => Some(bytes),
+                Answered::BySftp => None,
+            },
+            _ => Some(bytes),
+        }
     }
 
     /// Takes the wrapper's first line out of the output and remembers the process id in it.

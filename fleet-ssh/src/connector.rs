@@ -16,6 +16,7 @@ use russh::client::{self, Handle};
 use super::agent::Agent;
 use super::algorithms;
 use super::auth::{self, Credentials};
+use super::backlog::Backlog;
 use super::config::{ConfigError, ForwardAgent, HostConfig, IdentityFiles, Notice, Origin, SshConfig, StrictHostKey};
 use super::deadline::within;
 use super::handler::{SessionHandler, SessionNotes};
@@ -32,7 +33,6 @@ use super::prompt::{Prompt, Secret};
 use super::refusal;
 use super::route::Jump;
 use super::session::{Session, SessionParts, WireGuard};
-use super::spool::SpoolBudget;
 use super::wire::Wire;
 use fleet_core::endpoint::{Endpoints, Whereabouts};
 use fleet_core::host::Host;
@@ -100,7 +100,7 @@ pub struct Connector {
     pub(super) keys: KeyStore,
     agents: Mutex<HashMap<PathBuf, Arc<Agent>>>,
     pub(super) jump_hosts: JumpHosts,
-    pub(super) spool_budget: Arc<SpoolBudget>,
+    pub(super) backlog: OnceLock<Backlog>,
     pace: OnceLock<Arc<Gate>>,
     pub(super) new_host_keys: NewHostKeys,
     pub(super) whereabouts: Option<Arc<dyn Whereabouts>>,
@@ -125,7 +125,7 @@ impl Connector {
             keys: KeyStore::new(prompt),
             agents: Mutex::default(),
             jump_hosts: JumpHosts::default(),
-            spool_budget: Arc::default(),
+            backlog: OnceLock::new(),
             pace: OnceLock::new(),
             new_host_keys: NewHostKeys::Kept,
             whereabouts: None,
@@ -253,7 +253,8 @@ impl Connector {
         };
         let forwarded_agent = forwarded_agent.map(|socket| self.agent(&socket));
         let forwards_agent = forwarded_agent.is_some();
-        let ssh_config = Arc::new(client_config(config, &host_key));
+        let backlog = self.backlog();
+        let ssh_config = Arc::new(client_config(config, &host_key, backlog.window_bytes));
         let handler = SessionHandler { host_key, notes: Arc::clone(&notes), forwarded_agent };
         let connecting = client::connect_stream(ssh_config, wire, handler);
         let shaken = shake_hands(pin!(connecting), &wire_guard, limit, observer).await;
@@ -270,7 +271,7 @@ impl Connector {
             notes,
             wire: wire_guard,
             liveness: liveness(config),
-            spool_budget: Arc::clone(&self.spool_budget),
+            spool_budget: Arc::clone(&backlog.spool_budget),
             forwards_agent,
             stage_limit: limit,
             environment: config.environment(&self.settings.config.local().env),

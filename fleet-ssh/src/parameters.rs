@@ -15,7 +15,7 @@ use super::session::Liveness;
 use fleet_core::outcome::{FailureClass, HostError, Stage};
 
 /// Bytes a server may send on a channel before we have read any.
-const WINDOW_BYTES: u32 = 2 << 20;
+pub(super) const WINDOW_BYTES: u32 = 2 << 20;
 /// Messages of a channel that wait for its reader.
 const CHANNEL_MESSAGES: usize = 32;
 /// Keep-alives where the configuration says nothing: a host that dies must not hold a run for ever.
@@ -59,7 +59,8 @@ pub(super) fn methods(config: &HostConfig) -> Vec<Method> {
     }
 }
 
-pub(super) fn client_config(config: &HostConfig, host_key: &HostKeyCheck) -> client::Config {
+/// `window_bytes` is what a server may send on a channel before we have read any.
+pub(super) fn client_config(config: &HostConfig, host_key: &HostKeyCheck, window_bytes: u32) -> client::Config {
     let wanted = algorithms::host_keys(config.host_key_algorithms.as_ref());
     let ordered = host_key.known_hosts.order_algorithms(&host_key.name, &wanted);
     let certificates = match host_key.known_hosts.has_certificate_authority(&host_key.name) {
@@ -67,7 +68,7 @@ pub(super) fn client_config(config: &HostConfig, host_key: &HostKeyCheck) -> cli
         false => Vec::new(),
     };
     client::Config {
-        window_size: WINDOW_BYTES,
+        window_size: window_bytes,
         channel_buffer_size: CHANNEL_MESSAGES,
         preferred: algorithms::preferred(config, ordered, certificates),
         // Silence is judged by `Session::until_silent`, which knows when we are the ones who do not read.

@@ -121,7 +121,7 @@ impl Connector {
         loop {
             match within(limit, stage, &mut work).await {
                 Err(error) if error.class == FailureClass::Timeout && paced.take_shortage() => {
-                    if Arc::strong_count(&self.spool_budget) == 1 {
+                    if Arc::strong_count(&self.backlog().spool_budget) == 1 {
                         let message = "no file descriptor is free on this machine";
                         let error = HostError::new(stage, FailureClass::Local, message);
                         return Err(error.with_hint("raise the limit of open files (ulimit -n)"));

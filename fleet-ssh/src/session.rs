@@ -96,7 +96,7 @@ impl Session {
     /// # Errors
     /// [`FailureClass::Channel`] when the server opens no channel, [`FailureClass::Lost`] when the connection is gone.
     pub async fn exec(&self, command: &[u8]) -> Result<Exec, HostError> {
-        let channel = self.open().await.map_err(|error| self.open_error(&error))?;
+        let channel = self.channel().await?;
         self.start(channel, command, InputEnd::Eof).await
     }
 
@@ -120,23 +120,25 @@ impl Session {
         terminal: &Terminal,
         typing: Typing,
     ) -> Result<Exec, HostError> {
-        let mut channel = self.open().await.map_err(|error| self.open_error(&error))?;
+        let mut channel = self.channel().await?;
         let requested = terminal::request(&mut channel, terminal, typing).await;
         requested.map_err(|refused| refused.unwrap_or_else(|| self.lost(Stage::Channel)))?;
         self.start(channel, command, InputEnd::Typed).await
     }
 
-    /// Opens a channel for a session. Where OpenSSH allows one at a time, it counts one that has just been closed until it
-    /// has looked at all that came with the close.
-    async fn open(&self) -> Result<russh::Channel<russh::client::Msg>, russh::Error> {
+    /// Opens a channel for a session on which nothing is requested yet. Where OpenSSH allows one at a time, it counts one
+    /// that has just been closed until it has looked at all that came with the close: so who has closed one before is asked
+    /// for a sign of life, and then once more. It costs those nothing that are not refused.
+    pub(super) async fn channel(&self) -> Result<russh::Channel<russh::client::Msg>, HostError> {
         let is_first = !self.has_opened.swap(true, Ordering::Relaxed);
-        match self.handle.channel_open_session().await {
+        let opened = match self.handle.channel_open_session().await {
             Err(russh::Error::ChannelOpenFailure(_)) if !is_first => {
                 let _ = tokio::time::timeout(GOOD_BYE_LIMIT, self.handle.send_ping()).await;
                 self.handle.channel_open_session().await
             }
             opened => opened,
-        }
+        };
+        opened.map_err(|error| self.open_error(&error))
     }
 
     async fn start(
@@ -160,11 +162,6 @@ impl Session {
         let (reader, writer) = channel.split();
         let spool = Spool::new(Arc::clone(&self.spool_budget), Arc::clone(&self.wire.0));
         Exec::start(reader, writer, Arc::new(spool), input_end)
-    }
-
-    /// Opens a channel for a session on which nothing is requested yet.
-    pub(super) async fn channel(&self) -> Result<russh::Channel<russh::client::Msg>, HostError> {
-        self.handle.channel_open_session().await.map_err(|error| self.open_error(&error))
     }
 
     /// Opens a TCP connection from the host to `name`:`port`. What the host says of a failure beside its code reaches

@@ -33,8 +33,17 @@ pub(super) struct SpoolBudget {
     /// What the files hold: what was read from a file counts until the file is gone.
     disk_bytes: AtomicU64,
     limit: u64,
+    /// What a host's queue keeps in memory before the rest goes to disk.
+    memory_bytes: usize,
     segment_bytes: u64,
     open_file: fn() -> io::Result<File>,
+}
+
+impl SpoolBudget {
+    /// Nothing goes to disk: at `memory_bytes` of a host, or [`MEMORY_LIMIT`] if that is less, its network is no longer read.
+    pub(super) fn in_memory(memory_bytes: usize) -> Self {
+        Self { limit: 0, memory_bytes: memory_bytes.min(MEMORY_LIMIT), ..Self::default() }
+    }
 }
 
 impl Default for SpoolBudget {
@@ -42,6 +51,7 @@ impl Default for SpoolBudget {
         Self {
             disk_bytes: AtomicU64::new(0),
             limit: DISK_LIMIT,
+            memory_bytes: MEMORY_LIMIT,
             segment_bytes: SEGMENT_BYTES,
             open_file: tempfile::tempfile,
         }
@@ -164,10 +174,15 @@ impl Spool {
 
 impl Queue {
     fn add(&mut self, stream: Stream, bytes: Bytes, budget: &SpoolBudget) -> io::Result<Room> {
-        let fits = self.memory.is_empty() || self.memory_bytes + bytes.len() <= MEMORY_LIMIT;
+        let fits = self.memory.is_empty() || self.memory_bytes + bytes.len() <= budget.memory_bytes;
         if self.segments.is_empty() && fits {
             self.keep(stream, bytes);
             return Ok(Room::Left);
+        }
+        if budget.limit == 0 {
+            // What comes yet was read before, or fits into the channel's window.
+            self.keep(stream, bytes);
+            return Ok(Room::Exhausted);
         }
         let segment = match self.last_segment(budget) {
             Ok(segment) => segment,
@@ -217,7 +232,7 @@ impl Queue {
     /// Whether the network may be read again: not at once, lest it stop and start with every chunk.
     fn room_again(&self, budget: &SpoolBudget) -> Room {
         let left = match self.segments.is_empty() {
-            true => self.memory_bytes <= MEMORY_LIMIT / 2,
+            true => self.memory_bytes <= budget.memory_bytes / 2,
             false => budget.disk_bytes.load(Ordering::SeqCst) <= budget.limit / 2,
         };
         if left { Room::Left } else { Room::Exhausted }
@@ -386,6 +401,27 @@ mod tests {
             assert_eq!(spool.try_pop().unwrap(), Some((Stream::Stdout, bytes.clone())));
         }
         wire.read_exact(&mut byte).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_to_wait_in_memory_makes_no_file_and_the_network_waits() {
+        let (mut far, near) = tokio::io::duplex(64);
+        let (mut wire, control) = Wire::new(Box::new(near));
+        let open_file = || panic!("nothing goes to disk");
+        let spool = Spool::new(Arc::new(SpoolBudget { open_file, ..SpoolBudget::in_memory(64 << 10) }), control);
+        let chunk = |n: u8| Bytes::from(vec![n; 32 * 1024]);
+        let mut byte = [0];
+        let mut pushed = 0..;
+        for room in [true, true, false, false] {
+            spool.push(Stream::Stdout, chunk(pushed.next().unwrap())).unwrap();
+            far.write_all(b"x").await.unwrap();
+            assert_eq!(futures::poll!(Box::pin(wire.read_exact(&mut byte))).is_ready(), room, "{pushed:?}");
+        }
+        for n in 0..4 {
+            assert_eq!(spool.try_pop().unwrap(), Some((Stream::Stdout, chunk(n))));
+        }
+        wire.read_exact(&mut byte).await.unwrap();
+        assert!(!spool.has_lost_some());
     }
 
     #[test]

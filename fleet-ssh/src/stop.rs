@@ -13,6 +13,7 @@ use super::command::{CommandRun, OutputSink, StdinFeed, Wrapping};
 use super::exec::{Exec, ExecEnd, ExecEvent, ExecSide, ExecSignals, ExecStdin, ExitReport};
 use super::remote::{self, Program, RemoteProcess, StdinMode, StopVerdict, Token};
 use super::session::Session;
+use super::sftp_greeting::Greeter;
 use super::sudo::Sudo;
 use super::terminal::Terminal;
 use fleet_core::event::Stream;
@@ -47,6 +48,8 @@ pub(super) struct Process<'a> {
     pub(super) sudo: Option<&'a Sudo>,
     pub(super) terminal: Option<&'a Terminal>,
     pub(super) remote: watch::Receiver<Option<RemoteProcess>>,
+    /// Finds out that no command is there.
+    pub(super) greeter: Greeter,
     pub(super) side: ExecSide,
     /// The second channel that tells the host of our death, where there is one.
     pub(super) keeper: Mutex<Option<Exec>>,
@@ -71,7 +74,13 @@ impl Process<'_> {
                 self.stdin.close().await;
                 Ok(())
             }
-            (None, Wrapping::Shell) => Ok(()),
+            (None, Wrapping::Shell) => {
+                // With sudo it would be a password, and something of ours has run there before.
+                if self.sudo.is_none() && self.stdin_mode == StdinMode::Closed {
+                    self.greeter.greet_unless(self.announced(), &self.stdin).await;
+                }
+                Ok(())
+            }
         };
         match fed {
             Ok(()) => std::future::pending().await,

@@ -13,7 +13,7 @@ use super::handler::SessionNotes;
 use super::handshake::{TryError, shake_hands};
 use super::known_hosts::{HashNames, KnownHostsError, Location, PublicKey, Verdict};
 use super::pacing::Try;
-use super::parameters::client_config;
+use super::parameters::{WINDOW_BYTES, client_config};
 use super::session::WireGuard;
 use super::wire::Wire;
 use fleet_core::outcome::{FailureClass, HostError, Stage};
@@ -84,7 +84,8 @@ impl Connector {
             let wire = (wire, WireGuard(control));
             let offered = Arc::new(OnceLock::new());
             let taker = Taker { offered: Arc::clone(&offered) };
-            let connecting = client::connect_stream(Arc::new(client_config(config, &host_key)), wire.0, taker);
+            let connecting =
+                client::connect_stream(Arc::new(client_config(config, &host_key, WINDOW_BYTES)), wire.0, taker);
             let connecting = std::pin::pin!(connecting);
             let met = shake_hands(connecting, &wire.1, self.stage_limit(config), observer).await;
             match (offered.get(), met) {

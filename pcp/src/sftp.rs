@@ -10,9 +10,10 @@ use fleet_core::event::{Event, Transferred};
 use fleet_core::outcome::{FailureClass, HostError, Outcome, Stage};
 use fleet_ssh::Session;
 use fleet_ssh::remote::Token;
-use fleet_transfer::push::{Pace, Share, needed_kib};
-use fleet_transfer::sftp::push::{Flow, LeftOut, Owner, Push, Verified, push};
+use fleet_transfer::push::{Share, needed_kib};
+use fleet_transfer::sftp::push::{Flow, LeftOut, Owner, Push, Verified, look, push};
 use fleet_transfer::sftp::{Connection, Watch, instead_of_command};
+use fleet_transfer::throttle::Pace;
 use tokio_util::sync::CancellationToken;
 
 use crate::fetch::not_via;
@@ -31,17 +32,39 @@ impl Copy {
         session: &Session,
         reporter: &Reporter<'_>,
     ) -> Result<Outcome, Outcome> {
-        if self.knowledge == Knowledge::Asked(Purpose::DryRun) {
-            return Err(outcome);
-        }
         let Some(connection) = instead_of_command(session, &outcome, self.limits.channel, reporter).await else {
             return Err(outcome);
         };
+        if self.knowledge == Knowledge::Asked(Purpose::DryRun) {
+            return self.tell_by_sftp(connection, session, reporter).await;
+        }
         if self.then.is_some() {
             let error = failed("the host runs no commands, so --then cannot follow").with_hint("copy without --then");
             return Err(Outcome::Failed(error));
         }
         self.copy_by_sftp(connection, session, reporter).await
+    }
+
+    /// Says what would be done.
+    async fn tell_by_sftp(
+        &self,
+        connection: Connection,
+        session: &Session,
+        reporter: &Reporter<'_>,
+    ) -> Result<Outcome, Outcome> {
+        let (host, stop) = (reporter.host, CancellationToken::new());
+        let (share, client) = (&self.shares[host.index()], connection.client().clone());
+        let watch = Watch { session, limits: &self.limits, cancel: host.cancel(), stop: &stop };
+        let landing = self.destinations.landing(host.index());
+        let look = look(&client, self.push.manifest(), &share.selection, landing, self.receiving.missing);
+        let work = async {
+            tokio::select! {
+                findings = look => Some(findings),
+                () = stop.cancelled() => None,
+            }
+        };
+        let findings = connection.work(&watch, work).await?.map_err(|refusal| Outcome::Failed(refused(&refusal)))?;
+        Ok(self.tell(share, &findings, reporter).await)
     }
 
     async fn copy_by_sftp(

@@ -3,6 +3,7 @@
 //! Must not know other hosts, flags or terminals.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use fleet_core::broadcast::Broadcast;
@@ -13,8 +14,8 @@ use fleet_core::record::Places;
 use fleet_core::select::SelectedHost;
 use fleet_ssh::remote::{Facts, RemoteCommand, StdinMode, Token};
 use fleet_ssh::{
-    CommandLimits, CommandRun, ConnectObserver, Connector, ExecStdin, OutputSink, Session, StdinFeed, Sudo, Terminal,
-    Wrapping, run_command,
+    CommandLimits, CommandRun, ConnectObserver, Connector, ExecStdin, OutputSink, Session, SftpGreeting, StdinFeed,
+    Sudo, Terminal, Wrapping, run_command, runs_no_commands,
 };
 use tracing::Instrument;
 
@@ -23,6 +24,8 @@ use crate::jobs::JobWork;
 use crate::on_host::OnHost;
 use crate::payload::{Payload, PayloadError, Place, ScriptText};
 
+/// The exit statuses of a shell that does not find, or cannot run, one of our programs: it runs commands.
+const NO_PROGRAM: [u32; 2] = [126, 127];
 /// Bytes of a script that are sent at a time.
 const CHUNK_BYTES: usize = 128 * 1024;
 
@@ -66,7 +69,7 @@ impl Task for RunCommand {
 impl RunCommand {
     async fn run_on(&self, host: HostContext) -> Outcome {
         let target = &self.hosts[host.index()];
-        let reporter = Reporter { host: &host, remarks: self.remarks };
+        let reporter = Reporter { host: &host, remarks: self.remarks, announced: AtomicBool::new(false) };
         let connected = tokio::select! {
             connected = self.connector.connect(&target.host, &reporter) => connected,
             () = host.cancel().cancelled() => return Outcome::Skipped(SkipCause::Interrupted),
@@ -116,7 +119,25 @@ impl RunCommand {
             sudo: self.sudo.as_ref(),
             terminal: self.terminal.as_ref(),
         };
-        run_command(session, run, reporter).await
+        let outcome = run_command(session, run, reporter).await;
+        match outcome {
+            // In a box: few hosts need it, and every one would pay for its room.
+            Outcome::Exited(code)
+                if self.wrapping == Wrapping::Shell && !reporter.has_announced() && !NO_PROGRAM.contains(&code) =>
+            {
+                Box::pin(self.or_no_command(outcome, session)).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// What a command came to that has ended without having announced itself, so something else has answered: where there is
+    /// SFTP, the host is one that offers only that.
+    async fn or_no_command(&self, outcome: Outcome, session: &Session) -> Outcome {
+        match session.greet_sftp(self.limits.channel).await {
+            Ok(SftpGreeting::Answered) => Outcome::Failed(runs_no_commands()),
+            Ok(SftpGreeting::Refused | SftpGreeting::Garbled) | Err(_) => outcome,
+        }
     }
 
     /// What the host tells of itself, where the command needs it.
@@ -203,9 +224,15 @@ fn not_sent(error: &PayloadError) -> HostError {
 struct Reporter<'a> {
     host: &'a HostContext,
     remarks: Remarks,
+    /// Whether the host runs our commands: one has announced itself.
+    announced: AtomicBool,
 }
 
 impl Reporter<'_> {
+    fn has_announced(&self) -> bool {
+        self.announced.load(Ordering::Relaxed)
+    }
+
     async fn remark(&self, text: String) {
         if self.remarks == Remarks::Shown {
             self.host.emit(Event::Note(text)).await;
@@ -226,6 +253,10 @@ impl ConnectObserver for Reporter<'_> {
 impl OutputSink for Reporter<'_> {
     async fn started(&self) {
         self.host.emit(Event::Stage(Stage::Command)).await;
+    }
+
+    fn announced(&self) {
+        self.announced.store(true, Ordering::Relaxed);
     }
 
     async fn output(&self, stream: Stream, bytes: Bytes) {

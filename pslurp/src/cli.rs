@@ -18,6 +18,7 @@ use fleet_ssh::{CommandLimits, Connector, Sudo};
 use fleet_tool::cli::{Failure, FleetArgs, Prepared, StdinUse, typed, usage_failure};
 use fleet_transfer::filter::{Action, Filter};
 use fleet_transfer::pull::{Before, Compared, Merger, PART_PREFIX, Paths};
+use fleet_transfer::throttle::Throttle;
 
 use self::fetching::FetchArgs;
 use crate::gather::{Afterwards, Doing, Gathering};
@@ -72,6 +73,7 @@ pub(crate) struct FetchSettings {
     landing: Landing,
     filter: Option<Filter>,
     sudo: Option<SudoUser>,
+    throttle: Throttle,
 }
 
 /// The flags. `--exclude` is rsync's here: hosts are left out by `-x` alone.
@@ -84,6 +86,7 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, Option<FetchSettings>),
     let refused = |error: clap::Error| usage_failure(crate::PROGRAM, &error);
     let matches = command().try_get_matches().map_err(refused)?;
     let PslurpArgs { fleet, fetch, paths } = PslurpArgs::from_arg_matches(&matches).map_err(refused)?;
+    let throttle = fetch.throttle()?;
     let mut given = fetch.recipe(fetching::patterns(&matches))?;
     let lists_only = fleet.lists_only();
     let mut prepared = fleet.prepare(crate::PROGRAM, StdinUse::Free)?;
@@ -118,6 +121,7 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, Option<FetchSettings>),
         landing: if recipe.merge { merge_landing(&local)? } else { Landing::read(&local)? },
         filter: filter(&recipe)?,
         sudo: sudo::user(&recipe)?,
+        throttle,
         local,
         recipe,
     };
@@ -150,7 +154,7 @@ fn filter(recipe: &Recipe) -> Result<Option<Filter>, Failure> {
 impl FetchSettings {
     /// The task that does the work on the chosen hosts.
     pub(crate) fn into_task(self, connector: Arc<Connector>, prepared: &Prepared) -> Result<Slurp, Failure> {
-        let Self { recipe, remotes, local, landing, filter, sudo } = self;
+        let Self { recipe, remotes, local, landing, filter, sudo, throttle } = self;
         let hosts = prepared.selected.hosts.clone();
         let folders = landing.folders(&connector, &hosts, recipe.places.as_ref())?;
         let merger =
@@ -163,6 +167,8 @@ impl FetchSettings {
                     })?)
                 }
             };
+        // What is not written yet is left with the hosts: here it would be written to the disk twice.
+        connector.hold_back(throttle.backlog_bytes().unwrap_or(u64::MAX));
         let gathering = Gathering {
             remotes,
             links: if recipe.follow { Links::Followed } else { Links::Kept },
@@ -185,6 +191,7 @@ impl FetchSettings {
             hosts,
             folders,
             gathering,
+            throttle,
             sudo: sudo.map(|user| Sudo { user, password: prepared.sudo_password.known().cloned() }),
             limits: CommandLimits {
                 timeout: settings.timeout.value.duration(),

@@ -140,7 +140,7 @@ impl Gathering {
         let mark = Token::random();
         let patterns: Vec<RemotePattern<'_>> =
             self.remotes.iter().map(|(pattern, part)| RemotePattern { pattern, part: *part }).collect();
-        let command = copy_out_list_command(&patterns, self.links, &mark)
+        let command = copy_out_list_command(&patterns, self.links, self.since, &mark)
             .map_err(|error| Outcome::Failed(HostError::local(error.to_string())))?;
         let reader = ListingReader::new(copy_out_list_mark(&mark), copy_out_end_mark(&mark), self.max_files);
         let Ran { taker, ended } = on_host.run(command, None, &mark, (Listed(reader), Progress::default())).await;

@@ -12,6 +12,7 @@ use fleet_core::outcome::{FailureClass, HostError, Outcome, Stage, StopCause};
 use fleet_ssh::remote::{RemoteCommand, StdinMode, Token, copy_out_refusal};
 use fleet_ssh::{CommandLimits, CommandRun, ExecStdin, OutputSink, Session, StdinFeed, Sudo, Wrapping, run_command};
 use fleet_transfer::pull::PullError;
+use fleet_transfer::throttle::Pace;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,8 @@ pub(crate) struct OnHost<'a> {
     pub(crate) limits: &'a CommandLimits,
     pub(crate) sudo: Option<&'a Sudo>,
     pub(crate) host: &'a HostContext,
+    /// How fast it may send.
+    pub(crate) pace: Pace<'a>,
     /// Whether the host runs our commands: one has announced itself.
     pub(crate) announced: AtomicBool,
 }
@@ -81,7 +84,7 @@ impl OnHost<'_> {
         let cancel = self.host.cancel().child_token();
         let state = State { taker: Some(taker), waiting: Vec::new(), said: Vec::new(), refused: None, told: None };
         let (stop, announced) = (cancel.clone(), &self.announced);
-        let sink = Sink { state: Mutex::new(state), host: self.host, stop, progress, announced };
+        let sink = Sink { state: Mutex::new(state), host: self.host, pace: &self.pace, stop, progress, announced };
         let run = CommandRun {
             command: &command,
             wrapping: Wrapping::Shell,
@@ -131,6 +134,7 @@ pub(crate) fn failed(message: impl Into<String>) -> HostError {
 struct Sink<'a, T> {
     state: Mutex<State<T>>,
     host: &'a HostContext,
+    pace: &'a Pace<'a>,
     /// Stops the program.
     stop: CancellationToken,
     progress: Progress,
@@ -184,6 +188,7 @@ impl<T: Taker> OutputSink for Sink<'_, T> {
     }
 
     async fn output(&self, stream: Stream, bytes: Bytes) {
+        self.pace.wait(bytes.len() as u64).await;
         let mut state = self.state.lock().await;
         match stream {
             Stream::Stderr => state.hear(&bytes),

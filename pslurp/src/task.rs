@@ -12,6 +12,7 @@ use fleet_core::fanout::{HostContext, Task};
 use fleet_core::outcome::{Outcome, SkipCause, Stage};
 use fleet_core::select::SelectedHost;
 use fleet_ssh::{CommandLimits, ConnectObserver, Connector, OutputSink, Sudo};
+use fleet_transfer::throttle::Throttle;
 use tracing::Instrument as _;
 
 use crate::gather::{Gathering, Staging};
@@ -24,6 +25,7 @@ pub(crate) struct Slurp {
     /// Where the files of each host go.
     pub(crate) folders: Vec<PathBuf>,
     pub(crate) gathering: Gathering,
+    pub(crate) throttle: Throttle,
     pub(crate) sudo: Option<Sudo>,
     pub(crate) limits: CommandLimits,
     pub(crate) remarks: Remarks,
@@ -62,6 +64,7 @@ impl Slurp {
             limits: &self.limits,
             sudo: self.sudo.as_ref(),
             host: &host,
+            pace: self.throttle.pace(),
             announced: AtomicBool::new(false),
         };
         let staging = self.gathering.merger.is_some().then(|| Staging::new(folder.clone()));

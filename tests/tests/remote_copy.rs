@@ -669,6 +669,24 @@ fn a_file_that_is_the_same_there_only_gets_its_mode() {
     }
 }
 
+#[test]
+fn a_file_that_is_the_same_there_gets_time_and_owner_where_they_are_kept() {
+    for shell in SHELLS {
+        let host = Host::new(shell, "tar");
+        let mut sent = Sent { attributes: Attributes::All, ..Sent::default() };
+        sent = sent.file("new", 0o644, "new").file("a b", 0o4750, "not sent");
+        sent.same = Selection::from(1..2);
+        host.has(&[("a b", Some("same"))]);
+        let copy = CopyIn { attributes: Attributes::All, ..into_folder(HERE) };
+        assert_eq!(host.receive(&copy, &sent.stream()), Ok(()), "{shell}");
+        let found = fs::metadata(host.home().join("a b")).unwrap();
+        assert_eq!((found.mtime(), found.mode() & 0o7777), (1_000_000_000, 0o4750), "{shell}");
+        if accounts::is_root() {
+            assert_eq!((found.uid(), found.gid()), (1, 2), "{shell}");
+        }
+    }
+}
+
 /// What each of these is on a host, in the order of the calls.
 #[test]
 fn every_shell_and_digest_tool_says_what_there_is() {

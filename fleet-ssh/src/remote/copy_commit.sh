@@ -6,7 +6,8 @@
 #       drop NAME...                            not to be kept
 #       folders PARENT NAME...                  PARENT is empty or ends in a slash, as in these two:
 #       files PARENT NAME...                    files and symlinks
-#       keep MODE NAME...                       files that are not sent, as the host has the same: they get the mode
+#       keep MODE TIME OWNER NAME...            files that are not sent, as the host has the same: they get the mode, the
+#                                               time, as touch has it in UTC, and for root the owner; - is none
 #       restrict NUMBER MODE NAME               the mode of a folder that its owner cannot work in, the deepest first
 #
 # A folder that is missing on the host is renamed whole, and what is below it went with it. One that is there keeps its
@@ -38,15 +39,21 @@ restrict() {
 
 keep() {
   [ "$phase" = finish ] || return 0
-  mode=$1
-  shift
+  mode=$1 time=$2 whose=$3
+  shift 3
   [ ! "$as" ] || set -- "$as"
   for entry; do
     shift
     set -- "$@" "$up$entry"
   done
+  case $owner:$whose in
+    :-) ;;
+    :*) [ "$(id -u)" != 0 ] || attempt chown -h "$whose" "$@" ;;
+    *) attempt chown -h "$owner" "$@" ;;
+  esac
+  # Behind chown, which takes special bits away.
   [ -z "$(find "$@" -prune ! -perm "$mode" -print)" ] || attempt chmod "$mode" "$@"
-  [ -z "$owner" ] || attempt chown -h "$owner" "$@"
+  [ "$time" = - ] || attempt env TZ=UTC0 touch -c -t "$time" "$@"
 }
 
 # lies PARENT: whether it is elsewhere.

@@ -87,16 +87,20 @@ pub fn copy_out_refusal(stderr: &[u8], token: &Token) -> Option<String> {
     Some(String::from_utf8_lossy(line).trim().to_owned())
 }
 
-/// The command, for any login shell, that lists what is at `patterns`: by their numbers, from 0.
+/// The command, for any login shell, that lists what is at `patterns`: by their numbers, from 0. What was surely not changed
+/// since then, in seconds since 1970, may be missing.
 ///
 /// # Errors
 /// When a NUL is in one.
 pub fn copy_out_list_command(
     patterns: &[RemotePattern<'_>],
     links: Links,
+    since: Option<i64>,
     token: &Token,
 ) -> Result<Vec<u8>, WrapError> {
     let mut program = beginning(token, links);
+    let since = since.map(|since| since.to_string()).unwrap_or_default();
+    program.extend_from_slice(format!("since={since}\n").as_bytes());
     program.extend_from_slice(LIST.as_bytes());
     for (number, RemotePattern { pattern, part }) in patterns.iter().enumerate() {
         refuse_nul(pattern, || "the path".to_owned())?;
@@ -251,7 +255,7 @@ mod tests {
         let token = Token::new(u64::MAX);
         let patterns = [RemotePattern { pattern: b"/var/log/*.log", part: Part::Itself }];
         for command in [
-            copy_out_list_command(&patterns, Links::Followed, &token).unwrap(),
+            copy_out_list_command(&patterns, Links::Followed, Some(0), &token).unwrap(),
             copy_out_send_command(Links::Followed, Packing::Gzip, &token),
             copy_out_parts_command(Links::Followed, Packing::Gzip, &token),
             copy_out_tails_command(u64::MAX, Links::Followed, &token),
@@ -271,6 +275,6 @@ mod tests {
         assert_eq!(copy_out_refusal(said.as_bytes(), &token).as_deref(), Some("there is no tar"));
         assert_eq!(copy_out_refusal(said.as_bytes(), &Token::new(1)), None);
         let pattern = RemotePattern { pattern: b"a\0", part: Part::Itself };
-        assert!(matches!(copy_out_list_command(&[pattern], Links::Kept, &token), Err(WrapError::Nul { .. })));
+        assert!(matches!(copy_out_list_command(&[pattern], Links::Kept, None, &token), Err(WrapError::Nul { .. })));
     }
 }

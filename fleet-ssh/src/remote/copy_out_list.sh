@@ -1,7 +1,8 @@
 # Lists what is to be copied from here.
 #
-# In:  $token; $follow, -L for what symlinks name, or empty; $inner, the text that describes files; $lists, the calls of
-#      "from", as they stand behind this.
+# In:  $token; $follow, -L for what symlinks name, or empty; $since, in seconds since 1970 or empty: files and symlinks that
+#      are surely older may be left out; $inner, the text that describes files; $lists, the calls of "from", as they stand
+#      behind this.
 # Out: records, as copy_out_describe.sh prints them, between two marks; "/NUMBER FOLDER" before those of a folder, to which
 #      their paths are relative; "?NUMBER PATH" for what is not there, or cannot be entered.
 
@@ -27,7 +28,7 @@ from() {
       if [ "$folder" ]; then
         folder=${folder%?.}
         printf '/%s %s//\n' "$number" "$folder"
-        (cd "$folder" && find $follow ".${name:+/$name}" -exec /bin/sh -c "$inner" fleet {} + 2>/dev/null)
+        (cd "$folder" && find $follow ".${name:+/$name}" $young -exec /bin/sh -c "$inner" fleet {} + 2>/dev/null)
       else
         printf '?%s %s//\n' "$number" "$path"
       fi
@@ -38,6 +39,23 @@ from() {
 for program in find stat tar xargs head tail; do
   command -v "$program" >/dev/null 2>&1 || refuse "there is no $program"
 done
+# By the clock here, of which only the distance to $since counts: some shells count to 2^31. find rounds in a way of its
+# own, so there is one more.
+young= now=$(date +%s 2>/dev/null)
+case $since:$now in
+  : | *: | :* | *[!0-9:]*) ;;
+  *)
+    age=$((now - since))
+    if [ "$age" -lt 0 ]; then
+      young=
+    elif find / -prune -mmin -1 >/dev/null 2>&1; then
+      young="-mmin -$((age / 60 + 2))"
+    elif find / -prune -mtime -1 >/dev/null 2>&1; then
+      young="-mtime -$((age / 86400 + 2))"
+    fi
+    young=${young:+"( ! -type f ! -type l -o $young )"}
+    ;;
+esac
 inner="style=$style
 $inner
 describe \"\$@\""

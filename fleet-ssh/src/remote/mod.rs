@@ -99,7 +99,8 @@ impl Token {
 /// What the command's standard input is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StdinMode {
-    /// Nothing. The channel's input is the control line of the keeper: it must stay open, without data, while the command may run.
+    /// Nothing. The channel's input is the control line of the keeper, which skips what comes there: it must stay open while
+    /// the command may run.
     Closed,
     /// The channel's input. A [`keeper_command`] on another channel has to watch over the command.
     Passed,

@@ -122,8 +122,13 @@ impl Drop for PartFile {
 }
 
 pub(super) fn set_time(file: &File, mtime: i64) -> Result<(), Matter> {
+    rustix::fs::futimens(file, &timestamps(mtime)).map_err(refused)
+}
+
+/// Of something that was last changed at `mtime`, in seconds since 1970.
+pub(super) fn timestamps(mtime: i64) -> Timestamps {
     let time = Timespec { tv_sec: mtime, tv_nsec: 0 };
-    rustix::fs::futimens(file, &Timestamps { last_access: time, last_modification: time }).map_err(refused)
+    Timestamps { last_access: time, last_modification: time }
 }
 
 /// The SHA-256 of the first `len` bytes of a file, in hexadecimal digits; of all of it when it is shorter.

@@ -141,7 +141,7 @@ impl Taker {
                 return Ok(());
             }
             (Kind::HardLink { target }, ListedKind::File) => self.link(plan, item, target),
-            (Kind::Symlink { target }, ListedKind::Symlink) => self.root.symlink(&item.local, target),
+            (Kind::Symlink { target }, ListedKind::Symlink) => self.root.symlink(&item.local, target, item.seen.mtime),
             _ => Err(Matter::Changed),
         };
         self.note(place, item, done.map(|()| Received::Whole));

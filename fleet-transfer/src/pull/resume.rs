@@ -67,6 +67,7 @@ impl Fetch {
             let looked = match item.seen.kind {
                 ListedKind::Folder => root.make_folder(&item.local, item.seen.mode),
                 ListedKind::File => fetch.look(plan.extent, place, item, root, compared),
+                ListedKind::Symlink => fetch.look_at_symlink(place, item, root, compared),
                 _ => {
                     fetch.whole.push(place);
                     Ok(())
@@ -77,6 +78,19 @@ impl Fetch {
             }
         }
         fetch
+    }
+
+    fn look_at_symlink(
+        &mut self,
+        place: usize,
+        item: &Item,
+        root: &mut Root,
+        compared: Compared,
+    ) -> Result<(), Matter> {
+        let same = Here::Symlink { len: item.seen.len, mtime: item.seen.mtime };
+        let is_same = compared == Compared::Times && root.look(&item.local)? == same;
+        if is_same { &mut self.same } else { &mut self.whole }.push(place);
+        Ok(())
     }
 
     fn look(

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::part_file::{PartFile, part_name, set_time};
+use super::part_file::{PartFile, part_name, set_time, timestamps};
 use super::plan::Folding;
 use super::problem::Matter;
 
@@ -42,6 +42,13 @@ pub enum Here {
         /// Its length.
         len: u64,
         /// When it was last changed, in seconds since 1970.
+        mtime: i64,
+    },
+    /// A symlink.
+    Symlink {
+        /// The length of what it names.
+        len: u64,
+        /// When it was made, in seconds since 1970.
         mtime: i64,
     },
     /// Something else.
@@ -187,15 +194,19 @@ impl Root {
         open_file(&*self.folder(above)?, name, OFlags::RDWR | OFlags::CREATE)
     }
 
-    /// Makes a symlink, or changes one that is there.
+    /// Makes a symlink, or changes one that is there, with the time when the host's was made: by it and its length it is
+    /// known again.
     ///
     /// # Errors
     /// When it cannot, such as where a folder is.
-    pub fn symlink(&mut self, path: &[u8], target: &[u8]) -> Result<(), Matter> {
+    pub fn symlink(&mut self, path: &[u8], target: &[u8], mtime: i64) -> Result<(), Matter> {
         let (above, name) = split(path);
         let (folder, beside) = (self.folder(above)?, part_name(name));
         let _ = rustix::fs::unlinkat(&folder, os(&beside), AtFlags::empty());
         rustix::fs::symlinkat(os(target), &folder, os(&beside)).map_err(refused)?;
+        // Not every file system keeps it: there, symlinks come again.
+        let times = timestamps(mtime);
+        let _ = rustix::fs::utimensat(&folder, os(&beside), &times, AtFlags::SYMLINK_NOFOLLOW);
         rustix::fs::renameat(&folder, os(&beside), &folder, os(name)).map_err(|error| {
             let _ = rustix::fs::unlinkat(&folder, os(&beside), AtFlags::empty());
             refused(error)
@@ -275,6 +286,7 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 fn here(stat: &Stat) -> Here {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Here::File { len: stat.st_size.cast_unsigned(), mtime: stat.st_mtime },
+        FileType::Symlink => Here::Symlink { len: stat.st_size.cast_unsigned(), mtime: stat.st_mtime },
         _ => Here::Else,
     }
 }
@@ -339,7 +351,7 @@ mod tests {
             let deeper = format!("{name}/deep/file").into_bytes();
             for path in [&below, &deeper] {
                 assert_eq!(write(&mut root, path, b"x"), Err(Matter::InTheWay));
-                assert_eq!(root.symlink(path, b"x"), Err(Matter::InTheWay));
+                assert_eq!(root.symlink(path, b"x", 0), Err(Matter::InTheWay));
                 assert_eq!(root.make_folder(path, 0o755), Err(Matter::InTheWay));
                 assert_eq!(root.read(path).err(), Some(Matter::InTheWay));
                 assert_eq!(root.look(path), Err(Matter::InTheWay));
@@ -350,7 +362,7 @@ mod tests {
         }
         // The symlink itself is replaced, and what it leads to is left alone.
         symlink(outside.join("file"), root.path().join("file")).unwrap();
-        assert_eq!(root.look(b"file"), Ok(Here::Else));
+        assert!(matches!(root.look(b"file"), Ok(Here::Symlink { .. })));
         write(&mut root, b"file", b"new").unwrap();
         assert_eq!(fs::read_to_string(outside.join("file")).unwrap(), "kept");
         assert_eq!(root.look(b"file"), Ok(Here::File { len: 3, mtime: 1_000_000_000 }));
@@ -376,7 +388,7 @@ mod tests {
         assert_eq!(root.path().join("folder").metadata().unwrap().mode() & 0o700, 0o700);
         root.make_folder(b"folder", 0o755).unwrap();
         assert_eq!(write(&mut root, b"folder", b"x"), Err(Matter::InTheWay));
-        assert_eq!(root.symlink(b"folder", b"x"), Err(Matter::InTheWay));
+        assert_eq!(root.symlink(b"folder", b"x", 0), Err(Matter::InTheWay));
         write(&mut root, b"file", b"x").unwrap();
         assert_eq!(root.make_folder(b"file", 0o755), Err(Matter::InTheWay));
         assert_eq!(write(&mut root, b"file/below", b"x"), Err(Matter::InTheWay));

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::archive::{END, Header, HeaderKind, padding};
 use crate::digest::{Digest, SEPARATOR};
@@ -182,12 +183,17 @@ impl Commit<'_> {
     }
 
     fn push_same(&self, text: &mut Vec<u8>) {
-        let mut modes: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
+        let mut alike: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
         for entry in self.same.iter().map(|at| &self.entries[at]).filter(|entry| is_file(entry)) {
-            modes.entry(entry.mode & mode_bits(self.attributes)).or_default().push(word(entry));
+            let beside = match self.attributes {
+                Attributes::Permissions => "- -".to_owned(),
+                Attributes::All => format!("{} {}:{}", touch_time(entry.mtime), entry.uid, entry.gid),
+            };
+            let call = format!("keep {:o} {beside}", entry.mode & mode_bits(self.attributes));
+            alike.entry(call).or_default().push(word(entry));
         }
-        for (mode, words) in modes {
-            push_calls(text, format!("keep {mode:o}").as_bytes(), words.into_iter());
+        for (call, words) in alike {
+            push_calls(text, call.as_bytes(), words.into_iter());
         }
     }
 
@@ -203,6 +209,18 @@ impl Commit<'_> {
             text.push(b'\n');
         }
     }
+}
+
+/// A time, in seconds since 1970, as `touch -t` takes it: `CCYYMMDDhhmm.SS` (POSIX). What it cannot say becomes the nearest
+/// that it can.
+fn touch_time(seconds: i64) -> String {
+    /// The last second of the year 9999.
+    const LAST: u64 = 253_402_300_799;
+    let seconds = u64::try_from(seconds).unwrap_or(0).min(LAST);
+    let text = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    let (minutes, seconds) = digits.split_at(digits.len() - 2);
+    format!("{minutes}.{seconds}")
 }
 
 /// The bits of a mode that are kept.
@@ -342,7 +360,7 @@ mod tests {
         let names: Vec<_> = sums.lines().map(|line| line.split_whitespace().skip(4).collect::<Vec<_>>()).collect();
         assert_eq!(names, [["f00000", "$s"], ["f00003", "$s"]]);
         let list = list_of(&entries, &selection, &[1], &Selection::of([2..3, 4..5]));
-        assert_eq!(list, "drop f00001\nfiles '' f00000 f00003\nkeep 600 f00004\nkeep 755 f00002\n");
+        assert_eq!(list, "drop f00001\nfiles '' f00000 f00003\nkeep 600 - - f00004\nkeep 755 - - f00002\n");
     }
 
     #[test]

@@ -5,9 +5,7 @@
 mod commit;
 mod look;
 mod stream;
-mod throttle;
 
 pub use commit::{Batch, Commit, batches, batches_for, header, needed_kib};
 pub use look::{Findings, Look, LookError, There, digests};
 pub use stream::{Push, PushSettings, Sent, Share, Uplink};
-pub use throttle::Pace;

@@ -11,13 +11,13 @@ use bytes::Bytes;
 use fleet_ssh::remote::Attributes;
 
 use super::commit::{Batch, Commit, batches_for, header};
-use super::throttle::{HostThrottle, Pace, Throttle};
 use crate::archive::padding;
 use crate::bandwidth::Rate;
 use crate::manifest::{Entry, Manifest, Selection};
 use crate::source_cache::{
     Counters, Framing, Packing, SourceCache, SourceError, SourceReader, SourceSettings, compress,
 };
+use crate::throttle::{HostThrottle, Pace, Throttle};
 
 /// How many ends of streams are kept: hosts that are sent the same have the same.
 const MAX_ENDS: usize = 4;
@@ -153,7 +153,7 @@ impl Push {
     /// The limits for a host that is not sent a stream.
     #[must_use]
     pub fn pace(&self) -> Pace<'_> {
-        Pace::new(self.throttle.host())
+        self.throttle.pace()
     }
 
     /// All that some host is sent.

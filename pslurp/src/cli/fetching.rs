@@ -10,6 +10,7 @@ use fleet_core::select::SelectedHost;
 use fleet_ssh::remote::Part;
 use fleet_tool::cli::Failure;
 use fleet_transfer::bandwidth::Limit;
+use fleet_transfer::throttle::Throttle;
 
 use crate::recipe::{Pattern, Recipe};
 
@@ -64,6 +65,14 @@ pub(super) struct FetchArgs {
     #[arg(short = 'C', long)]
     compress: bool,
 
+    /// Fetch no more than RATE from all hosts together: KiB in a second, or with a unit, as in 500K, 2.5M, 100MB
+    #[arg(long, value_name = "RATE")]
+    bwlimit: Option<String>,
+
+    /// Fetch no more than RATE from each host
+    #[arg(long, value_name = "RATE")]
+    bwlimit_host: Option<String>,
+
     /// Compare contents of what is here already by digests [default: length and time]
     #[arg(long)]
     checksum: bool,
@@ -86,6 +95,16 @@ pub(super) struct FetchArgs {
 }
 
 impl FetchArgs {
+    /// How fast it may go. Not recorded: it is of the moment.
+    pub(super) fn throttle(&self) -> Result<Throttle, Failure> {
+        let rate = |flag: &str, text: &Option<String>| match text.as_deref().map(str::parse::<Limit>) {
+            None | Some(Ok(Limit::Unlimited)) => Ok(None),
+            Some(Ok(Limit::At(rate))) => Ok(Some(rate)),
+            Some(Err(error)) => Err(Failure::usage_text(format!("{flag}: {error}"))),
+        };
+        Ok(Throttle::new(rate("--bwlimit", &self.bwlimit)?, rate("--bwlimit-host", &self.bwlimit_host)?))
+    }
+
     /// What is given, as it is written down.
     pub(super) fn recipe(self, filters: Vec<Pattern>) -> Result<Recipe, Failure> {
         let now = SystemTime::now();

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fleet_core::event::{Event, Transferred};
-use fleet_core::fanout::HostContext;
 use fleet_core::outcome::Outcome;
 use fleet_ssh::OutputSink;
 use fleet_ssh::remote::{Links, Part};
@@ -201,10 +200,10 @@ impl Course<'_> {
             asked.whole.into_iter().partition(|&item| plan.items[item].seen.kind == ListedKind::Symlink);
         for item in symlinks {
             let Some(target) = server.targets.get(&plan.items[item].remote).cloned() else { continue };
-            let (local, made);
-            local = plan.items[item].local.clone();
+            let (local, mtime) = (plan.items[item].local.clone(), plan.items[item].seen.mtime);
+            let made;
             (root, made) = blocking(move || {
-                let made = root.symlink(&local, &target);
+                let made = root.symlink(&local, &target, mtime);
                 (root, made)
             })
             .await;
@@ -223,7 +222,7 @@ impl Course<'_> {
                 len: part.from + part.len,
             })
             .collect();
-        let mut files = Files::new(Arc::clone(&plan), parts, root, self.on_host.host, of);
+        let mut files = Files::new(Arc::clone(&plan), parts, root, self.on_host, of);
         let fetched = fetch(server.client, wanted, &mut files).await;
         self.tally.files += files.here.len() as u64;
         self.tally.bytes += files.bytes;
@@ -247,13 +246,13 @@ struct Files<'a> {
     here: Vec<usize>,
     problems: Vec<Problem>,
     bytes: u64,
-    host: &'a HostContext,
+    on_host: &'a OnHost<'a>,
     of: u64,
     told: Instant,
 }
 
 impl<'a> Files<'a> {
-    fn new(plan: Arc<Plan>, parts: Vec<PartWanted>, root: Root, host: &'a HostContext, of: u64) -> Self {
+    fn new(plan: Arc<Plan>, parts: Vec<PartWanted>, root: Root, on_host: &'a OnHost<'a>, of: u64) -> Self {
         Self {
             plan,
             parts: parts.into_iter(),
@@ -264,7 +263,7 @@ impl<'a> Files<'a> {
             here: Vec::new(),
             problems: Vec::new(),
             bytes: 0,
-            host,
+            on_host,
             of,
             told: Instant::now(),
         }
@@ -296,7 +295,7 @@ impl<'a> Files<'a> {
         }
         if self.told.elapsed() >= TELL_EVERY {
             self.told = Instant::now();
-            self.host.emit(Event::Progress(Transferred { bytes: self.bytes, of: Some(self.of) })).await;
+            self.on_host.host.emit(Event::Progress(Transferred { bytes: self.bytes, of: Some(self.of) })).await;
         }
     }
 }
@@ -325,6 +324,7 @@ impl PullSink for Files<'_> {
     }
 
     async fn data(&mut self, bytes: Bytes) -> Result<(), Infallible> {
+        self.on_host.pace.wait(bytes.len() as u64).await;
         self.waiting.extend_from_slice(&bytes);
         if self.waiting.len() >= STEP_BYTES {
             self.flush().await;

@@ -129,6 +129,9 @@ pub(crate) fn tree(root: &Path) -> Tree {
                 format!("folder {mode:o}")
             } else if meta.is_symlink() {
                 format!("symlink {}", fs::read_link(&path).unwrap().display())
+            } else if !meta.is_file() {
+                // To read a pipe that a copy has left would take for ever.
+                "something else".to_owned()
             } else {
                 format!("file {mode:o} {}", fs::read(&path).unwrap().escape_ascii())
             };

@@ -6,12 +6,13 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use fleet_tests::accounts::{self, Throwaway};
 use fleet_tests::{Sshd, TestEnv};
 use serde_json::Value;
 
-use crate::world::{put, set_mtime, slurp, told, tree, with_tools, world};
+use crate::world::{put, set_link_mtime, set_mtime, slurp, told, tree, with_script, with_tools, world};
 
 #[test]
 fn the_slash_behind_a_folder_says_whether_it_comes_with_its_name() {
@@ -91,6 +92,59 @@ fn what_is_here_and_the_same_is_not_fetched_again() {
     slurp(&env, &[&logs, "out"]).expect_code(0).expect_stderr("2 files the same already");
     slurp(&env, &["--checksum", &logs, "out"]).expect_code(0).expect_stderr("1 file, 1 B; 1 the same already");
     assert_eq!(fs::read_to_string(env.work().join("out/web02/one")).unwrap(), "x");
+}
+
+#[test]
+fn a_symlink_that_is_here_and_the_same_is_not_fetched_again() {
+    let (env, _server) = world(2);
+    put(&env, "logs/one", "1");
+    let link = env.shared().join("logs/link");
+    symlink("one", &link).unwrap();
+    set_link_mtime(&link, 1_000_000_000);
+    let logs = format!("{}/", env.shared().join("logs").display());
+    let here = env.work().join("out/web01/link");
+    slurp(&env, &[&logs, "out"]).expect_code(0).expect_stderr("1 file, 1 symlink, 1 B");
+    let before = here.symlink_metadata().unwrap().ino();
+    slurp(&env, &[&logs, "out"]).expect_code(0).expect_stderr("2 files the same already");
+    assert_eq!(here.symlink_metadata().unwrap().ino(), before);
+    fs::remove_file(&link).unwrap();
+    symlink("two", &link).unwrap();
+    slurp(&env, &[&logs, "out"]).expect_code(0).expect_stderr("1 symlink; 1 the same already");
+    assert_eq!(fs::read_link(&here).unwrap(), Path::new("two"));
+}
+
+#[test]
+fn what_comes_keeps_to_the_limits() {
+    let (env, _server) = world(2);
+    let file = put(&env, "file", vec![b'x'; 500_000]).display().to_string();
+    for (number, limit) in [["--bwlimit", "400K"], ["--bwlimit-host", "200K"]].iter().enumerate() {
+        let begun = Instant::now();
+        slurp(&env, &[&limit[..], &[&file, &format!("out{number}")]].concat()).expect_code(0);
+        // A tenth of a second's worth comes at once.
+        assert!(begun.elapsed() > Duration::from_secs(2), "{limit:?}: {:?}", begun.elapsed());
+        assert_eq!(fs::read(env.work().join(format!("out{number}/web02/file"))).unwrap().len(), 500_000);
+    }
+    slurp(&env, &["--bwlimit", "fast", &file, "out"]).expect_code(2).expect_stderr("--bwlimit: found \"fast\"");
+}
+
+#[test]
+fn a_host_tells_nothing_of_what_is_too_old_whatever_its_find_can() {
+    for options in ["none", "-mmin", "-mmin|-mtime"] {
+        let env = TestEnv::new();
+        let find = format!("case $3 in {options}) exit 1 ;; esac\nexec /usr/bin/find \"$@\"");
+        let _server = with_script(&env, 2, "find", &find);
+        (0..5).for_each(|number| set_mtime(&put(&env, format!("logs/{number}"), "old"), 1_000_000_000));
+        put(&env, "logs/new", "new");
+        let logs = format!("{}/", env.shared().join("logs").display());
+        let run = slurp(&env, &["--since", "1h", "--max-files", "4", &logs, "out"]);
+        if options == "-mmin|-mtime" {
+            run.expect_code(5).expect_stderr("the listing has more than 4 names");
+            slurp(&env, &["--since", "1h", &logs, "out"]).expect_code(0);
+        } else {
+            run.expect_code(0).expect_stderr("1 file, 3 B");
+        }
+        assert_eq!(tree(&env.work().join("out/web01")), told(&[("new", "new")]), "{options}");
+    }
 }
 
 #[test]
@@ -250,6 +304,33 @@ fn a_former_run_is_done_again_where_it_failed() {
     let run = env.pslurp(["--failed"]).finish().expect_code(0);
     let _ = run.expect_stderr("1 file, 1 B; 1 the same already");
     assert_eq!(tree(&env.work().join("out/web02")), told(&[("open", "2"), ("secret", "1")]));
+}
+
+#[test]
+fn a_run_that_is_named_goes_on_with_the_hosts_and_files_that_are_missing() {
+    let (env, _server) = world(2);
+    let secret = put(&env, "logs/secret", "1");
+    put(&env, "logs/open", "2");
+    put(&env, "logs/large", vec![b'x'; 5000]);
+    fs::set_permissions(&secret, Permissions::from_mode(0o000)).unwrap();
+    let logs = format!("{}/", env.shared().join("logs").display());
+    let open = env.shared().join("logs/open").display().to_string();
+    let newest = || {
+        let runs = fs::read_dir(env.home().join(".local/state/fleet/runs")).unwrap();
+        let journals = runs.map(|run| run.unwrap().path()).filter(|path| path.extension() == Some("jsonl".as_ref()));
+        let newest = journals.max_by_key(|path| path.metadata().unwrap().modified().unwrap()).unwrap();
+        newest.file_stem().unwrap().to_str().unwrap().to_owned()
+    };
+    slurp(&env, &["--max-size", "1K", &logs, "out"]).expect_code(1);
+    let failed = newest();
+    slurp(&env, &[&open, "other"]).expect_code(0);
+    fs::set_permissions(&secret, Permissions::from_mode(0o644)).unwrap();
+    let run = env.pslurp(["--resume", &failed]).finish().expect_code(0);
+    let _ = run.expect_stderr("large: left out").expect_stderr("web[01-02] (2): 1 file, 1 B; 1 the same already");
+    assert_eq!(tree(&env.work().join("out/web02")), told(&[("open", "2"), ("secret", "1")]));
+    assert_eq!(tree(&env.work().join("other/web02")), told(&[("open", "2")]));
+    let run = env.pslurp(["--resume", &newest()]).finish().expect_code(2);
+    let _ = run.expect_stderr("all 2 hosts of run ");
 }
 
 #[test]

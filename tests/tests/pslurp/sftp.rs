@@ -35,12 +35,21 @@ fn files_come_by_sftp_where_there_is_nothing_else() {
             assert_eq!(tree(&env.work().join(local).join(host).join(below)), tree(&app), "{remote}: {run}");
         }
     }
-    slurp(&env, &[&format!("{}/", app.display()), "one"]).expect_code(0).expect_stderr("1 symlink; 3 the same already");
+    slurp(&env, &[&format!("{}/", app.display()), "one"]).expect_code(0).expect_stderr("4 files the same already");
     let deep = app.join("deep").display().to_string();
     slurp(&env, &["--parents", &deep, "five"]).expect_code(0);
     let here = env.work().join("five/web01").join(deep.trim_start_matches('/')).join("large");
     assert!(fs::read(&here).unwrap() == large);
     assert_eq!(here.metadata().unwrap().mtime(), app.join("deep/large").metadata().unwrap().mtime());
+}
+
+#[test]
+fn an_sftp_server_that_waits_for_its_own_protocol_is_found_out() {
+    let env = TestEnv::new();
+    let _server = Sshd::new(&env).hosts("web", 2).option("ForceCommand", "/usr/lib/openssh/sftp-server").start();
+    let file = put(&env, "file", "1").display().to_string();
+    slurp(&env, &["-v", &file, "out"]).expect_code(0).expect_stderr("files are copied by SFTP");
+    assert_eq!(tree(&env.work().join("out/web02")), told(&[("file", "1")]));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::fs::{self, File, FileTimes, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use fleet_tests::{Finished, Server, Sshd, TestEnv, program};
@@ -66,6 +67,12 @@ fn open_up(folder: &Path) {
 pub(crate) fn set_mtime(path: &Path, seconds: u64) {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     File::options().write(true).open(path).unwrap().set_times(FileTimes::new().set_modified(time)).unwrap();
+}
+
+/// Of a symlink itself.
+pub(crate) fn set_link_mtime(path: &Path, seconds: u64) {
+    let time = format!("@{seconds}");
+    fleet_tests::run_to_end(Command::new("touch").args(["-h", "-d", &time]).arg(path));
 }
 
 pub(crate) fn slurp(env: &TestEnv, arguments: &[&str]) -> Finished {

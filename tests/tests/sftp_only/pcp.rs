@@ -88,12 +88,34 @@ fn what_needs_commands_is_refused_before_anything_is_copied() {
     let world = World::new();
     for (arguments, expected) in [
         (&["--then", "true", "app", "HERE/"][..], "the host runs no commands, so --then cannot follow"),
-        (&["--dry-run", "app", "HERE/"], "the host did not run our program"),
         (&["--owner", "nobody", "app", "HERE/"], "expected numbers as in 1000:1000"),
     ] {
         world.pcp("box01", arguments).finish().expect_code(5).expect_stderr(expected);
         assert_eq!(tree(&world.on("box01")).len(), 0, "{arguments:?}");
     }
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_does_nothing() {
+    let world = World::new();
+    let both = "box01,web01";
+    for (arguments, code, expected) in [
+        (&["-n", "app", "HERE/"][..], 0, "box01,web01 (2): would copy 2 files, 1.5 MB: 2 new"),
+        (&["-n", "app", "HERE/x/"], 5, "box01/x is missing"),
+        (&["-n", "--mkdirs", "app", "HERE/x/"], 0, "box01,web01 (2): would copy 2 files, 1.5 MB: 2 new"),
+    ] {
+        let run = world.pcp(both, arguments).finish().expect_code(code);
+        let _ = run.expect_stderr(expected);
+        assert_eq!((tree(&world.on("box01")).len(), tree(&world.on("web01")).len()), (0, 0));
+    }
+    fs::write(world.on("box01").join("small"), "other").unwrap();
+    fs::create_dir(world.on("box01").join("large")).unwrap();
+    let before = tree(&world.on("box01"));
+    let run = world.pcp("box01", &["-n", "app/small", "HERE/"]).finish().expect_code(0);
+    run.expect_stdout("box01: replaced: ").expect_stderr("would copy 1 file, 5 B: 1 replaced");
+    let run = world.pcp("box01", &["-n", "app/", "HERE/"]).finish().expect_code(5);
+    run.expect_stdout("in the way: ").expect_stderr("in the way: large is there, and cannot be replaced");
+    assert_eq!(tree(&world.on("box01")), before);
 }
 
 /// A copy that takes long, once it has begun.

@@ -7,9 +7,12 @@
 
 mod commit;
 mod explain;
+mod look;
 mod plan;
 mod read_back;
 mod upload;
+
+pub use look::look;
 
 use std::collections::BTreeMap;
 use std::future::Future;

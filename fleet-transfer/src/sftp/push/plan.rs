@@ -127,23 +127,12 @@ impl Plan {
 
     /// Finds the folder where the copies go; returns the name that a single one has there.
     async fn land(&mut self, client: &Client, push: &Push<'_>) -> Result<Option<Vec<u8>>, CopyRefusal> {
-        let (mut folder, mut name) = landing_place(push.landing);
-        if let (Some(own), Landing::Name(_)) = (&name, push.landing) {
-            let path = join(&folder, own);
-            let found = if_there(client.stat(&path).await).map_err(|error| refusal(&path, &error))?;
-            if found.is_some_and(|found| found.kind() == FileKind::Folder) {
-                (folder, name) = (path, None);
-            }
+        let landed = find_folder(client, push.landing, push.missing).await?;
+        self.folder = landed.folder;
+        if landed.is_missing {
+            self.make_folders(client).await?;
         }
-        self.folder = folder;
-        let folder = &self.folder;
-        match if_there(client.stat(folder).await).map_err(|error| refusal(folder, &error))? {
-            Some(found) if found.kind() == FileKind::Folder => {}
-            Some(_) => return Err(conflict(folder, "is no folder")),
-            None if push.missing == MissingFolder::Make => self.make_folders(client).await?,
-            None => return Err(CopyRefusal::new(RefusalKind::NoFolder, format!("{} is missing", shown(folder)))),
-        }
-        Ok(name)
+        Ok(landed.name)
     }
 
     async fn make_folders(&mut self, client: &Client) -> Result<(), CopyRefusal> {
@@ -292,6 +281,37 @@ impl Plan {
     }
 }
 
+/// Where copies go.
+pub(super) struct Landed {
+    pub(super) folder: Vec<u8>,
+    /// The name that a single one has there.
+    pub(super) name: Option<Vec<u8>>,
+    /// Whether the folder is to be made.
+    pub(super) is_missing: bool,
+}
+
+/// Finds the folder where the copies go; changes nothing.
+pub(super) async fn find_folder(
+    client: &Client,
+    landing: Landing<'_>,
+    missing: MissingFolder,
+) -> Result<Landed, CopyRefusal> {
+    let (mut folder, mut name) = landing_place(landing);
+    if let (Some(own), Landing::Name(_)) = (&name, landing) {
+        let path = join(&folder, own);
+        let found = if_there(client.stat(&path).await).map_err(|error| refusal(&path, &error))?;
+        if found.is_some_and(|found| found.kind() == FileKind::Folder) {
+            (folder, name) = (path, None);
+        }
+    }
+    match if_there(client.stat(&folder).await).map_err(|error| refusal(&folder, &error))? {
+        Some(found) if found.kind() == FileKind::Folder => Ok(Landed { folder, name, is_missing: false }),
+        Some(_) => Err(conflict(&folder, "is no folder")),
+        None if missing == MissingFolder::Make => Ok(Landed { folder, name, is_missing: true }),
+        None => Err(CopyRefusal::new(RefusalKind::NoFolder, format!("{} is missing", shown(&folder)))),
+    }
+}
+
 /// Looks at the target of an entry, and refuses what is in the way.
 async fn look(client: &Client, push: &Push<'_>, entry: usize, target: &[u8]) -> Result<There, CopyRefusal> {
     let failed = |error: SftpError| refusal(target, &error);
@@ -323,7 +343,7 @@ async fn look(client: &Client, push: &Push<'_>, entry: usize, target: &[u8]) -> 
 }
 
 /// What stands before the last slash, and behind it.
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|b| *b == b'/') {
         Some(slash) => (&path[..slash], &path[slash + 1..]),
         None => (b"", path),

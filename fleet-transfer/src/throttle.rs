@@ -1,6 +1,6 @@
 //! Waiting for the buckets of `--bwlimit`: the one of all hosts, and one for each.
 //!
-//! Must not know what is sent.
+//! Must not know what is sent, nor in which direction.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,69 +15,90 @@ const STEP_BYTES: usize = 32 * 1024;
 
 /// The limits of a run.
 #[derive(Debug)]
-pub(super) struct Throttle {
+pub struct Throttle {
     total: Option<Mutex<Bucket>>,
+    total_rate: Option<Rate>,
     each: Option<Rate>,
 }
 
 /// The limits as one host has them.
 #[derive(Debug)]
-pub(super) struct HostThrottle<'a> {
+pub(crate) struct HostThrottle<'a> {
     total: Option<&'a Mutex<Bucket>>,
     own: Option<Bucket>,
 }
 
 impl Throttle {
-    pub(super) fn new(total: Option<Rate>, each: Option<Rate>) -> Self {
-        let total = total.map(|rate| Mutex::new(Bucket::new(rate, Instant::now().into_std())));
-        Self { total, each }
+    /// For all hosts together, and for each; `None` is no limit.
+    #[must_use]
+    pub fn new(total: Option<Rate>, each: Option<Rate>) -> Self {
+        let bucket = |rate| Mutex::new(Bucket::new(rate, Instant::now().into_std()));
+        Self { total: total.map(bucket), total_rate: total, each }
     }
 
     /// The limits for another host.
-    pub(super) fn host(&self) -> HostThrottle<'_> {
+    pub(crate) fn host(&self) -> HostThrottle<'_> {
         let own = self.each.map(|rate| Bucket::new(rate, Instant::now().into_std()));
         HostThrottle { total: self.total.as_ref(), own }
+    }
+
+    /// The limits for another host, whose bytes somebody else moves.
+    #[must_use]
+    pub fn pace(&self) -> Pace<'_> {
+        let HostThrottle { total, own } = self.host();
+        Pace { total, own: tokio::sync::Mutex::new(own) }
+    }
+
+    /// What may wait on the way from a host without its limit being exceeded for long; `None` where there is no limit. The
+    /// bytes of half a second: what is taken is asked for anew only after a round trip.
+    #[must_use]
+    pub fn backlog_bytes(&self) -> Option<u64> {
+        let total = self.total_rate.map(Rate::bytes_per_second);
+        let each = self.each.map(Rate::bytes_per_second);
+        total.into_iter().chain(each).min().map(|bytes_per_second| bytes_per_second / 2)
     }
 }
 
 impl HostThrottle<'_> {
     /// Takes from `bytes` what is to be sent next, when it may be; all of it where there is no limit.
-    pub(super) async fn next(&mut self, bytes: &mut Bytes) -> Bytes {
+    pub(crate) async fn next(&mut self, bytes: &mut Bytes) -> Bytes {
         if self.total.is_none() && self.own.is_none() {
             return std::mem::take(bytes);
         }
         let step = bytes.split_to(bytes.len().min(STEP_BYTES));
-        self.take(step.len()).await;
+        take(self.total, self.own.as_mut(), step.len()).await;
         step
-    }
-
-    /// Waits until `len` bytes may be sent.
-    async fn take(&mut self, len: usize) {
-        let now = Instant::now().into_std();
-        let own = self.own.as_mut().map_or(Duration::ZERO, |bucket| bucket.take(len, now));
-        let taken = self.total.map(|bucket| Taken { bucket, bytes: len });
-        let total = taken.as_ref().map_or(Duration::ZERO, |taken| taken.lock().take(taken.bytes, now));
-        tokio::time::sleep(own.max(total)).await;
-        taken.into_iter().for_each(std::mem::forget);
     }
 }
 
-/// The limits for a host whose bytes are sent by somebody else.
+/// Waits until `len` bytes may be sent.
+async fn take(total: Option<&Mutex<Bucket>>, own: Option<&mut Bucket>, len: usize) {
+    let now = Instant::now().into_std();
+    let own = own.map_or(Duration::ZERO, |bucket| bucket.take(len, now));
+    let taken = total.map(|bucket| Taken { bucket, bytes: len });
+    let total = taken.as_ref().map_or(Duration::ZERO, |taken| taken.lock().take(taken.bytes, now));
+    tokio::time::sleep(own.max(total)).await;
+    taken.into_iter().for_each(std::mem::forget);
+}
+
+/// The limits for a host whose bytes are moved by somebody else.
 #[derive(Debug)]
-pub struct Pace<'a>(tokio::sync::Mutex<HostThrottle<'a>>);
+pub struct Pace<'a> {
+    total: Option<&'a Mutex<Bucket>>,
+    own: tokio::sync::Mutex<Option<Bucket>>,
+}
 
-impl<'a> Pace<'a> {
-    pub(super) fn new(throttle: HostThrottle<'a>) -> Self {
-        Self(tokio::sync::Mutex::new(throttle))
-    }
-
-    /// Waits until so many bytes may be sent.
+impl Pace<'_> {
+    /// Waits until so many bytes may be sent, or were allowed to come.
     pub async fn wait(&self, bytes: u64) {
-        let mut throttle = self.0.lock().await;
+        let mut own = self.own.lock().await;
+        if self.total.is_none() && own.is_none() {
+            return;
+        }
         let mut left = usize::try_from(bytes).unwrap_or(usize::MAX);
         while left > 0 {
             let step = left.min(STEP_BYTES);
-            throttle.take(step).await;
+            take(self.total, own.as_mut(), step).await;
             left -= step;
         }
     }
