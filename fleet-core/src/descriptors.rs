@@ -15,7 +15,7 @@ const RESERVED: u64 = 96;
 /// How many of `wanted` sessions fit, whichever of those with these `prices`, in descriptors, run at once. Raises the
 /// soft limit as far as needed and allowed.
 #[must_use]
-pub(crate) fn sessions_allowed(wanted: usize, prices: &[u64]) -> usize {
+pub fn sessions_allowed(wanted: usize, prices: &[u64]) -> usize {
     let mut prices = prices.to_vec();
     prices.sort_unstable_by_key(|&price| Reverse(price));
     prices.truncate(wanted);
@@ -76,7 +76,8 @@ fn sessions_within(descriptors: u64, prices: &[u64]) -> usize {
 }
 
 /// Whether an operation failed because this process, or this machine, has no file descriptor left.
-pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+#[must_use]
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 

@@ -1,7 +1,6 @@
 //! The engine that all fleet tools share: find hosts, run bounded sessions on them, report what happened on each.
 
 pub mod broadcast;
-pub mod cli;
 pub mod descriptors;
 pub mod endpoint;
 pub mod event;
@@ -15,11 +14,9 @@ pub mod provider;
 mod quick_hash;
 pub mod record;
 pub mod render;
-pub mod run;
 pub mod sanitize;
 pub mod select;
 pub mod settings;
 pub mod size;
-pub mod ssh;
 pub mod template;
-mod wildcard;
+pub mod wildcard;

@@ -9,7 +9,7 @@ mod hint;
 use std::fmt;
 use std::time::Duration;
 
-pub(crate) use causes::{causes, in_one_line};
+pub use causes::{causes, in_one_line};
 pub use exit::{ExitRule, ExitStatus, Report};
 
 /// The step of a session that a host is in. Each has its own deadline.

@@ -79,7 +79,8 @@ pub fn copy_sanitized(mut from: impl Read, to: &mut dyn Write) -> io::Result<()>
 }
 
 /// Remote text that is all there, made harmless: only text, newlines and tabs stay as they are.
-pub(crate) fn sanitized(text: &str) -> String {
+#[must_use]
+pub fn sanitized(text: &str) -> String {
     String::from_utf8_lossy(&sanitized_bytes(text.as_bytes())).into_owned()
 }
 

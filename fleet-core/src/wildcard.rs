@@ -1,7 +1,7 @@
 //! Wildcards in the names of hosts, groups and files: `*` is any text, `?` any character, `[a-c]` one of these and `[!a-c]`
 //! none of them; what stands behind a backslash is itself.
 //!
-//! Must not know what is named. The patterns of ssh_config(5) have no sets and no backslash: they are `ssh::pattern`'s.
+//! Must not know what is named. The patterns of ssh_config(5) have no sets and no backslash: they are those of `fleet-ssh`.
 
 use std::iter::Peekable;
 use std::ops::RangeInclusive;
@@ -9,7 +9,7 @@ use std::str::Chars;
 
 /// A pattern that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wildcard(Vec<Token>);
+pub struct Wildcard(Vec<Token>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
@@ -44,7 +44,7 @@ impl Wildcard {
     ///
     /// # Errors
     /// When a set is malformed.
-    pub(crate) fn parse(pattern: &str) -> Result<Self, WildcardError> {
+    pub fn parse(pattern: &str) -> Result<Self, WildcardError> {
         let mut characters = pattern.chars().peekable();
         let mut tokens = Vec::new();
         while let Some(character) = characters.next() {
@@ -61,7 +61,8 @@ impl Wildcard {
 
     /// Whether the whole of `text` is what the pattern describes; upper and lower case differ. Linear in the text for
     /// each `*`: after a mismatch only the last one can take a character more.
-    pub(crate) fn matches(&self, text: &str) -> bool {
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
         let (mut tokens, mut rest) = (&self.0[..], text);
         let mut retry: Option<(&[Token], &str)> = None;
         loop {

@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use fleet_core::cli::Failure;
 use fleet_core::inventory::{Inventory, KnownHost, nearest};
 use fleet_core::render::sanitized_line;
+use fleet_tool::cli::Failure;
 
 use self::puppet::{Classification, Subject};
 use crate::cli::ClassifyArgs;

@@ -131,7 +131,7 @@ Of several, 3 comes before 4 before 5.";
 #[command(disable_help_flag = true, after_help = DOCTOR_EXIT_CODES)]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
-    fleet: fleet_core::cli::FleetArgs,
+    fleet: fleet_tool::cli::FleetArgs,
 }
 
 /// Exit codes as the report needs them.
@@ -148,7 +148,7 @@ Of several, 1 comes before 3 before 4.";
 #[command(disable_help_flag = true, after_help = TRUST_EXIT_CODES)]
 pub(crate) struct TrustArgs {
     #[command(flatten)]
-    pub(crate) fleet: fleet_core::cli::FleetArgs,
+    pub(crate) fleet: fleet_tool::cli::FleetArgs,
     /// Add the keys to FILE [default: the first UserKnownHostsFile of ssh_config]
     #[arg(long, value_name = "FILE")]
     pub(crate) known_hosts: Option<PathBuf>,

@@ -5,9 +5,9 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use fleet_core::cli::Failure;
 use fleet_core::render::sanitized_line;
 use fleet_core::settings::{self, Discovered, Environment, FileState, Listed, Settings, SettingsFile};
+use fleet_tool::cli::Failure;
 use serde::Serialize;
 
 use crate::cli::ConfigArgs;

@@ -17,15 +17,15 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fleet_core::cli::{self, Examined, Failure, FleetArgs, StdinUse, TerminalPrompt};
 use fleet_core::fanout::Floor;
 use fleet_core::host::Host;
 use fleet_core::outcome::{ExitStatus, FailureClass, HostError, Outcome};
 use fleet_core::render::{Color, Completion, Destination, HostLabel, Layout, RenderSettings};
-use fleet_core::run;
 use fleet_core::settings::{HostKeyPolicy, Parallel, Settings};
-use fleet_core::ssh::config::{ConfigSource, ConfigSources, HostConfig, IdentityFiles, LocalContext, Proxy, SshConfig};
-use fleet_core::ssh::{Connector, HostKeyStanding};
+use fleet_ssh::config::{ConfigSource, ConfigSources, HostConfig, IdentityFiles, LocalContext, Proxy, SshConfig};
+use fleet_ssh::{Connector, HostKeyStanding};
+use fleet_tool::cli::{self, Examined, Failure, FleetArgs, StdinUse, TerminalPrompt};
+use fleet_tool::run;
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 
 use self::finding::{Check, Finding, Level, fold};

@@ -11,9 +11,9 @@ mod table;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use fleet_core::cli::Failure;
 use fleet_core::record::{FormerRun, RecordError, RunState, Store};
 use fleet_core::settings::Environment;
+use fleet_tool::cli::Failure;
 
 use crate::cli::{HistoryArgs, HistoryCommand};
 

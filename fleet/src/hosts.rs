@@ -12,10 +12,10 @@ mod template;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use fleet_core::cli::Failure;
 use fleet_core::hostset;
 use fleet_core::render::{self, Destination, copy_sanitized, sanitized_line};
 use fleet_core::select::{Selected, SelectedHost};
+use fleet_tool::cli::Failure;
 
 use self::listing::Listing;
 use crate::cli::{FormArgs, HostsArgs};

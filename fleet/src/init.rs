@@ -7,9 +7,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use fleet_core::cli::Failure;
 use fleet_core::render::sanitized_line;
 use fleet_core::settings;
+use fleet_tool::cli::Failure;
 
 use crate::cli::InitArgs;
 

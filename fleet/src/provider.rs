@@ -5,13 +5,13 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use fleet_core::cli::{Failure, Interruption};
 use fleet_core::outcome::ExitStatus;
 use fleet_core::provider::protocol::{ERROR_CODES, ErrorReply, VERSION};
 use fleet_core::provider::{
     Problem, Program, Provider, ProviderError, ProviderSettings, Surroundings, Told, Watch, hosts, run as run_program,
 };
 use fleet_core::render::sanitized_line;
+use fleet_tool::cli::{Failure, Interruption};
 use serde_json::{Map, Value, json};
 
 use crate::cli::ProviderCheckArgs;

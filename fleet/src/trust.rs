@@ -15,7 +15,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use fleet_core::cli::{self, Failure, Interruption, Prepared, Purpose, StdinUse, TerminalPrompt};
 use fleet_core::fanout::Floor;
 use fleet_core::host::Host;
 use fleet_core::hostset;
@@ -23,10 +22,11 @@ use fleet_core::outcome::HostError;
 use fleet_core::provider::protocol::Record;
 use fleet_core::provider::{Provider, Watch};
 use fleet_core::render::Layout;
-use fleet_core::run;
-use fleet_core::ssh::config::HostConfig;
-use fleet_core::ssh::known_hosts::{PublicKey, Verdict, read_key};
-use fleet_core::ssh::{Connector, ConnectorError};
+use fleet_ssh::config::HostConfig;
+use fleet_ssh::known_hosts::{PublicKey, Verdict, read_key};
+use fleet_ssh::{Connector, ConnectorError};
+use fleet_tool::cli::{self, Failure, Interruption, Prepared, Purpose, StdinUse, TerminalPrompt};
+use fleet_tool::run;
 use tokio::task::{JoinError, spawn_blocking};
 
 use self::console::{Unprinted, Vouched};
@@ -216,7 +216,7 @@ fn verdicts(
     config: &HostConfig,
     keys: &[PublicKey],
     writing: Writing,
-) -> Result<Vec<Verdict>, fleet_core::ssh::known_hosts::KnownHostsError> {
+) -> Result<Vec<Verdict>, fleet_ssh::known_hosts::KnownHostsError> {
     match writing {
         Writing::Done => connector.remember_host_keys(config, keys),
         Writing::Withheld => keys.iter().map(|key| connector.host_key_verdict(config, key)).collect(),

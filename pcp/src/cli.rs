@@ -11,12 +11,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser};
-use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, typed, usage_failure};
 use fleet_core::outcome::ExitStatus;
 use fleet_core::record;
 use fleet_core::render::Layout;
-use fleet_core::ssh::remote::{SudoUser, sh_quote};
-use fleet_core::ssh::{CommandLimits, Connector, Sudo};
+use fleet_ssh::remote::{SudoUser, sh_quote};
+use fleet_ssh::{CommandLimits, Connector, Sudo};
+use fleet_tool::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, typed, usage_failure};
 use fleet_transfer::filter::{Action, Filter};
 use fleet_transfer::manifest::{Manifest, Selection};
 use fleet_transfer::push::{Push, PushSettings, Share};

@@ -6,8 +6,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use fleet_core::cli::Failure;
-use fleet_core::ssh::remote::Landing;
+use fleet_ssh::remote::Landing;
+use fleet_tool::cli::Failure;
 use fleet_transfer::destination::{Destination, Found, PathTemplate, Place, Sent, warnings};
 use fleet_transfer::scan::HostSources;
 

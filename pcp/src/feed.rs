@@ -9,7 +9,7 @@ use bytes::Bytes;
 use fleet_core::event::{Event, Stream, Transferred};
 use fleet_core::fanout::HostContext;
 use fleet_core::outcome::HostError;
-use fleet_core::ssh::{ExecStdin, OutputSink, StdinFeed};
+use fleet_ssh::{ExecStdin, OutputSink, StdinFeed};
 use fleet_transfer::push::{Push, Sent, Share, Uplink};
 use tokio::time::Instant;
 

@@ -21,9 +21,9 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use fleet_core::cli::Failure;
 use fleet_core::outcome::ExitStatus;
-use fleet_core::run::{list, run};
+use fleet_tool::cli::Failure;
+use fleet_tool::run::{list, run};
 
 const PROGRAM: &str = "pcp";
 

@@ -2,10 +2,10 @@
 //!
 //! Must not know where it is put.
 
-use fleet_core::cli::Failure;
 use fleet_core::record::Places;
 use fleet_core::select::SelectedHost;
-use fleet_core::ssh::Connector;
+use fleet_ssh::Connector;
+use fleet_tool::cli::Failure;
 use fleet_transfer::destination::Place;
 
 /// The end of the way to a host.

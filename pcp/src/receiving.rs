@@ -2,7 +2,7 @@
 //!
 //! Must not know which files, nor where they go.
 
-use fleet_core::ssh::remote::{Attributes, CopyIn, Landing, MissingFolder, Packing, Replaced};
+use fleet_ssh::remote::{Attributes, CopyIn, Landing, MissingFolder, Packing, Replaced};
 
 use crate::recipe::Recipe;
 

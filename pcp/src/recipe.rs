@@ -5,9 +5,9 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use fleet_core::cli::Failure;
 use fleet_core::record::{FormerRun, Places};
 use fleet_core::select::SelectedHost;
+use fleet_tool::cli::Failure;
 use serde::{Deserialize, Serialize};
 
 const GIVE_IT: &str = "give what to copy: pcp --failed SOURCE... DEST, pcp --resume RUN SOURCE... DEST";

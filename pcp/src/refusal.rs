@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fleet_core::outcome::{FailureClass, HostError, Outcome, Stage};
 use fleet_core::render::sanitized_line;
-use fleet_core::ssh::remote::{CopyRefusal, RefusalKind, Token, copy_is_done};
+use fleet_ssh::remote::{CopyRefusal, RefusalKind, Token, copy_is_done};
 use fleet_transfer::source_cache::SourceError;
 
 use crate::tally::plural;

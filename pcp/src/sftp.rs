@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use fleet_core::event::{Event, Transferred};
 use fleet_core::outcome::{FailureClass, HostError, Outcome, Stage};
-use fleet_core::ssh::Session;
-use fleet_core::ssh::remote::Token;
+use fleet_ssh::Session;
+use fleet_ssh::remote::Token;
 use fleet_transfer::push::{Pace, Share, needed_kib};
 use fleet_transfer::sftp::push::{Flow, LeftOut, Owner, Push, Verified, push};
 use fleet_transfer::sftp::{Connection, Watch, instead_of_command};

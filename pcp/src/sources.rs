@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use fleet_core::cli::Failure;
+use fleet_tool::cli::Failure;
 use fleet_transfer::destination::{PathTemplate, Place, Sent};
 use fleet_transfer::manifest::{Entry, EntryKind, Manifest, Selection};
 use fleet_transfer::scan::{Gathered, HostSources, ScanSettings, Source, gather};

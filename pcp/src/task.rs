@@ -14,8 +14,8 @@ use fleet_core::fanout::{HostContext, Task};
 use fleet_core::outcome::{HostError, Outcome, SkipCause, Stage, StopCause};
 use fleet_core::record::Places;
 use fleet_core::select::SelectedHost;
-use fleet_core::ssh::remote::{RemoteCommand, StdinMode, Token, copy_in_command};
-use fleet_core::ssh::{
+use fleet_ssh::remote::{RemoteCommand, StdinMode, Token, copy_in_command};
+use fleet_ssh::{
     CommandLimits, CommandRun, ConnectObserver, Connector, NoStdin, OutputSink, Session, Sudo, Wrapping, run_command,
 };
 use fleet_transfer::push::{Push, Share, needed_kib};

@@ -10,8 +10,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use fleet_core::cli::Failure;
 use fleet_core::render::sanitized_line;
+use fleet_tool::cli::Failure;
 use tempfile::TempDir;
 
 /// The ends of names that tell archives, and the flag by which tar decompresses each.

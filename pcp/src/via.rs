@@ -13,13 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fleet_core::cli::{Failure, Prepared, object_store};
 use fleet_core::fanout::Signals;
 use fleet_core::outcome::ExitStatus;
 use fleet_core::provider::{Discarded, Problem, Provider, ProviderError, Upload, Watch};
 use fleet_core::render::{Layout, RenderError, UploadDisplay, UploadStep};
-use fleet_core::ssh::Secret;
-use fleet_core::ssh::remote::Token;
+use fleet_ssh::Secret;
+use fleet_ssh::remote::Token;
+use fleet_tool::cli::{Failure, Prepared, object_store};
 use fleet_transfer::push::{Push, Sent, Share};
 use fleet_transfer::source_cache::Packing;
 use tokio::runtime::{self, Handle};

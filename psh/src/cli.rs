@@ -13,13 +13,13 @@ use std::time::SystemTime;
 
 use clap::{ArgAction, Args, Parser};
 use fleet_core::broadcast::Broadcast;
-use fleet_core::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, our_terminal, typed, usage_failure};
 use fleet_core::inventory::nearest;
 use fleet_core::record::{self, Places};
 use fleet_core::render::Layout;
-use fleet_core::ssh::remote::{JobName, JobShell, SudoUser, Token, is_variable_name, sh_quote};
-use fleet_core::ssh::{CommandLimits, Connector, Sudo, Terminal, Wrapping};
 use fleet_core::template::{Template, TemplateError};
+use fleet_ssh::remote::{JobName, JobShell, SudoUser, Token, is_variable_name, sh_quote};
+use fleet_ssh::{CommandLimits, Connector, Sudo, Terminal, Wrapping};
+use fleet_tool::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, our_terminal, typed, usage_failure};
 
 use self::sudo::SudoArgs;
 use self::ways::WaysArgs;

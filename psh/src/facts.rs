@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use fleet_core::outcome::{FailureClass, HostError, Outcome, SkipCause, Stage, StopCause};
-use fleet_core::ssh::remote::{Fact, Facts, facts_command};
-use fleet_core::ssh::{CommandLimits, Wrapping};
+use fleet_ssh::remote::{Fact, Facts, facts_command};
+use fleet_ssh::{CommandLimits, Wrapping};
 
 use crate::on_host::{Answer, OnHost};
 

@@ -3,11 +3,11 @@
 //! Must not know other hosts, flags or terminals.
 
 use fleet_core::outcome::{FailureClass, HostError, LastOutput, Outcome, Stage, Stop, StopCause};
-use fleet_core::ssh::remote::{
+use fleet_ssh::remote::{
     JobName, JobState, JobWait, StopVerdict, job_list_command, job_output_command, job_remove_command,
     job_state_command, job_stop_command,
 };
-use fleet_core::ssh::{OutputSink, Wrapping};
+use fleet_ssh::{OutputSink, Wrapping};
 
 use crate::on_host::{Answer, OnHost};
 

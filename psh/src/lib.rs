@@ -12,9 +12,9 @@ mod task;
 use std::io;
 use std::process::ExitCode;
 
-use fleet_core::cli::Failure;
 use fleet_core::outcome::ExitStatus;
-use fleet_core::run::run;
+use fleet_tool::cli::Failure;
+use fleet_tool::run::run;
 
 /// Runs the tool with the arguments and the environment of this process.
 pub fn main() -> ExitCode {

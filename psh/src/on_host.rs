@@ -8,8 +8,8 @@ use bytes::Bytes;
 use fleet_core::event::Stream;
 use fleet_core::fanout::HostContext;
 use fleet_core::outcome::Outcome;
-use fleet_core::ssh::remote::{RemoteCommand, StdinMode};
-use fleet_core::ssh::{CommandLimits, CommandRun, NoStdin, OutputSink, Session, Sudo, Wrapping, run_command};
+use fleet_ssh::remote::{RemoteCommand, StdinMode};
+use fleet_ssh::{CommandLimits, CommandRun, NoStdin, OutputSink, Session, Sudo, Wrapping, run_command};
 
 /// Bytes of a host's answer that are kept: noise of the shell's start-up files, and some lines.
 const ANSWER_LIMIT: usize = 64 * 1024;

@@ -5,11 +5,11 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use fleet_core::ssh::config::ConfigError;
-use fleet_core::ssh::remote::{
+use fleet_core::template::{Template, TemplateError};
+use fleet_ssh::config::ConfigError;
+use fleet_ssh::remote::{
     Fact, Facts, JobName, JobShell, JobStart, Script, Token, WrapError, job_start_command, login_shell_word, sh_quote,
 };
-use fleet_core::template::{Template, TemplateError};
 
 use crate::quoting::quoted_behind;
 

@@ -2,7 +2,7 @@
 //!
 //! Must not know what the value is.
 
-use fleet_core::ssh::remote::login_shell_word;
+use fleet_ssh::remote::login_shell_word;
 
 /// `value` as it can stand behind `before` in a command for any login shell; `None` when no quoting is certain to hold
 /// there.

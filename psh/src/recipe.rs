@@ -4,9 +4,9 @@
 
 use std::ffi::OsString;
 
-use fleet_core::cli::Failure;
 use fleet_core::record::{FormerRun, Places};
 use fleet_core::select::SelectedHost;
+use fleet_tool::cli::Failure;
 use serde::{Deserialize, Serialize};
 
 const GIVE_IT: &str = "give the command: psh --failed COMMAND, psh --resume RUN COMMAND";

@@ -11,8 +11,8 @@ use fleet_core::fanout::{HostContext, Task};
 use fleet_core::outcome::{FailureClass, HostError, Outcome, SkipCause, Stage};
 use fleet_core::record::Places;
 use fleet_core::select::SelectedHost;
-use fleet_core::ssh::remote::{Facts, RemoteCommand, StdinMode, Token};
-use fleet_core::ssh::{
+use fleet_ssh::remote::{Facts, RemoteCommand, StdinMode, Token};
+use fleet_ssh::{
     CommandLimits, CommandRun, ConnectObserver, Connector, ExecStdin, OutputSink, Session, StdinFeed, Sudo, Terminal,
     Wrapping, run_command,
 };

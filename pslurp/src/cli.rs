@@ -11,11 +11,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser};
-use fleet_core::cli::{Failure, FleetArgs, Prepared, StdinUse, typed, usage_failure};
 use fleet_core::record;
 use fleet_core::render::Layout;
-use fleet_core::ssh::remote::{Links, Packing, Part, SudoUser, sh_quote};
-use fleet_core::ssh::{CommandLimits, Connector, Sudo};
+use fleet_ssh::remote::{Links, Packing, Part, SudoUser, sh_quote};
+use fleet_ssh::{CommandLimits, Connector, Sudo};
+use fleet_tool::cli::{Failure, FleetArgs, Prepared, StdinUse, typed, usage_failure};
 use fleet_transfer::filter::{Action, Filter};
 use fleet_transfer::pull::{Before, Compared, Merger, PART_PREFIX, Paths};
 

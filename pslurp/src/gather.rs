@@ -15,7 +15,7 @@ use std::sync::Arc;
 use fleet_core::event::{Event, Stream, Transferred};
 use fleet_core::outcome::{HostError, Outcome};
 use fleet_core::size;
-use fleet_core::ssh::remote::{
+use fleet_ssh::remote::{
     Links, Packing, Part, RemotePattern, Token, copy_out_digests_command, copy_out_end_mark, copy_out_list_command,
     copy_out_list_mark, copy_out_tails_command,
 };

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use fleet_core::cli::Failure;
 use fleet_core::record::Places;
 use fleet_core::select::SelectedHost;
-use fleet_core::ssh::Connector;
+use fleet_ssh::Connector;
+use fleet_tool::cli::Failure;
 use fleet_transfer::destination::{PathTemplate, Place};
 
 /// The place here, as typed.

@@ -11,9 +11,9 @@ mod task;
 use std::io;
 use std::process::ExitCode;
 
-use fleet_core::cli::Failure;
 use fleet_core::outcome::ExitStatus;
-use fleet_core::run::{list, run};
+use fleet_tool::cli::Failure;
+use fleet_tool::run::{list, run};
 
 const PROGRAM: &str = "pslurp";
 

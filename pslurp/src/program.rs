@@ -9,10 +9,8 @@ use bytes::Bytes;
 use fleet_core::event::{Event, Stream, Transferred};
 use fleet_core::fanout::HostContext;
 use fleet_core::outcome::{FailureClass, HostError, Outcome, Stage, StopCause};
-use fleet_core::ssh::remote::{RemoteCommand, StdinMode, Token, copy_out_refusal};
-use fleet_core::ssh::{
-    CommandLimits, CommandRun, ExecStdin, OutputSink, Session, StdinFeed, Sudo, Wrapping, run_command,
-};
+use fleet_ssh::remote::{RemoteCommand, StdinMode, Token, copy_out_refusal};
+use fleet_ssh::{CommandLimits, CommandRun, ExecStdin, OutputSink, Session, StdinFeed, Sudo, Wrapping, run_command};
 use fleet_transfer::pull::PullError;
 use tokio::sync::Mutex;
 use tokio::time::Instant;

@@ -11,7 +11,7 @@ use fleet_core::event::{Event, Stream};
 use fleet_core::fanout::{HostContext, Task};
 use fleet_core::outcome::{Outcome, SkipCause, Stage};
 use fleet_core::select::SelectedHost;
-use fleet_core::ssh::{CommandLimits, ConnectObserver, Connector, OutputSink, Sudo};
+use fleet_ssh::{CommandLimits, ConnectObserver, Connector, OutputSink, Sudo};
 use tracing::Instrument as _;
 
 use crate::gather::{Gathering, Staging};

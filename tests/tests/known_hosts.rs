@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::SystemTime;
 
-use fleet_core::ssh::known_hosts::{
+use fleet_ssh::known_hosts::{
     Certificate, Decision, HashNames, HostKeyPolicy, KnownHosts, KnownHostsFiles, KnownName, PublicKey, Verdict, decide,
 };
 use tempfile::TempDir;

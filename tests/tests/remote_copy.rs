@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use fleet_core::ssh::remote::{
+use fleet_ssh::remote::{
     Attributes, CopyIn, CopyRefusal, Landing, MissingFolder, Packing, RefusalKind, Replaced, Token, copy_in_command,
     copy_is_done, copy_look,
 };

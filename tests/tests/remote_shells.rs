@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use fleet_core::ssh::remote::{
+use fleet_ssh::remote::{
     Announcement, JobName, JobShell, JobStart, JobState, JobWait, RemoteCommand, RemoteProcess, Script, StdinMode,
     StopVerdict, Token, job_list_command, job_output_command, job_start_command, job_state_command, keeper_command,
     login_shell_word, sh_quote, stop_command, wrap,

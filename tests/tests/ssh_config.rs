@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use fleet_core::host::Host;
-use fleet_core::ssh::config::{
+use fleet_ssh::config::{
     AddressFamily, AlgorithmList, ConfigError, ConfigSource, ConfigSources, ForwardAgent, HostConfig, LocalContext,
     Proxy, SshConfig, StrictHostKey,
 };

@@ -97,7 +97,8 @@ impl SignalKindStream {
 }
 
 /// Whether the process was started to ignore the signal of this number.
-pub(crate) fn is_ignored(signal: i32) -> bool {
+#[must_use]
+pub fn is_ignored(signal: i32) -> bool {
     ignored_signals() & (1 << (signal - 1)) != 0
 }
 

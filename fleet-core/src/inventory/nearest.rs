@@ -18,8 +18,9 @@ pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -
     alike.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
 }
 
-/// `nearest` as a question; `None` where there is none.
-pub(crate) fn did_you_mean(nearest: &[String]) -> Option<String> {
+/// `nearest`, names that are alike, as a question; `None` where there is none.
+#[must_use]
+pub fn did_you_mean(nearest: &[String]) -> Option<String> {
     (!nearest.is_empty()).then(|| format!("did you mean {}?", nearest.join(" or ")))
 }
 

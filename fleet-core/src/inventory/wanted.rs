@@ -32,7 +32,8 @@ pub struct Wanted {
 
 impl Wanted {
     /// All hosts of all providers, also those that do not run.
-    pub(crate) fn everything() -> Self {
+    #[must_use]
+    pub fn everything() -> Self {
         Self { of_all: vec![with_states(Vec::new(), States::Any)], states: States::Any, ..Self::default() }
     }
 

@@ -6,12 +6,13 @@ use std::error::Error;
 use std::iter::successors;
 
 /// The causes of `error`, the nearest first.
-pub(crate) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     successors(error.source(), |&cause| cause.source())
 }
 
 /// `error` and its causes in one line, as a fragment of a host's failure.
-pub(crate) fn in_one_line(error: &(dyn Error + 'static)) -> String {
+#[must_use]
+pub fn in_one_line(error: &(dyn Error + 'static)) -> String {
     causes(error).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 

@@ -84,7 +84,8 @@ impl SelectError {
     }
 
     /// Whether it may be said better by somebody who knows all hosts.
-    pub(crate) fn is_unanswered(&self) -> bool {
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
         match self {
             Self::Term { problem, .. } => {
                 matches!(**problem, TermError::UnknownGroup { .. } | TermError::NoMatch { .. })

@@ -23,7 +23,8 @@ pub struct Asking {
 
 impl Asking {
     /// What flags say, those of this run before those of a former one.
-    pub(crate) fn of(layers: &[Layer]) -> Self {
+    #[must_use]
+    pub fn of(layers: &[Layer]) -> Self {
         let said = || layers.iter().map(|layer| &layer.asking);
         let nearest = |is_said: fn(&Self) -> bool| said().find(|asking| is_said(asking));
         Self {

@@ -80,7 +80,7 @@ impl Listing {
     }
 }
 
-/// Reads the answer of [`copy_out_list_command`](fleet_core::ssh::remote::copy_out_list_command).
+/// Reads the answer of [`copy_out_list_command`](fleet_ssh::remote::copy_out_list_command).
 #[derive(Debug)]
 pub struct ListingReader {
     records: RecordReader,

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::archive::{END, Header, HeaderKind, padding};
 use crate::digest::{Digest, SEPARATOR};
 use crate::manifest::{Entry, EntryKind, Selection};
-use fleet_core::ssh::remote::{Attributes, copy_commit, copy_name};
+use fleet_ssh::remote::{Attributes, copy_commit, copy_name};
 
 /// The most that a program on a host is given as arguments, in bytes with their pointers: POSIX grants 4 KiB, the smallest
 /// limit among systems in use is 128 KiB with the environment (`ARG_MAX`).

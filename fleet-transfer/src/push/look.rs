@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 
-use fleet_core::ssh::remote::{Token, copy_name, look_mark};
+use fleet_ssh::remote::{Token, copy_name, look_mark};
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::commit::{is_file, push_calls, word};

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use fleet_core::ssh::remote::Attributes;
+use fleet_ssh::remote::Attributes;
 
 use super::commit::{Batch, Commit, batches_for, header};
 use super::throttle::{HostThrottle, Pace, Throttle};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fleet_core::event::Stream;
 use fleet_core::outcome::{FailureClass, HostError, LastOutput, Outcome, Stage, Stop, StopCause};
-use fleet_core::ssh::{CommandLimits, Exec, ExecEvent, ExecStdin, OutputSink, Session};
+use fleet_ssh::{CommandLimits, Exec, ExecEvent, ExecStdin, OutputSink, Session};
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Downlink, Driver, SftpError, Uplink, connect};
@@ -223,7 +223,7 @@ mod tests {
     use super::super::pull::{PullSink, Wanted, fetch, list, tail_offset};
     use super::super::push::{LeftOut, Push, Unwatched, push};
     use super::*;
-    use fleet_core::ssh::remote::CopyRefusal;
+    use fleet_ssh::remote::CopyRefusal;
 
     fn may_move<T>(future: impl Future<Output = T> + Send) -> impl Future<Output = T> + Send {
         future

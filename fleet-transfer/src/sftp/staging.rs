@@ -10,7 +10,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use fleet_core::ssh::remote::Token;
+use fleet_ssh::remote::Token;
 use sha2::{Digest as _, Sha256};
 
 use super::attributes::{FileAttributes, FileKind};

@@ -3,7 +3,7 @@
 //! Must not know what the hosts are.
 
 use clap::Args;
-use fleet_core::cli::{ChooseArgs, SourceArgs};
+use fleet_tool::cli::{ChooseArgs, SourceArgs};
 
 /// What ends the help of `fleet hosts`.
 const EXAMPLES: &str = "\

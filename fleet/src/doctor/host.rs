@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use fleet_core::outcome::{HostError, Outcome, SkipCause, Stop, StopCause};
-use fleet_core::ssh::SftpGreeting;
+use fleet_ssh::SftpGreeting;
 
 use super::finding::{Check, Finding, Level};
 use super::probe::{Answers, ClockOffset, Reached};

@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use fleet_core::cli::{Examined, Failure};
 use fleet_core::descriptors::{Headroom, headroom};
 use fleet_core::inventory;
-use fleet_core::ssh::config::{ConfigError, Notice, Origin};
-use fleet_core::ssh::{AgentKey, Connector, KeyFileState};
+use fleet_ssh::config::{ConfigError, Notice, Origin};
+use fleet_ssh::{AgentKey, Connector, KeyFileState};
+use fleet_tool::cli::{Examined, Failure};
 use rustix::fs::{Access, access};
 
 use super::finding::{Check, Finding, Level};

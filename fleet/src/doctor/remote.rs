@@ -9,9 +9,9 @@ use bytes::Bytes;
 use fleet_core::event::{Event, Stream};
 use fleet_core::fanout::{HostContext, Task};
 use fleet_core::outcome::{Outcome, SkipCause, Stage};
-use fleet_core::ssh::config::HostConfig;
-use fleet_core::ssh::remote::{RemoteCommand, StdinMode};
-use fleet_core::ssh::{
+use fleet_ssh::config::HostConfig;
+use fleet_ssh::remote::{RemoteCommand, StdinMode};
+use fleet_ssh::{
     CommandLimits, CommandRun, ConnectObserver, Connector, NoStdin, OutputSink, Session, Wrapping, run_command,
 };
 

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use fleet_core::ssh::config::{HostConfig, Proxy};
+use fleet_ssh::config::{HostConfig, Proxy};
 
 use super::finding::{Check, Finding};
 use super::probe::Answers;
@@ -148,7 +148,7 @@ fn logs_in(config: &HostConfig) -> bool {
 #[cfg(test)]
 mod tests {
     use fleet_core::host::Host;
-    use fleet_core::ssh::config::{ConfigSources, LocalContext, SshConfig};
+    use fleet_ssh::config::{ConfigSources, LocalContext, SshConfig};
 
     use super::super::finding::Level;
     use super::*;
@@ -163,7 +163,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config");
         std::fs::write(&path, config).unwrap();
-        let file = fleet_core::ssh::config::ConfigSource::Path(path);
+        let file = fleet_ssh::config::ConfigSource::Path(path);
         let config = SshConfig::load(&ConfigSources { options: Vec::new(), file }, local).unwrap();
         let way = |name: &&str| Way {
             name: (*name).to_owned(),

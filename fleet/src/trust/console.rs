@@ -12,7 +12,7 @@
 //!
 //! Pure. Must not know hosts, nor which keys are known.
 
-use fleet_core::ssh::known_hosts::{Fingerprint, PublicKey, read_key};
+use fleet_ssh::known_hosts::{Fingerprint, PublicKey, read_key};
 
 /// How much of a console is looked at, in bytes: EC2 keeps 64 KiB.
 const TEXT_LIMIT: usize = 1 << 20;

@@ -3,7 +3,7 @@
 //! Pure. Must not write anything.
 
 use fleet_core::outcome::HostError;
-use fleet_core::ssh::known_hosts::{KeyLabel, Location, PublicKey, Verdict};
+use fleet_ssh::known_hosts::{KeyLabel, Location, PublicKey, Verdict};
 
 use super::console::{PrintedFingerprint, Unprinted, Vouched};
 
@@ -139,7 +139,7 @@ fn kind(key: &PublicKey) -> &'static str {
 #[cfg(test)]
 mod tests {
     use fleet_core::outcome::{FailureClass, Stage};
-    use fleet_core::ssh::known_hosts::read_key;
+    use fleet_ssh::known_hosts::read_key;
 
     use super::*;
 

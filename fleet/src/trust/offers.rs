@@ -4,16 +4,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fleet_core::cli::Failure;
 use fleet_core::event::Event;
 use fleet_core::fanout::{Floor, HostContext, Task};
 use fleet_core::outcome::{HostError, Outcome, SkipCause, Stage};
 use fleet_core::render::{Completion, HostLabel};
-use fleet_core::run;
 use fleet_core::settings::Parallel;
-use fleet_core::ssh::config::HostConfig;
-use fleet_core::ssh::known_hosts::PublicKey;
-use fleet_core::ssh::{ConnectObserver, Connector};
+use fleet_ssh::config::HostConfig;
+use fleet_ssh::known_hosts::PublicKey;
+use fleet_ssh::{ConnectObserver, Connector};
+use fleet_tool::cli::Failure;
+use fleet_tool::run;
 
 /// A host to be asked.
 #[derive(Clone, Debug)]

@@ -3,9 +3,9 @@
 //! Must not contact any host, nor read any source.
 
 use clap::{ArgAction, ArgMatches, Args};
-use fleet_core::cli::Failure;
 use fleet_core::hostset;
 use fleet_core::select::SelectedHost;
+use fleet_tool::cli::Failure;
 use fleet_transfer::bandwidth::{Limit, Rate, RateError};
 
 use crate::recipe::{Pattern, Recipe};

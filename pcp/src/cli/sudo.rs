@@ -2,8 +2,8 @@
 //!
 //! Must not know the files.
 
-use fleet_core::cli::{Failure, SudoPassword};
-use fleet_core::ssh::remote::SudoUser;
+use fleet_ssh::remote::SudoUser;
+use fleet_tool::cli::{Failure, SudoPassword};
 
 use crate::recipe::Recipe;
 

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use fleet_core::cli::Failure;
+use fleet_tool::cli::Failure;
 use fleet_transfer::digest::Digester;
 use fleet_transfer::push::{Push, Sent, Share, Uplink};
 use tempfile::NamedTempFile;

@@ -7,8 +7,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use fleet_core::cli::Failure;
-use fleet_core::ssh::remote::{JobName, JobWait, Script, ScriptError};
+use fleet_ssh::remote::{JobName, JobWait, Script, ScriptError};
+use fleet_tool::cli::Failure;
 
 use crate::jobs::{Afterwards, JobWork};
 use crate::payload::ScriptText;

@@ -5,10 +5,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{ArgAction, ArgMatches, Args};
-use fleet_core::cli::Failure;
 use fleet_core::hostset;
 use fleet_core::select::SelectedHost;
-use fleet_core::ssh::remote::Part;
+use fleet_ssh::remote::Part;
+use fleet_tool::cli::Failure;
 use fleet_transfer::bandwidth::Limit;
 
 use crate::recipe::{Pattern, Recipe};

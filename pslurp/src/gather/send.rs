@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use fleet_core::outcome::Outcome;
-use fleet_core::ssh::remote::{
+use fleet_ssh::remote::{
     Packing, Token, copy_out_after_mark, copy_out_data_mark, copy_out_end_mark, copy_out_parts_command,
     copy_out_send_command,
 };

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fleet_core::outcome::Outcome;
-use fleet_core::ssh::remote::{Token, copy_out_end_mark, copy_out_list_mark, copy_out_remove_command};
+use fleet_ssh::remote::{Token, copy_out_end_mark, copy_out_list_mark, copy_out_remove_command};
 use fleet_transfer::pull::{Item, ListedKind, Matter, Problem, PullError, RecordReader, Root, digest_of};
 
 use super::{Course, blocking, names, not_opened};

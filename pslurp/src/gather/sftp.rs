@@ -12,8 +12,8 @@ use bytes::Bytes;
 use fleet_core::event::{Event, Transferred};
 use fleet_core::fanout::HostContext;
 use fleet_core::outcome::Outcome;
-use fleet_core::ssh::OutputSink;
-use fleet_core::ssh::remote::{Links, Part};
+use fleet_ssh::OutputSink;
+use fleet_ssh::remote::{Links, Part};
 use fleet_transfer::pull::{
     Fetch, Listed, ListedKind, Listing, Matter, PartFile, PartWanted, Plan, Problem, Root, Seen, Tail,
 };

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use fleet_core::ssh::known_hosts::{HashNames, KnownHostsFiles, KnownName, PublicKey, Verdict};
+use fleet_ssh::known_hosts::{HashNames, KnownHostsFiles, KnownName, PublicKey, Verdict};
 
 const HOSTS: usize = 250;
 

@@ -9,7 +9,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use fleet_core::ssh::remote::{
+use fleet_ssh::remote::{
     Links, Packing, Part, RemotePattern, Token, copy_out_digests_command, copy_out_list_command,
     copy_out_parts_command, copy_out_remove_command, copy_out_send_command, copy_out_tails_command,
 };

@@ -14,9 +14,9 @@ use fleet_core::endpoint::Endpoints;
 use fleet_core::event::Stream;
 use fleet_core::host::Host as Name;
 use fleet_core::outcome::{HostError, Outcome, Stage, Stop, StopCause};
-use fleet_core::ssh::config::{ConfigSource, ConfigSources, LocalContext, SshConfig};
-use fleet_core::ssh::remote::{RemoteCommand, StdinMode};
-use fleet_core::ssh::{
+use fleet_ssh::config::{ConfigSource, ConfigSources, LocalContext, SshConfig};
+use fleet_ssh::remote::{RemoteCommand, StdinMode};
+use fleet_ssh::{
     CommandLimits, CommandRun, ConnectObserver, ConnectSettings, Connector, ExecStdin, NoPrompt, OutputSink, Session,
     StageTimeout, StdinFeed, Wrapping, run_command,
 };
@@ -190,7 +190,7 @@ async fn a_user_who_is_shut_into_a_folder_gets_files_whole() {
     let manifest = source.manifest();
     let stop = CancellationToken::new();
     let watch = Watch { session: &session, limits: &LIMITS, cancel: &CancellationToken::new(), stop: &stop };
-    let wish = Wish { landing: fleet_core::ssh::remote::Landing::Folder(b"/upload"), ..Wish::default() };
+    let wish = Wish { landing: fleet_ssh::remote::Landing::Folder(b"/upload"), ..Wish::default() };
     let work = push_by(&client, &manifest, wish, &Unwatched, &stop);
     let pushed = connection.work(&watch, work).await.unwrap();
     assert!(pushed.is_ok_and(|left_out| left_out.is_empty()));
@@ -212,7 +212,7 @@ async fn a_copy_that_is_cancelled_or_takes_too_long_leaves_nothing() {
         let limits = CommandLimits { timeout, ..LIMITS };
         let watch = Watch { session: &session, limits: &limits, cancel: &cancel, stop: &stop };
         let landing = folder.display().to_string();
-        let landing = fleet_core::ssh::remote::Landing::Folder(landing.as_bytes());
+        let landing = fleet_ssh::remote::Landing::Folder(landing.as_bytes());
         let slow = Stuck(timeout.is_none().then_some(&cancel));
         let work = push_by(&client, &manifest, Wish { landing, ..Wish::default() }, &slow, &stop);
         let outcome = connection.work(&watch, work).await.unwrap_err();

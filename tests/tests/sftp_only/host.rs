@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fleet_core::outcome::HostError;
-use fleet_core::ssh::remote::{Attributes, CopyRefusal, Landing, MissingFolder, Replaced, Token};
+use fleet_ssh::remote::{Attributes, CopyRefusal, Landing, MissingFolder, Replaced, Token};
 use fleet_tests::{accounts, program, run_to_end};
 use fleet_transfer::manifest::Manifest;
 use fleet_transfer::push::{batches, needed_kib};

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fleet_core::ssh::remote::{Attributes, Landing, MissingFolder, Replaced};
+use fleet_ssh::remote::{Attributes, Landing, MissingFolder, Replaced};
 use fleet_transfer::sftp::push::{Flow, Verified};
 use tokio_util::sync::CancellationToken;
 

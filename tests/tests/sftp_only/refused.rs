@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use fleet_core::ssh::remote::{Landing, MissingFolder, RefusalKind, Replaced};
+use fleet_ssh::remote::{Landing, MissingFolder, RefusalKind, Replaced};
 use fleet_transfer::sftp::push::{Flow, Unwatched, Verified};
 use tokio_util::sync::CancellationToken;
 

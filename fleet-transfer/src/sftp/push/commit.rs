@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fleet_core::ssh::remote::{CopyRefusal, RefusalKind, Replaced};
+use fleet_ssh::remote::{CopyRefusal, RefusalKind, Replaced};
 use futures::{StreamExt as _, stream};
 
 use super::super::attributes::FileAttributes;

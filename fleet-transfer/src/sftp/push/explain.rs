@@ -2,7 +2,7 @@
 //!
 //! Must not know what was done before.
 
-use fleet_core::ssh::remote::{CopyRefusal, RefusalKind};
+use fleet_ssh::remote::{CopyRefusal, RefusalKind};
 
 use super::super::answer::Status;
 use super::super::client::{Client, SftpError};

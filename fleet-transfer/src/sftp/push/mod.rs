@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use fleet_core::ssh::remote::{Attributes, CopyRefusal, Landing, MissingFolder, Replaced, Token};
+use fleet_ssh::remote::{Attributes, CopyRefusal, Landing, MissingFolder, Replaced, Token};
 use tokio_util::sync::CancellationToken;
 
 use self::plan::Plan;

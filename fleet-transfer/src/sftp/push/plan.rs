@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::ffi::OsStrExt as _;
 
-use fleet_core::ssh::remote::{CopyRefusal, Landing, MissingFolder, RefusalKind, Replaced, landing_place};
+use fleet_ssh::remote::{CopyRefusal, Landing, MissingFolder, RefusalKind, Replaced, landing_place};
 use futures::future::select_all;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 

@@ -5,7 +5,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 
 use bytes::Bytes;
-use fleet_core::ssh::remote::{CopyRefusal, RefusalKind};
+use fleet_ssh::remote::{CopyRefusal, RefusalKind};
 
 use super::super::client::Client;
 use super::super::pull::{FetchError, FileEnd, PullSink, Wanted, fetch};

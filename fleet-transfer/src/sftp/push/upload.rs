@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fleet_core::ssh::remote::{Attributes, CopyRefusal, RefusalKind};
+use fleet_ssh::remote::{Attributes, CopyRefusal, RefusalKind};
 use futures::stream::FuturesUnordered;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
