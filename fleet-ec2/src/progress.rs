@@ -5,7 +5,7 @@
 use std::io::{self, Write as _};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -38,18 +38,30 @@ impl Progress {
     }
 
     fn add(&self, bytes: u64) {
-        let Sent { bytes: sum, told } = &*self.0;
-        let sum = sum.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
-            *told = Some(Instant::now());
-            // Nobody may be listening.
-            let _ = writeln!(io::stderr(), "progress {sum}");
+        self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn tell_if_due(&self) {
+        let is_due = self.0.told().is_none_or(|told| told.elapsed() >= TELL_EVERY);
+        if is_due {
+            self.tell();
         }
+    }
+
+    fn tell(&self) {
+        *self.0.told() = Some(Instant::now());
+        // Nobody may be listening.
+        let _ = writeln!(io::stderr(), "progress {}", self.0.bytes.load(Ordering::Relaxed));
     }
 
     fn take_back(&self, bytes: u64) {
         self.0.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Sent {
+    fn told(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,6 +132,11 @@ impl Body for Counted {
         let len = self.piece.len().min(PIECE_BYTES);
         let piece = self.piece.split_to(len);
         self.of.add(len as u64);
+        match self.piece.is_empty() {
+            // What follows may be long in coming.
+            true => self.of.progress.tell(),
+            false => self.of.progress.tell_if_due(),
+        }
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

@@ -7,7 +7,7 @@ use fleet_core::outcome::{HostError, Outcome};
 use fleet_ssh::remote::{
     CopyRefusal, FetchFailure, RefusalKind, RemoteCommand, StdinMode, Token, copy_fetch_command, fetch_input,
 };
-use fleet_ssh::{CommandRun, ExecStdin, Secret, Session, StdinFeed, Wrapping, run_command};
+use fleet_ssh::{CommandLimits, CommandRun, ExecStdin, Secret, Session, StdinFeed, Wrapping, run_command};
 use fleet_transfer::push::{Share, needed_kib};
 
 use crate::feed::Said;
@@ -78,7 +78,7 @@ impl Copy {
         let run = CommandRun {
             command: &command,
             wrapping: Wrapping::Shell,
-            limits: &fleet_ssh::CommandLimits { stall: None, ..self.limits },
+            limits: &CommandLimits { stall: None, ..self.limits },
             cancel: host.cancel(),
             stdin: Some(Url(via.url())),
             sudo: self.sudo.as_ref(),

@@ -34,6 +34,8 @@ const EXPIRES: Duration = Duration::from_secs(6 * 60 * 60);
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(60);
 /// After what time it is said that it takes long.
 const SAY_DISCARD_AFTER: Duration = Duration::from_secs(1);
+/// How often what is shown of the upload is looked at.
+const TICK: Duration = Duration::from_millis(250);
 
 /// What is to be kept where, and for how long.
 #[derive(Debug)]
@@ -135,7 +137,11 @@ impl From<ProviderError> for Failed {
             Problem::Refused { .. } | Problem::Start { .. } | Problem::Name => Left::Nothing,
             _ => Left::Perhaps,
         };
-        Self { failure: error.into(), left }
+        let failure = match error.problem {
+            Problem::Interrupted => Failure::usage_text("interrupted during the upload; no host was contacted"),
+            _ => error.into(),
+        };
+        Self { failure, left }
     }
 }
 
@@ -160,8 +166,9 @@ fn uploaded(
         expires: EXPIRES,
     };
     let watch = Watch { said: &said, interrupted };
-    let uploaded = object.provider.upload(&upload, watch, &progress)?;
-    progress(spooled.size);
+    let uploaded =
+        meanwhile(TICK, || screen.show(UploadDisplay::tick), || object.provider.upload(&upload, watch, &progress))?;
+    screen.show(UploadDisplay::done);
     Ok((Secret::new(uploaded.url), spooled.sent))
 }
 
@@ -264,20 +271,29 @@ impl Object {
 
     /// Says what is done when it takes long.
     fn discarded(&self, given_up: &AtomicBool) -> Result<Discarded, ProviderError> {
-        let (done, ended) = mpsc::channel::<()>();
-        thread::scope(|scope| {
-            scope.spawn(move || {
-                if ended.recv_timeout(SAY_DISCARD_AFTER) == Err(RecvTimeoutError::Timeout) {
-                    say(&format!("removing {self}"));
-                }
-            });
+        let mut words = Some(format!("removing {self}"));
+        let tell = || words.take().into_iter().for_each(|words| say(&words));
+        meanwhile(SAY_DISCARD_AFTER, tell, || {
             let watch = Watch { said: &|_| (), interrupted: given_up };
             let provider = self.provider.clone().within(DISCARD_TIMEOUT);
-            let discarded = provider.discard(&self.bucket, slice::from_ref(&self.key), watch);
-            drop(done);
-            discarded
+            provider.discard(&self.bucket, slice::from_ref(&self.key), watch)
         })
     }
+}
+
+/// Does `work`, and meanwhile, after every so long a time, `tick`.
+fn meanwhile<T>(every: Duration, mut tick: impl FnMut() + Send, work: impl FnOnce() -> T) -> T {
+    let (working, ended) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                tick();
+            }
+        });
+        let done = work();
+        drop(working);
+        done
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -32,7 +32,8 @@ pub struct UploadDisplay {
     form: Form,
     console: Console,
     step: UploadStep,
-    /// How many bytes the step has, and how far they are.
+    /// How many bytes of the step are done, and how many there are.
+    bytes: u64,
     of: u64,
     transfers: Transfers,
     shown_at: Duration,
@@ -91,6 +92,7 @@ impl UploadDisplay {
             form,
             console: Console::new(settings, status, stdout, stderr),
             step: UploadStep::Packing,
+            bytes: 0,
             of: 0,
             transfers: Transfers::default(),
             shown_at: Duration::ZERO,
@@ -102,11 +104,11 @@ impl UploadDisplay {
     /// # Errors
     /// When standard output or standard error cannot be written.
     pub fn begin(&mut self, step: UploadStep, of: u64, at: Duration) -> Result<(), RenderError> {
-        (self.step, self.of, self.transfers) = (step, of, Transfers::default());
+        (self.step, self.bytes, self.of, self.transfers) = (step, 0, of, Transfers::default());
         if step == UploadStep::Uploading {
             self.say(&format!("uploading {} to {}", size::shown(of), sanitized_line(&self.object)))?;
         }
-        self.show(0, at)
+        self.show(at)
     }
 
     /// So many bytes of the step are done.
@@ -114,13 +116,30 @@ impl UploadDisplay {
     /// # Errors
     /// As those of [`Self::begin`].
     pub fn progress(&mut self, bytes: u64, at: Duration) -> Result<(), RenderError> {
+        self.bytes = bytes;
+        self.tick(at)
+    }
+
+    /// All of the step is done.
+    ///
+    /// # Errors
+    /// As those of [`Self::begin`].
+    pub fn done(&mut self, at: Duration) -> Result<(), RenderError> {
+        self.bytes = self.of;
+        if self.form == Form::Json { self.show(at) } else { self.tick(at) }
+    }
+
+    /// Time passes, also when nothing is done; to be called some times a second.
+    ///
+    /// # Errors
+    /// As those of [`Self::begin`].
+    pub fn tick(&mut self, at: Duration) -> Result<(), RenderError> {
         let every = match self.form {
             Form::Words if self.console.has_status() => REDRAW_EVERY,
             Form::Words => SAY_EVERY,
             Form::Json | Form::Quiet => TELL_EVERY,
         };
-        let is_due = at.saturating_sub(self.shown_at) >= every;
-        if is_due || bytes == self.of && self.form == Form::Json { self.show(bytes, at) } else { Ok(()) }
+        if at.saturating_sub(self.shown_at) >= every { self.show(at) } else { Ok(()) }
     }
 
     /// Says something in a line that stays.
@@ -144,8 +163,8 @@ impl UploadDisplay {
         self.console.end_status()
     }
 
-    fn show(&mut self, bytes: u64, at: Duration) -> Result<(), RenderError> {
-        let (is_first, of) = (bytes == 0, self.of);
+    fn show(&mut self, at: Duration) -> Result<(), RenderError> {
+        let Self { bytes, of, .. } = *self;
         self.shown_at = at;
         self.transfers.progress(0, Transferred { bytes, of: Some(of) }, 1);
         match (self.form, self.step) {
@@ -160,7 +179,7 @@ impl UploadDisplay {
                 match self.console.has_status() {
                     true => self.console.show_status(text),
                     // That it begins was said.
-                    false if is_first => Ok(()),
+                    false if bytes == 0 => Ok(()),
                     false => self.say(&text),
                 }
             }
@@ -184,7 +203,7 @@ mod tests {
 
     const STEPS: [(UploadStep, &[(u64, u64)]); 2] = [
         (UploadStep::Packing, &[(1_000_000, 100), (4_000_000, 2000)]),
-        (UploadStep::Uploading, &[(1_000_000, 2300), (3_000_000, 4000), (3_500_000, 34_000), (4_000_000, 34_100)]),
+        (UploadStep::Uploading, &[(1_000_000, 3300), (3_000_000, 5000), (3_500_000, 35_000), (4_000_000, 35_100)]),
     ];
 
     /// Standard output and standard error of an upload of 4 MB.
@@ -197,7 +216,9 @@ mod tests {
             for (bytes, millis) in times {
                 display.progress(*bytes, Duration::from_millis(*millis)).unwrap();
             }
+            display.tick(Duration::from_millis(times[times.len() - 1].1 + 400)).unwrap();
         }
+        display.done(Duration::from_secs(37)).unwrap();
         display.say("fleet-ec2: some words").unwrap();
         display.end().unwrap();
         [stdout, stderr].map(|writer| writer.text())
@@ -220,6 +241,7 @@ mod tests {
         for text in [
             "packing 0 B of 4.0 MB",
             "packing 4.0 MB of 4.0 MB, 2.0 MB/s",
+            "packing 4.0 MB of 4.0 MB, 1.7 MB/s",
             "pcp: uploading 4.0 MB to s3://b/k\n",
             "uploading 3.0 MB of 4.0 MB, 1.7 MB/s",
             "pcp: fleet-ec2: some words\n",

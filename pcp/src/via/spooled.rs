@@ -46,7 +46,7 @@ impl Spooled {
             return Err(no_spool(&error));
         }
         let Some(sent) = sent else {
-            return Err(Failure::usage_text("interrupted before the upload"));
+            return Err(Failure::usage_text("interrupted before the upload; no host was contacted"));
         };
         let digest = lock(&spool.stream).digester.clone().finish();
         Ok(Self { file, size: digest.len, sha256: digest.sha256_hex(), sent })

@@ -230,7 +230,8 @@ fn how_far_the_upload_is_stands_on_the_terminal_and_in_json() {
         run.stdout_text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let (uploads, rest) = events.split_at(events.iter().position(|event| event["event"] != "upload").unwrap());
     assert_eq!(rest[0]["event"], "run");
-    assert!(uploads.len() >= 2, "{run}");
+    let bytes = uploads.iter().map(|event| event["bytes"].as_u64().unwrap());
+    assert!(uploads.len() >= 2 && bytes.is_sorted(), "{run}");
     let [first, last] = [&uploads[0], &uploads[uploads.len() - 1]];
     assert_eq!(first["bytes"], 0);
     assert!(last["of"].as_u64().unwrap() > 9 << 20 && last["bytes"] == last["of"], "{last}");
