@@ -23,7 +23,7 @@ use crate::world::World;
 /// Runs the chosen workloads: those of commands, and those of copies.
 pub(crate) async fn run(args: &RunArgs) -> Result<(), BenchError> {
     let programs = Programs::find(&args.programs)?;
-    if args.only != [WorkloadName::Copy] {
+    if args.only.is_empty() || args.only.iter().any(|name| *name != WorkloadName::Copy) {
         run_commands(args, &programs).await?;
     }
     if args.only.contains(&WorkloadName::Copy) { copy::run(args, &programs).await } else { Ok(()) }

@@ -139,40 +139,37 @@ impl CopyTool {
             }
             Self::Bssh => bssh_arguments(job),
             Self::ParallelSshLibrary => library_arguments(job),
-            Self::Scp => {
-                let (from, into) = if to {
-                    (source.to_string(), format!("{{}}:{ARRIVED}/"))
-                } else {
-                    (format!("{{}}:{there}"), format!("{back}/{{}}"))
-                };
-                for_each_host(job, ["scp", "-q", "-r", &format!("-F{config}"), &from, &into])
-            }
-            Self::Mscp => {
-                let (from, into) = if to {
-                    (source.to_string(), format!("{{}}:{ARRIVED}/"))
-                } else {
-                    (format!("{{}}:{there}"), format!("{back}/{{}}"))
-                };
-                let login = [
-                    format!("-l{}", job.site.user),
-                    format!("-P{}", job.site.port),
-                    format!("-i{}", job.site.key.display()),
-                ];
-                let [user, port, key] = &login;
-                for_each_host(job, ["mscp", "-q", &format!("-F{config}"), user, port, key, &from, &into])
-            }
-            Self::TarSsh => {
-                let parent = job.source.parent().unwrap_or(job.source).display();
-                let script = if to {
-                    format!("tar -C {parent} -cf - {name} | ssh -F{config} {{}} 'tar -C {ARRIVED} -xf -'")
-                } else {
-                    format!(
-                        "mkdir {back}/{{}} && ssh -n -F{config} {{}} 'tar -C {THERE} -cf - {name}' | tar -C {back}/{{}} -xf -"
-                    )
-                };
-                for_each_host(job, ["sh", "-c", &script])
-            }
+            Self::Scp | Self::TarSsh | Self::Mscp => self.arguments_of_each(job),
         }
+    }
+
+    /// Of those that know one host only.
+    fn arguments_of_each(self, job: &CopyJob<'_>) -> Vec<String> {
+        let (config, back, name) = (job.files.ssh_config.display(), job.back.display(), job.name());
+        let (from, into) = match job.direction {
+            Direction::To => (job.source.display().to_string(), format!("{{}}:{ARRIVED}/")),
+            Direction::Back => (format!("{{}}:{THERE}/{name}"), format!("{back}/{{}}")),
+        };
+        if self == Self::Scp {
+            return for_each_host(job, ["scp", "-q", "-r", &format!("-F{config}"), &from, &into]);
+        }
+        if self == Self::Mscp {
+            let login = [
+                format!("-l{}", job.site.user),
+                format!("-P{}", job.site.port),
+                format!("-i{}", job.site.key.display()),
+            ];
+            let [user, port, key] = &login;
+            return for_each_host(job, ["mscp", "-q", &format!("-F{config}"), user, port, key, &from, &into]);
+        }
+        let parent = job.source.parent().unwrap_or(job.source).display();
+        let script = match job.direction {
+            Direction::To => format!("tar -C {parent} -cf - {name} | ssh -F{config} {{}} 'tar -C {ARRIVED} -xf -'"),
+            Direction::Back => format!(
+                "mkdir {back}/{{}} && ssh -n -F{config} {{}} 'tar -C {THERE} -cf - {name}' | tar -C {back}/{{}} -xf -"
+            ),
+        };
+        for_each_host(job, ["sh", "-c", &script])
     }
 }
 
