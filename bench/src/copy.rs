@@ -109,7 +109,7 @@ impl Copies<'_> {
                 reads.push(self.count_reads(tool, strace).await?);
             }
         }
-        let table = table::table(&rows, &reads, self.payload.kind, self.hosts);
+        let table = table::table(&rows, CopyTool::Ours.name(self.direction), &reads, self.payload.kind, self.hosts);
         let (title, rounds) = (self.title(), self.args.rounds);
         let text = format!("### {title}\n\nRounds: {rounds}. Load average: {before} before, {after} after.\n\n{table}");
         print(&format!("\n{text}"))?;

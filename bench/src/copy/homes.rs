@@ -39,11 +39,7 @@ impl Homes {
             homes(folder).display(),
         );
         fs::write(&enter, text).map_err(BenchError::file(&enter))?;
-        // More than the ten sessions of a connection that are allowed otherwise: bssh opens one for each file.
-        Ok(format!(
-            "Ciphers {cipher}\nMaxSessions 1000\nSubsystem sftp {sftp}\nForceCommand exec /bin/sh {}\n",
-            enter.display()
-        ))
+        Ok(format!("Ciphers {cipher}\nSubsystem sftp {sftp}\nForceCommand exec /bin/sh {}\n", enter.display()))
     }
 
     /// Makes them, with all that is to be fetched.

@@ -10,12 +10,16 @@ const HEADING: &str = "\
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 ";
 
-/// The figures of each tool, the first of which is ours. `reads` are the bytes that each has read of the source, where
+/// The figures of each tool, and their ratio to those of the one named `ours`. `reads` are the bytes that each has read of the source, where
 /// that was counted.
-pub(crate) fn table(rows: &[Row], reads: &[Option<u64>], kind: Kind, hosts: usize) -> String {
+pub(crate) fn table(rows: &[Row], ours: &str, reads: &[Option<u64>], kind: Kind, hosts: usize) -> String {
     let all = kind.files() * hosts;
     // What did not bring everything may have been fast for that reason.
-    let ours = rows.first().and_then(|row| Figures::of(&row.result)).filter(|figures| figures.correct == all);
+    let ours = rows
+        .iter()
+        .find(|row| row.tool == ours)
+        .and_then(|row| Figures::of(&row.result))
+        .filter(|figures| figures.correct == all);
     let counted = reads.iter().copied().chain(std::iter::repeat(None));
     let lines = rows.iter().zip(counted).map(|(row, reads)| match (Figures::of(&row.result), &row.result) {
         (Some(figures), _) => line(row.tool, &figures, ours.as_ref(), reads, kind, hosts),
@@ -68,7 +72,7 @@ mod tests {
             row("scp", 3.0, 1),
             Row { tool: "slow", result: RowResult::Stopped { limit_secs: 9 } },
         ];
-        let table = table(&rows, &[Some(512 << 20), None], Kind::File { mib: 512 }, 2);
+        let table = table(&rows, "pcp", &[Some(512 << 20), None], Kind::File { mib: 512 }, 2);
         let lines: Vec<&str> = table.lines().skip(2).collect();
         let expected = [
             "| pcp | 1.00 (1.00-1.00) | 1.0 | 1.00 | 1.00 (1.00-1.00) | 1.0 | 12 | 2 | 9 | 1.0 | 2 |",
@@ -79,8 +83,14 @@ mod tests {
     }
 
     #[test]
+    fn without_ours_there_is_no_ratio() {
+        let table = table(&[row("scp", 3.0, 2)], "pcp", &[], Kind::File { mib: 512 }, 2);
+        assert!(table.lines().skip(2).all(|line| line.contains(") | - | ")), "{table}");
+    }
+
+    #[test]
     fn ours_gives_no_ratio_where_it_lost_a_file() {
-        let table = table(&[row("pcp", 1.0, 1), row("scp", 3.0, 2)], &[], Kind::File { mib: 512 }, 2);
+        let table = table(&[row("pcp", 1.0, 1), row("scp", 3.0, 2)], "pcp", &[], Kind::File { mib: 512 }, 2);
         assert!(table.lines().skip(2).all(|line| line.contains(") | - | ")), "{table}");
     }
 }
