@@ -75,9 +75,16 @@ impl Output {
     pub(crate) async fn copy(&self, mut from: impl AsyncRead + Unpin, stream: Stream) -> Bytes {
         let mut buffer = vec![0; self.chunk_bytes()];
         let mut held = Bytes::new();
-        // The master side of a pty ends with an error, not with 0.
-        while let Ok(length @ 1..) = from.read(&mut buffer).await {
-            self.say(stream, Bytes::copy_from_slice(&buffer[..length]), &mut held).await;
+        let mut has_failed = false;
+        loop {
+            match from.read(&mut buffer).await {
+                Ok(0) => break,
+                Ok(length) => self.say(stream, Bytes::copy_from_slice(&buffer[..length]), &mut held).await,
+                // The master side of a pty ends with an error, not with 0. Linux looks for bytes first and then whether the
+                // other side is closed: what was written between the two looks is there at the next read.
+                Err(_) if !has_failed => has_failed = true,
+                Err(_) => break,
+            }
         }
         held
     }

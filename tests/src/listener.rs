@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// What can only be looked at is looked at this often.
@@ -169,7 +170,10 @@ fn accept_all(
     loop {
         let mut fds: Vec<_> = sockets.iter().map(|socket| PollFd::new(socket, PollFlags::IN)).collect();
         fds.push(PollFd::new(stop, PollFlags::IN));
-        poll(&mut fds, None).expect("poll");
+        match poll(&mut fds, None) {
+            Err(Errno::INTR) => continue,
+            polled => polled.expect("poll"),
+        };
         let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         if ready[sockets.len()] {
             return;
