@@ -48,6 +48,7 @@ pub(crate) async fn run(args: &RunArgs, programs: &Programs) -> Result<(), Bench
         let conditions = conditions(&tools, direction, programs, args);
         print(&format!("\n{conditions}"))?;
         for payload in &payloads {
+            let tools: Vec<&InstalledCopyTool> = tools.iter().filter(|found| found.tool.copies(payload.kind)).collect();
             for hosts in args.copy_hosts.iter().map(|hosts| usize::from(*hosts)) {
                 let files = files(&world, hosts)?;
                 let copies = Copies { world: &world, homes: &homes, payload, direction, hosts, files, args };
@@ -96,7 +97,7 @@ struct Ran {
 impl Copies<'_> {
     async fn run(
         &self,
-        tools: &[InstalledCopyTool],
+        tools: &[&InstalledCopyTool],
         strace: Option<&std::path::Path>,
         conditions: &str,
     ) -> Result<(), BenchError> {
@@ -132,14 +133,14 @@ impl Copies<'_> {
     }
 
     /// All tools, alternating. Each round starts with another one, so that none always follows the same.
-    async fn rows(&self, tools: &[InstalledCopyTool]) -> Result<Vec<Row>, BenchError> {
+    async fn rows(&self, tools: &[&InstalledCopyTool]) -> Result<Vec<Row>, BenchError> {
         let mut results: Vec<RowResult> = tools.iter().map(|_| RowResult::Samples(Vec::new())).collect();
         for round in 0..usize::from(self.args.rounds) {
             for turn in 0..tools.len() {
                 let index = (round + turn) % tools.len();
                 let RowResult::Samples(samples) = &mut results[index] else { continue };
                 let Ran { measured, right } = self.copy(&tools[index].command(&self.job())).await?;
-                self.tell(&tools[index], &measured, right);
+                self.tell(tools[index], &measured, right);
                 match measured {
                     Measured::Ended(usage) => samples.push(Sample { usage, correct: right }),
                     Measured::TooLong => results[index] = RowResult::Stopped { limit_secs: self.args.limit_secs },
@@ -147,7 +148,7 @@ impl Copies<'_> {
             }
         }
         let row =
-            |(tool, result): (&InstalledCopyTool, RowResult)| Row { tool: tool.tool.name(self.direction), result };
+            |(tool, result): (&&InstalledCopyTool, RowResult)| Row { tool: tool.tool.name(self.direction), result };
         Ok(tools.iter().zip(results).map(row).collect())
     }
 

@@ -24,11 +24,16 @@ pub(crate) fn table(rows: &[Row], ours: &str, reads: &[Option<u64>], kind: Kind,
     let lines = rows.iter().zip(counted).map(|(row, reads)| match (Figures::of(&row.result), &row.result) {
         (Some(figures), _) => line(row.tool, &figures, ours.as_ref(), reads, kind, hosts),
         (None, RowResult::Stopped { limit_secs }) => {
-            format!("| {} | - | - | - | stopped after {limit_secs} | - | - | - | - | - | - |\n", row.tool)
+            format!("| {} | - | - | - | stopped after {limit_secs} | - | - | - | - | - | - |\n", cell_of(row.tool))
         }
-        (None, RowResult::Samples(_)) => format!("| {} | - | - | - | - | - | - | - | - | - | - |\n", row.tool),
+        (None, RowResult::Samples(_)) => format!("| {} | - | - | - | - | - | - | - | - | - | - |\n", cell_of(row.tool)),
     });
     HEADING.to_owned() + &lines.collect::<String>()
+}
+
+/// A name such as `tar | ssh` in a table.
+fn cell_of(tool: &str) -> String {
+    tool.replace('|', "\\|")
 }
 
 fn line(tool: &str, own: &Figures, ours: Option<&Figures>, reads: Option<u64>, kind: Kind, hosts: usize) -> String {
@@ -39,6 +44,7 @@ fn line(tool: &str, own: &Figures, ours: Option<&Figures>, reads: Option<u64>, k
     let all = kind.files() * hosts;
     let host_gibibytes = kind.bytes() as f64 / f64::from(1 << 30) * hosts as f64;
     let times = reads.map_or("-".to_owned(), |bytes| format!("{:.1}", bytes as f64 / kind.bytes() as f64));
+    let tool = cell_of(tool);
     let right = if own.correct == all { format!("{all}") } else { format!("**{} of {all}**", own.correct) };
     format!(
         "| {tool} | {cpu} | {cpu_ratio} | {per_host:.2} | {wall} | {wall_ratio} | {memory} | {disk:.0} | {called:.0} | {times} | {right} |\n",
@@ -69,14 +75,14 @@ mod tests {
     fn row_tells_cpu_per_gibibyte_reads_and_what_is_missing() {
         let rows = [
             row("pcp", 1.0, 2),
-            row("scp", 3.0, 1),
+            row("tar | ssh", 3.0, 1),
             Row { tool: "slow", result: RowResult::Stopped { limit_secs: 9 } },
         ];
         let table = table(&rows, "pcp", &[Some(512 << 20), None], Kind::File { mib: 512 }, 2);
         let lines: Vec<&str> = table.lines().skip(2).collect();
         let expected = [
             "| pcp | 1.00 (1.00-1.00) | 1.0 | 1.00 | 1.00 (1.00-1.00) | 1.0 | 12 | 2 | 9 | 1.0 | 2 |",
-            "| scp | 3.00 (3.00-3.00) | 3.0 | 3.00 | 1.00 (1.00-1.00) | 1.0 | 12 | 2 | 9 | - | **1 of 2** |",
+            r"| tar \| ssh | 3.00 (3.00-3.00) | 3.0 | 3.00 | 1.00 (1.00-1.00) | 1.0 | 12 | 2 | 9 | - | **1 of 2** |",
             "| slow | - | - | - | stopped after 9 | - | - | - | - | - | - |",
         ];
         assert_eq!(lines, expected);

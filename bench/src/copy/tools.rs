@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::copy::payload::Kind;
 use crate::site::{Site, SiteFiles};
 use crate::tools::{Programs, find_program, says, version_line, version_of};
 
@@ -28,6 +29,7 @@ pub(crate) enum CopyTool {
     Bssh,
     ParallelSshLibrary,
     Scp,
+    CatSsh,
     TarSsh,
     Mscp,
 }
@@ -64,16 +66,22 @@ impl CopyJob<'_> {
 }
 
 impl CopyTool {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Ours,
         Self::ParallelScp,
         Self::Clush,
         Self::Bssh,
         Self::ParallelSshLibrary,
         Self::Scp,
+        Self::CatSsh,
         Self::TarSsh,
         Self::Mscp,
     ];
+
+    /// Whether it can copy that.
+    pub(crate) fn copies(self, kind: Kind) -> bool {
+        self != Self::CatSsh || matches!(kind, Kind::File { .. })
+    }
 
     /// As in the tables.
     pub(crate) fn name(self, direction: Direction) -> &'static str {
@@ -84,6 +92,7 @@ impl CopyTool {
             Self::Bssh => ("bssh upload", "bssh download"),
             Self::ParallelSshLibrary => ("parallel-ssh (library)", "parallel-ssh (library)"),
             Self::Scp => ("xargs -P scp", "xargs -P scp"),
+            Self::CatSsh => ("ssh 'cat > file'", "ssh 'cat file'"),
             Self::TarSsh => ("tar | ssh", "ssh | tar"),
             Self::Mscp => ("xargs -P mscp", "xargs -P mscp"),
         };
@@ -102,6 +111,7 @@ impl CopyTool {
                 there(programs.peers.join("venv/bin/python")).or_else(|| find_program("python3")).filter(imports)
             }
             Self::Scp => find_program("scp").and_then(|_| find_program("xargs")),
+            Self::CatSsh => find_program("xargs"),
             Self::TarSsh => find_program("tar").and_then(|_| find_program("xargs")),
             Self::Mscp => find_program("mscp").and_then(|_| find_program("xargs")),
         }
@@ -139,7 +149,7 @@ impl CopyTool {
             }
             Self::Bssh => bssh_arguments(job),
             Self::ParallelSshLibrary => library_arguments(job),
-            Self::Scp | Self::TarSsh | Self::Mscp => self.arguments_of_each(job),
+            Self::Scp | Self::CatSsh | Self::TarSsh | Self::Mscp => self.arguments_of_each(job),
         }
     }
 
@@ -162,8 +172,14 @@ impl CopyTool {
             let [user, port, key] = &login;
             return for_each_host(job, ["mscp", "-q", &format!("-F{config}"), user, port, key, &from, &into]);
         }
-        let parent = job.source.parent().unwrap_or(job.source).display();
+        let (source, parent) = (job.source.display(), job.source.parent().unwrap_or(job.source).display());
         let script = match job.direction {
+            Direction::To if self == Self::CatSsh => {
+                format!("ssh -F{config} {{}} 'cat > {ARRIVED}/{name}' < {source}")
+            }
+            Direction::Back if self == Self::CatSsh => {
+                format!("ssh -n -F{config} {{}} 'cat {THERE}/{name}' > {back}/{{}}")
+            }
             Direction::To => format!("tar -C {parent} -cf - {name} | ssh -F{config} {{}} 'tar -C {ARRIVED} -xf -'"),
             Direction::Back => format!(
                 "mkdir {back}/{{}} && ssh -n -F{config} {{}} 'tar -C {THERE} -cf - {name}' | tar -C {back}/{{}} -xf -"
@@ -250,7 +266,7 @@ impl InstalledCopyTool {
     pub(crate) fn version(&self, direction: Direction) -> Option<String> {
         let name = self.tool.name(direction).split(' ').next().unwrap_or_default();
         let line = match self.tool {
-            CopyTool::Scp => return None,
+            CopyTool::Scp | CopyTool::CatSsh => return None,
             CopyTool::ParallelSshLibrary => {
                 version_line(Command::new(&self.path).arg("-c").arg(version_of("pssh")), name)
             }
