@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::cli::RunArgs;
+use crate::cli::{RunArgs, WorkloadName};
+use crate::copy;
 use crate::error::BenchError;
 use crate::measure::{Measured, Sample, measure};
 use crate::output::Shape;
@@ -19,11 +20,19 @@ use crate::tools::{InstalledTool, Job, Programs, Tool, find_program, version_lin
 use crate::workload::{HostKind, Workload, hosts_needed, workloads};
 use crate::world::World;
 
-/// Runs the workloads and prints a table for each, with the conditions before.
+/// Runs the chosen workloads: those of commands, and those of copies.
 pub(crate) async fn run(args: &RunArgs) -> Result<(), BenchError> {
     let programs = Programs::find(&args.programs)?;
-    let (tools, missing) = find_tools(&programs)?;
-    let world = start_hosts(args, &programs).await?;
+    if args.only.is_empty() || args.only.iter().any(|name| *name != WorkloadName::Copy) {
+        run_commands(args, &programs).await?;
+    }
+    if args.only.contains(&WorkloadName::Copy) { copy::run(args, &programs).await } else { Ok(()) }
+}
+
+/// Runs the workloads and prints a table for each, with the conditions before.
+async fn run_commands(args: &RunArgs, programs: &Programs) -> Result<(), BenchError> {
+    let (tools, missing) = find_tools(programs)?;
+    let world = start_hosts(args, programs).await?;
     let conditions = conditions(&tools, &missing, &programs.psh);
     print(&conditions)?;
     let addresses = |kind| world.site(kind).map_or(&[][..], |site| &site.addresses);
@@ -45,7 +54,7 @@ pub(crate) async fn run(args: &RunArgs) -> Result<(), BenchError> {
 async fn start_hosts(args: &RunArgs, programs: &Programs) -> Result<World, BenchError> {
     let mut world = World::new()?;
     if let real @ 1.. = hosts_needed(args, HostKind::Real) {
-        world.start_real(real).await?;
+        world.start_real(real, "").await?;
     }
     if let simulated @ 1.. = hosts_needed(args, HostKind::Simulated) {
         world.start_simulated(simulated, &programs.fleet).await?;
@@ -140,7 +149,7 @@ impl ToolRun<'_> {
         let counted = lines.and_then(|lines| workload.expected.count(lines));
         let correct_lines = counted.map_err(BenchError::file(folder))?;
         let sample = match measured {
-            Measured::Ended(usage) => Some(Sample { usage, correct_lines }),
+            Measured::Ended(usage) => Some(Sample { usage, correct: correct_lines }),
             Measured::TooLong => None,
         };
         self.tell(tool, sample.as_ref(), correct_lines);
@@ -170,6 +179,11 @@ impl ToolRun<'_> {
 pub(crate) fn conditions(tools: &[InstalledTool], missing: &[Tool], psh: &Path) -> String {
     let versions: Vec<String> = tools.iter().filter_map(InstalledTool::version).collect();
     let missing: Vec<&str> = missing.iter().map(|tool| tool.name()).collect();
+    conditions_of(&versions, &missing, psh)
+}
+
+/// The same for any tools. Ours are from the folder of `psh`.
+pub(crate) fn conditions_of(versions: &[String], missing: &[&str], psh: &Path) -> String {
     let profile = psh.parent().and_then(Path::file_name).unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     format!(

@@ -52,6 +52,26 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum)]
     pub(crate) only: Vec<WorkloadName>,
 
+    /// Numbers of hosts of the workload "copy"; all of them at once
+    #[arg(long, value_delimiter = ',', default_value = "1,4,16", value_parser = clap::value_parser!(u16).range(1..=250))]
+    pub(crate) copy_hosts: Vec<u16>,
+
+    /// Size of the large file of the workload "copy", in MiB
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) copy_mib: u32,
+
+    /// Number of the small files of the workload "copy", of 4 KiB each
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) copy_files: u32,
+
+    /// Cipher of the workload "copy": the only one that the servers take, as clients differ in what they like best
+    #[arg(long, default_value = "aes256-gcm@openssh.com", value_parser = cipher)]
+    pub(crate) copy_cipher: String,
+
+    /// In the workload "copy", run each tool once more under strace, and count what it reads of the source files
+    #[arg(long)]
+    pub(crate) count_reads: bool,
+
     /// Only with this key exchange, where a workload is run with more than one
     #[arg(long, value_enum)]
     pub(crate) key_exchange: Option<KeyExchange>,
@@ -123,6 +143,8 @@ pub(crate) enum WorkloadName {
     Bulk,
     /// A line of 1 MB from each of 100 hosts
     Wide,
+    /// A large file, and many small ones, to and from some hosts; only when asked for, as it needs much room and time
+    Copy,
 }
 
 /// Key exchange offered by the clients.
@@ -160,6 +182,17 @@ impl KeyExchange {
     }
 }
 
+/// It goes into the servers' configuration.
+fn cipher(text: &str) -> Result<String, String> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-.@".contains(&byte);
+    let is_name = !text.is_empty() && text.bytes().all(is_part);
+    if is_name {
+        Ok(text.to_owned())
+    } else {
+        Err("expected the name of a cipher, as `ssh -Q cipher` has it".to_owned())
+    }
+}
+
 fn host_count() -> clap::builder::RangedI64ValueParser<u16> {
     clap::value_parser!(u16).range(1..=10_000)
 }
@@ -180,6 +213,14 @@ mod tests {
     #[test]
     fn command_line_is_consistent() {
         BenchArgs::command().debug_assert();
+    }
+
+    #[test]
+    fn cipher_is_one_word_of_the_configuration() {
+        assert!(cipher("aes256-gcm@openssh.com").is_ok());
+        for refused in ["", "a b", "a\nPermitRootLogin yes", "a,b"] {
+            assert!(cipher(refused).is_err(), "{refused:?}");
+        }
     }
 
     #[test]

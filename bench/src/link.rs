@@ -47,7 +47,7 @@ pub(crate) async fn run(args: &LinkArgs) -> Result<(), BenchError> {
     let programs = Programs::find(&args.programs)?;
     let (tools, missing) = find_tools(&programs)?;
     let mut world = World::new()?;
-    world.start_real(1).await?;
+    world.start_real(1, "").await?;
     let real = world.site(HostKind::Real).expect("just started");
     let line =
         Line::to(SocketAddrV4::new(real.addresses[0], real.port), Duration::from_millis(args.rtt_ms) / 2).await?;

@@ -6,6 +6,7 @@ mod account;
 mod bench;
 mod check;
 mod cli;
+mod copy;
 mod error;
 mod link;
 mod measure;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::MeasureArgs;
 use crate::error::BenchError;
-use crate::processes::{Memory, memory_below};
+use crate::processes::{Memory, Read, memory_below};
 
 /// Between two looks at the memory of a program with several processes: short beside the life of an `ssh`. A look costs CPU
 /// that the program does not get, so that after a long one the pause is [`REST`] times as long.
@@ -31,13 +31,15 @@ pub(crate) struct Usage {
     pub(crate) peak_memory_bytes: u64,
     /// The most processes that were seen at a time; at least one.
     pub(crate) processes: usize,
+    pub(crate) read: Read,
 }
 
 /// One run of a tool.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Sample {
     pub(crate) usage: Usage,
-    pub(crate) correct_lines: usize,
+    /// Lines of the output of a command, or files of a copy on all hosts.
+    pub(crate) correct: usize,
 }
 
 /// The process between: runs the program to its end and writes what it used.
@@ -47,13 +49,14 @@ pub(crate) fn report(args: &MeasureArgs) -> Result<(), BenchError> {
     let start = Instant::now();
     let mut child = Command::new(program).args(arguments).spawn().map_err(spawn_error)?;
     let (ended, end) = mpsc::channel();
-    let looker = std::thread::spawn(move || most_memory(&end));
+    let looker = std::thread::spawn(move || (most_memory(&end), Read::of_this_thread()));
     // The exit status is no part of the result: peers differ in what they return when all is well.
     let status = child.wait();
     let wall = start.elapsed();
     drop(ended);
-    let seen = looker.join().unwrap_or_default();
+    let (seen, looking) = looker.join().unwrap_or_default();
     status.map_err(BenchError::Runtime)?;
+    let read = Read::of_this_process().without(looking).without(Read::of_this_thread());
     let used = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(|error| BenchError::Runtime(error.into()))?;
     let micros = [used.user_time(), used.system_time()].map(|time| time.tv_sec() * 1_000_000 + time.tv_usec());
     // In kibibytes, see getrusage(2).
@@ -63,6 +66,7 @@ pub(crate) fn report(args: &MeasureArgs) -> Result<(), BenchError> {
         wall_secs: wall.as_secs_f64(),
         peak_memory_bytes: if seen.processes > 1 { seen.bytes.max(largest) } else { largest },
         processes: seen.processes.max(1),
+        read,
     };
     let text = serde_json::to_string(&usage).expect("numbers can be written as JSON");
     fs::write(&args.report, text).map_err(BenchError::file(&args.report))

@@ -107,11 +107,13 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::measure::{Sample, Usage};
+    use crate::processes::Read;
     use crate::table::RowResult;
 
     fn row(tool: &'static str, cpu_secs: f64) -> Row {
-        let usage = Usage { cpu_secs, wall_secs: 1.0, peak_memory_bytes: 1_000_000, processes: 1 };
-        Row { tool, result: RowResult::Samples(vec![Sample { usage, correct_lines: 1 }]) }
+        let usage =
+            Usage { cpu_secs, wall_secs: 1.0, peak_memory_bytes: 1_000_000, processes: 1, read: Read::default() };
+        Row { tool, result: RowResult::Samples(vec![Sample { usage, correct: 1 }]) }
     }
 
     fn widths(svg: &str) -> Vec<&str> {

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
+use serde::{Deserialize, Serialize};
 
 use crate::error::BenchError;
 
@@ -124,6 +125,44 @@ impl Resident {
     }
 }
 
+/// What was read, as `/proc/PID/io` has it: that of a process includes all below it that it has waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Read {
+    /// `rchar`: by read(2) and its like, from files, pipes and sockets alike, wherever the bytes came from.
+    pub(crate) called_bytes: u64,
+    /// `read_bytes`: what had to be fetched from a disk, as it was in no cache.
+    pub(crate) disk_bytes: u64,
+}
+
+impl Read {
+    pub(crate) fn of_this_process() -> Self {
+        Self::from_file("/proc/self/io")
+    }
+
+    pub(crate) fn of_this_thread() -> Self {
+        Self::from_file("/proc/thread-self/io")
+    }
+
+    pub(crate) fn without(self, other: Self) -> Self {
+        Self {
+            called_bytes: self.called_bytes.saturating_sub(other.called_bytes),
+            disk_bytes: self.disk_bytes.saturating_sub(other.disk_bytes),
+        }
+    }
+
+    /// Nothing where the kernel does not count.
+    fn from_file(path: &str) -> Self {
+        std::fs::read_to_string(path).ok().and_then(|text| Self::parse(&text)).unwrap_or_default()
+    }
+
+    /// Lines such as `rchar: 123`, see proc_pid_io(5).
+    fn parse(text: &str) -> Option<Self> {
+        let number =
+            |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok());
+        Some(Self { called_bytes: number("rchar")?, disk_bytes: number("read_bytes")? })
+    }
+}
+
 fn own_pid() -> i32 {
     getpid().as_raw_pid()
 }
@@ -197,6 +236,18 @@ mod tests {
         for (stat, process) in cases {
             assert_eq!(parse(stat), process, "{stat:?}");
         }
+    }
+
+    #[test]
+    fn bytes_from_the_disk_are_told_from_those_of_all_calls() {
+        let text = "rchar: 4292\nwchar: 7\nsyscr: 13\nread_bytes: 4096\nwrite_bytes: 1\n";
+        let read = Read { called_bytes: 4292, disk_bytes: 4096 };
+        assert_eq!(Read::parse(text), Some(read));
+        assert_eq!(Read::parse("rchar: 1\n"), None);
+        assert_eq!(
+            read.without(Read { called_bytes: 92, disk_bytes: 5000 }),
+            Read { called_bytes: 4200, disk_bytes: 0 }
+        );
     }
 
     #[test]

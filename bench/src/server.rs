@@ -33,8 +33,14 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    /// Starts servers with their files in `folder`, for `count` hosts that accept the key in `authorized_keys`.
-    pub(crate) async fn start(folder: &Path, count: u16, authorized_keys: &Path) -> Result<Self, BenchError> {
+    /// Starts servers with their files in `folder`, for `count` hosts that accept the key in `authorized_keys`. `more` is
+    /// what else is to stand in their configuration.
+    pub(crate) async fn start(
+        folder: &Path,
+        count: u16,
+        authorized_keys: &Path,
+        more: &str,
+    ) -> Result<Self, BenchError> {
         let sshd = find_program("sshd").ok_or(BenchError::MissingProgram("sshd"))?;
         if rustix::process::geteuid().is_root() {
             fs::create_dir_all(PRIVILEGE_SEPARATION_DIR).map_err(BenchError::file(PRIVILEGE_SEPARATION_DIR))?;
@@ -44,7 +50,7 @@ impl Servers {
         let mut servers = Self { listeners: Vec::new(), addresses, port };
         for (number, addresses) in servers.addresses.chunks(ADDRESSES_PER_SERVER).enumerate() {
             let config = folder.join(format!("sshd_config{number}"));
-            let text = configuration(&host_key(folder), authorized_keys, addresses, port);
+            let text = configuration(&host_key(folder), authorized_keys, addresses, port) + more;
             fs::write(&config, text).map_err(BenchError::file(&config))?;
             servers.listeners.push(spawn(&sshd, &config, &log(folder))?);
         }

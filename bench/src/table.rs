@@ -32,7 +32,7 @@ pub(crate) enum RowResult {
 /// lost lines, which may have cost it little.
 pub(crate) fn table(rows: &[Row], reference: &str, workload: &Workload) -> String {
     let reference = rows.iter().find(|row| row.tool == reference).and_then(|row| Figures::of(&row.result));
-    let reference = reference.filter(|figures| figures.correct_lines == workload.expected.lines());
+    let reference = reference.filter(|figures| figures.correct == workload.expected.lines());
     let lines = rows.iter().map(|row| match (Figures::of(&row.result), &row.result) {
         (Some(figures), _) => line(row.tool, &figures, reference.as_ref(), workload),
         (None, RowResult::Stopped { limit_secs }) => {
@@ -49,10 +49,14 @@ pub(crate) struct Figures {
     pub(crate) cpu_secs: Spread,
     pub(crate) wall_secs: Spread,
     pub(crate) memory_mb: Spread,
+    /// From disks, whatever was read.
+    pub(crate) disk_read_mb: Spread,
+    /// By system calls, from files, pipes and sockets.
+    pub(crate) called_read_mb: Spread,
     /// The most of all runs.
     processes: usize,
     /// The fewest of all runs.
-    correct_lines: usize,
+    pub(crate) correct: usize,
 }
 
 impl Figures {
@@ -64,8 +68,10 @@ impl Figures {
             cpu_secs: spread(|sample| sample.usage.cpu_secs)?,
             wall_secs: spread(|sample| sample.usage.wall_secs)?,
             memory_mb: spread(|sample| sample.usage.peak_memory_bytes as f64 / 1e6)?,
+            disk_read_mb: spread(|sample| sample.usage.read.disk_bytes as f64 / 1e6)?,
+            called_read_mb: spread(|sample| sample.usage.read.called_bytes as f64 / 1e6)?,
             processes: samples.iter().map(|sample| sample.usage.processes).max()?,
-            correct_lines: samples.iter().map(|sample| sample.correct_lines).min()?,
+            correct: samples.iter().map(|sample| sample.correct).min()?,
         })
     }
 }
@@ -85,12 +91,12 @@ fn line(tool: &str, figures: &Figures, reference: Option<&Figures>, workload: &W
         wall_ratio = ratio(figures.wall_secs, reference.map(|figures| figures.wall_secs)),
         memory = memory(figures),
         memory_per_host = figures.memory_mb.scaled(1000.0 / at_once as f64).median,
-        correct = correct_bytes(&workload.expected, figures.correct_lines),
+        correct = correct_bytes(&workload.expected, figures.correct),
     )
 }
 
 /// Of several processes with how many there were at once, as it is the sum that was seen and no peak that the kernel knows.
-fn memory(figures: &Figures) -> String {
+pub(crate) fn memory(figures: &Figures) -> String {
     match figures.processes {
         ..=1 => format!("{:.0}", figures.memory_mb.median),
         several => format!("{:.0} in {several}", figures.memory_mb.median),
@@ -103,7 +109,7 @@ fn correct_bytes(expected: &Expected, lines: usize) -> String {
     if arrived == all { format!("{all}") } else { format!("**{arrived} of {all}**") }
 }
 
-fn cell(spread: Spread) -> String {
+pub(crate) fn cell(spread: Spread) -> String {
     format!("{:.2} ({:.2}-{:.2})", spread.median, spread.min, spread.max)
 }
 
@@ -112,10 +118,12 @@ mod tests {
     use super::*;
     use crate::cli::KeyExchange;
     use crate::measure::Usage;
+    use crate::processes::Read;
     use crate::workload::{HostKind, OutputSize};
 
-    fn sample(cpu_secs: f64, wall_secs: f64, correct_lines: usize) -> Sample {
-        Sample { usage: Usage { cpu_secs, wall_secs, peak_memory_bytes: 12_300_000, processes: 1 }, correct_lines }
+    fn sample(cpu_secs: f64, wall_secs: f64, correct: usize) -> Sample {
+        let usage = Usage { cpu_secs, wall_secs, peak_memory_bytes: 12_300_000, processes: 1, read: Read::default() };
+        Sample { usage, correct }
     }
 
     fn row(tool: &'static str, samples: &[Sample]) -> Row {

@@ -189,7 +189,7 @@ fn library_arguments(job: &Job<'_>) -> Vec<String> {
 pub(crate) struct Programs {
     pub(crate) psh: PathBuf,
     pub(crate) fleet: PathBuf,
-    peers: PathBuf,
+    pub(crate) peers: PathBuf,
 }
 
 impl Programs {
@@ -205,6 +205,7 @@ impl Programs {
         Ok(Self { psh, fleet: beside(&args.fleet, "fleet"), peers })
     }
 
+    /// The file to run for a tool, if it is installed.
     fn path_of(&self, tool: Tool) -> Option<PathBuf> {
         let there = |path: PathBuf| path.is_file().then_some(path);
         match tool {
@@ -270,14 +271,14 @@ impl InstalledTool {
 }
 
 /// Python that says the version of a module's package, or fails.
-fn version_of(module: &str) -> String {
+pub(crate) fn version_of(module: &str) -> String {
     // Their modules do not both know it.
     let package = if module == "pssh" { "parallel-ssh" } else { module };
     format!("import {module}, importlib.metadata as m; print(m.version('{package}'))")
 }
 
 /// Whether a command succeeds and says this.
-fn says(command: &mut Command, text: &str) -> bool {
+pub(crate) fn says(command: &mut Command, text: &str) -> bool {
     run_to_end(command).is_ok_and(|said| said.contains(text))
 }
 

@@ -42,8 +42,9 @@ impl World {
         Ok(Self { descendants: Descendants::adopt()?, real: None, simulated: None, folder })
     }
 
-    /// Starts servers for `hosts` hosts, which all tools know and can log in to.
-    pub(crate) async fn start_real(&mut self, hosts: u16) -> Result<(), BenchError> {
+    /// Starts servers for `hosts` hosts, which all tools know and can log in to. `more` is what else is to stand in the
+    /// servers' configuration.
+    pub(crate) async fn start_real(&mut self, hosts: u16, more: &str) -> Result<(), BenchError> {
         let path = self.folder.path();
         let account = Account::prepare()?;
         let key = path.join("user_key");
@@ -51,7 +52,7 @@ impl World {
         let server_key = generate_key(&host_key(path))?;
         let authorized_keys = path.join("authorized_keys");
         fs::write(&authorized_keys, format!("{user_key}\n")).map_err(BenchError::file(&authorized_keys))?;
-        let servers = Servers::start(path, hosts, &authorized_keys).await?;
+        let servers = Servers::start(path, hosts, &authorized_keys, more).await?;
         let (addresses, port) = (servers.addresses().to_vec(), servers.port());
         let known = path.join("known_hosts");
         fs::write(&known, known_hosts(&addresses, port, &server_key)).map_err(BenchError::file(&known))?;

@@ -230,9 +230,11 @@ async fn drain(
         }
         match message {
             ChannelMsg::Data { data } => {
+                spool.make_way(&data).await;
                 spool.push(Stream::Stdout, data).map_err(|error| spool_error(&error))?;
             }
             ChannelMsg::ExtendedData { data, ext: 1 } => {
+                spool.make_way(&data).await;
                 spool.push(Stream::Stderr, data).map_err(|error| spool_error(&error))?;
             }
             ChannelMsg::ExitStatus { exit_status } => end.exit = Some(ExitReport::Status(exit_status)),

@@ -10,9 +10,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use super::wire::WireControl;
 use fleet_core::descriptors::is_out_of_descriptors;
@@ -20,6 +22,8 @@ use fleet_core::event::Stream;
 
 /// Bytes of a host kept in memory before the rest goes to disk.
 const MEMORY_LIMIT: usize = 256 * 1024;
+/// How long a consumer gets to take something, before what comes goes to disk: one that is at work needs much less.
+const PATIENCE: Duration = Duration::from_millis(10);
 /// Bytes that the files of all hosts of a run may hold together.
 const DISK_LIMIT: u64 = 1 << 30;
 /// When a file has this many bytes the next one is begun: what was read is given back to the disk file by file.
@@ -65,6 +69,7 @@ pub(super) struct Spool {
     budget: Arc<SpoolBudget>,
     wire: Arc<WireControl>,
     changed: Notify,
+    taken: Notify,
 }
 
 /// What waits: first what is in memory, then the segments.
@@ -106,7 +111,18 @@ enum Room {
 
 impl Spool {
     pub(super) fn new(budget: Arc<SpoolBudget>, wire: Arc<WireControl>) -> Self {
-        Self { queue: Mutex::default(), budget, wire, changed: Notify::new() }
+        Self { queue: Mutex::default(), budget, wire, changed: Notify::new(), taken: Notify::new() }
+    }
+
+    /// Lets the consumer take something first, should `bytes` be the first to go to disk. Whoever pushes is often faster for as
+    /// long as nobody else gets a turn, and a file costs more than that.
+    pub(super) async fn make_way(&self, bytes: &Bytes) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.lock().begins_a_file(bytes, &self.budget) {
+            if timeout_at(deadline, self.taken.notified()).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Adds a chunk; never waits for the consumer.
@@ -139,6 +155,7 @@ impl Spool {
     pub(super) fn try_pop(&self) -> io::Result<Option<(Stream, Bytes)>> {
         let mut queue = self.lock();
         let chunk = queue.take(&self.budget)?;
+        self.taken.notify_one();
         if queue.paused && queue.room_again(&self.budget) == Room::Left {
             queue.paused = false;
             self.wire.resume();
@@ -174,8 +191,7 @@ impl Spool {
 
 impl Queue {
     fn add(&mut self, stream: Stream, bytes: Bytes, budget: &SpoolBudget) -> io::Result<Room> {
-        let fits = self.memory.is_empty() || self.memory_bytes + bytes.len() <= budget.memory_bytes;
-        if self.segments.is_empty() && fits {
+        if self.segments.is_empty() && self.fits(&bytes, budget) {
             self.keep(stream, bytes);
             return Ok(Room::Left);
         }
@@ -195,6 +211,14 @@ impl Queue {
         let added = segment.write(stream, &bytes)?;
         let total = budget.disk_bytes.fetch_add(added, Ordering::SeqCst) + added;
         Ok(if total <= budget.limit { Room::Left } else { Room::Exhausted })
+    }
+
+    fn fits(&self, bytes: &Bytes, budget: &SpoolBudget) -> bool {
+        self.memory.is_empty() || self.memory_bytes + bytes.len() <= budget.memory_bytes
+    }
+
+    fn begins_a_file(&self, bytes: &Bytes, budget: &SpoolBudget) -> bool {
+        budget.limit > 0 && self.segments.is_empty() && !self.fits(bytes, budget)
     }
 
     fn keep(&mut self, stream: Stream, bytes: Bytes) {
@@ -309,6 +333,36 @@ mod tests {
         }
         assert_eq!(popped, chunks);
         assert_eq!(budget.disk_bytes.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_output_gets_a_turn_before_it_goes_to_disk() {
+        let chunk = || Bytes::from(vec![0; 32 * 1024]);
+        for (takes, expected) in [(true, Duration::ZERO), (false, PATIENCE)] {
+            let (spool, budget) = spool();
+            let start = Instant::now();
+            let consumer = async {
+                for _ in 0..64 {
+                    if takes {
+                        spool.changed().await;
+                        while spool.try_pop().unwrap().is_some() {}
+                    }
+                }
+            };
+            let pushing = async {
+                for _ in 0..64 {
+                    spool.make_way(&chunk()).await;
+                    spool.push(Stream::Stdout, chunk()).unwrap();
+                }
+            };
+            tokio::select! {
+                biased;
+                () = pushing => {}
+                () = async { consumer.await; std::future::pending().await } => {}
+            }
+            assert_eq!(budget.disk_bytes.load(Ordering::SeqCst) > 0, !takes);
+            assert_eq!(start.elapsed().as_millis(), expected.as_millis(), "once, not with each chunk");
+        }
     }
 
     #[tokio::test]

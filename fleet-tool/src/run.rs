@@ -30,7 +30,8 @@ use fleet_core::settings::{LayerSource, Origin, Settings};
 use fleet_ssh::config::{Origin as NoticeOrigin, SshConfig};
 use fleet_ssh::{ConnectSettings, Connector, Prompt, Secret, StageTimeout};
 
-/// Threads that encrypt and copy; more do not help, as few hosts at once are busy.
+/// Threads that encrypt and copy; more do not help, as few hosts at once are busy. Nor does more than one for a host: it would wake
+/// the other, and wait for it, many times for each MiB.
 const MOST_THREADS: usize = 8;
 /// How long what is said after the summary may take.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -53,7 +54,8 @@ pub fn run<T: Task>(
         return listed;
     }
     say_about_rollout(&prepared);
-    let threads = std::thread::available_parallelism().map_or(2, NonZeroUsize::get).clamp(2, MOST_THREADS);
+    let cores = std::thread::available_parallelism().map_or(MOST_THREADS, NonZeroUsize::get);
+    let threads = cores.min(prepared.selected.hosts.len()).clamp(1, MOST_THREADS);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_all()

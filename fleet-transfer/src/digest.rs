@@ -8,14 +8,10 @@
 
 use std::fmt;
 
-use crc::{CRC_32_CKSUM, Crc, Table};
 use sha2::{Digest as _, Sha256};
 
 /// What stands behind each file of a batch in the bytes that the digest is made of.
 pub const SEPARATOR: &[u8] = b"\n\x1efleet-end-of-file\n";
-
-/// `cksum` of POSIX (IEEE Std 1003.1-2017, cksum): the length follows the bytes, its lowest byte first.
-static CKSUM: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_CKSUM);
 
 /// What is known of bytes without having them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +44,7 @@ impl Digest {
 #[derive(Clone)]
 pub struct Digester {
     sha256: Sha256,
-    cksum: crc::Digest<'static, u32, Table<16>>,
+    cksum: Cksum,
     len: u64,
 }
 
@@ -68,7 +64,7 @@ impl Digester {
     /// Of no bytes yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { sha256: Sha256::new(), cksum: CKSUM.digest(), len: 0 }
+        Self { sha256: Sha256::new(), cksum: Cksum::new(), len: 0 }
     }
 
     /// Takes the next bytes.
@@ -89,7 +85,36 @@ impl Digester {
         let len = self.len.to_le_bytes();
         let significant = len.len() - self.len.leading_zeros() as usize / 8;
         self.cksum.update(&len[..significant]);
-        Digest { sha256: self.sha256.finalize().into(), cksum: self.cksum.finalize(), len: self.len }
+        Digest { sha256: self.sha256.finalize().into(), cksum: self.cksum.finish(), len: self.len }
+    }
+}
+
+/// Bytes whose bits are reversed at once.
+const REVERSED_BYTES: usize = 4096;
+
+/// The sum of POSIX `cksum` (IEEE Std 1003.1-2017, cksum), without the length that follows the bytes there. It is CRC-32 as gzip
+/// has it (RFC 1952, 8), but begins with 0 and goes through each byte from the other end: `crc32fast` knows what processors
+/// have for gzip's, which takes half the time of a table, also with all bits reversed before.
+#[derive(Clone)]
+struct Cksum(crc32fast::Hasher);
+
+impl Cksum {
+    fn new() -> Self {
+        // It takes the sum of bytes that came before, which is the complement of what it begins with.
+        Self(crc32fast::Hasher::new_with_initial(!0))
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        let mut reversed = [0; REVERSED_BYTES];
+        for bytes in bytes.chunks(REVERSED_BYTES) {
+            let reversed = &mut reversed[..bytes.len()];
+            reversed.iter_mut().zip(bytes).for_each(|(reversed, byte)| *reversed = byte.reverse_bits());
+            self.0.update(reversed);
+        }
+    }
+
+    fn finish(self) -> u32 {
+        self.0.finalize().reverse_bits()
     }
 }
 

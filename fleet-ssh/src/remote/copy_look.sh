@@ -9,6 +9,7 @@
 LC_ALL=C
 export LC_ALL
 unset CDPATH
+needed=
 
 say() {
   printf '\036fleet %s %s\n' "$token" "$1"

@@ -6,14 +6,16 @@ use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::{self, Write};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::plan::{Span, content_len};
 use super::sums::Sums;
@@ -75,8 +77,8 @@ pub(super) struct Files {
     pub(super) read_at: ReadAt,
 }
 
-/// [`FileExt::read_exact_at`], or what a test has in its place.
-type ReadAt = fn(&File, &mut [u8], u64) -> io::Result<()>;
+/// [`append`], or what a test has in its place.
+type ReadAt = fn(&File, &mut Vec<u8>, usize, u64) -> io::Result<()>;
 
 /// Tells a file from what it may become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +99,7 @@ impl Files {
             open: Mutex::default(),
             identities: Mutex::default(),
             read_bytes: AtomicU64::new(0),
-            read_at: |file, buffer, offset| file.read_exact_at(buffer, offset),
+            read_at: append,
         }
     }
 
@@ -119,18 +121,18 @@ impl Files {
             plain.extend_from_slice(&self.framing.before(entry));
         }
         let mut content = plain.len()..plain.len() + span.len;
-        plain.resize(content.end, 0);
         let mut failure = None;
         if matches!(entry.kind, EntryKind::File { .. }) {
-            match self.content(entry, span, &mut plain[content.clone()]) {
+            match self.content(entry, span, plain) {
                 Ok(()) => self.sums.feed(&self.manifest, span, &plain[content.clone()]),
                 Err(error) => {
                     self.sums.fail(&self.manifest, span.entry);
-                    plain[content.clone()].fill(0);
+                    plain.truncate(content.start);
                     failure = Some(Arc::new(error));
                 }
             }
         }
+        plain.resize(content.end, 0);
         if span.ends {
             plain.resize(content.end + self.framing.after(content_len(entry)), 0);
         }
@@ -144,15 +146,16 @@ impl Files {
     /// The digest of some files, read anew.
     pub(super) fn digest(&self, files: &[usize]) -> Result<Digest, SourceError> {
         let mut digester = Digester::new();
-        let mut buffer = vec![0; CHUNK_LEN];
+        let mut buffer = Vec::with_capacity(CHUNK_LEN);
         for &entry in files {
             let len = content_len(&self.manifest.entries[entry]);
             let mut offset = 0;
             loop {
                 let part = usize::try_from(len - offset).map_or(CHUNK_LEN, |left| left.min(CHUNK_LEN));
                 let span = Span { entry, offset, len: part, ends: offset + part as u64 == len };
-                self.content(&self.manifest.entries[entry], &span, &mut buffer[..part])?;
-                digester.update(&buffer[..part]);
+                buffer.clear();
+                self.content(&self.manifest.entries[entry], &span, &mut buffer)?;
+                digester.update(&buffer);
                 offset += part as u64;
                 if span.ends {
                     break;
@@ -163,13 +166,14 @@ impl Files {
         Ok(digester.finish())
     }
 
-    fn content(&self, entry: &Entry, span: &Span, buffer: &mut [u8]) -> Result<(), SourceError> {
+    /// Appends what a span names to `buffer`; or something else, when it fails.
+    fn content(&self, entry: &Entry, span: &Span, buffer: &mut Vec<u8>) -> Result<(), SourceError> {
         let file = self.opened(entry, span)?;
-        (self.read_at)(&file, buffer, span.offset).map_err(|error| match error.kind() {
+        (self.read_at)(&file, buffer, span.len, span.offset).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => SourceError::changed(entry),
             _ => SourceError::unreadable(entry, &error),
         })?;
-        self.read_bytes.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+        self.read_bytes.fetch_add(span.len as u64, Ordering::Relaxed);
         if !span.ends {
             return Ok(());
         }
@@ -213,6 +217,24 @@ impl std::fmt::Debug for Files {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Files").field("read_bytes", &self.read_bytes).finish_non_exhaustive()
     }
+}
+
+/// Appends `len` bytes of a file, from `offset` on. They go into room that was not filled with zeros before, which takes
+/// half as long as to encrypt them.
+fn append(file: &File, buffer: &mut Vec<u8>, len: usize, offset: u64) -> io::Result<()> {
+    let start = buffer.len();
+    buffer.reserve_exact(len);
+    while buffer.len() < start + len {
+        let at = offset + (buffer.len() - start) as u64;
+        match rustix::io::pread(file, spare_capacity(buffer), at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // There may be room for more than this span, and more in a file that has grown.
+    buffer.truncate(start + len);
+    Ok(())
 }
 
 /// `plain` as one gzip member: members one behind the other are a gzip file (RFC 1952, 2.2).

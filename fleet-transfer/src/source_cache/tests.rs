@@ -386,12 +386,13 @@ async fn a_file_that_changes_in_the_middle_ends_in_zeros_and_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn a_block_that_cannot_be_read_fails_its_file_only() {
-    fn broken(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        if offset <= 600_000 && offset + buffer.len() as u64 > 600_000 {
-            buffer.fill(0xff);
+    fn broken(file: &File, buffer: &mut Vec<u8>, len: usize, offset: u64) -> io::Result<()> {
+        let start = buffer.len();
+        buffer.resize(start + len, 0xff);
+        if offset <= 600_000 && offset + len as u64 > 600_000 {
             return Err(io::Error::other("the disk is on fire"));
         }
-        file.read_exact_at(buffer, offset)
+        file.read_exact_at(&mut buffer[start..], offset)
     }
     let mut case = Case::new(&[("a", 10), ("big", MIB), ("c", 30)], Packing::Plain);
     Arc::get_mut(&mut case.cache.0).unwrap().files.read_at = broken;
