@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A map from texts, in the order of its keys. The records of one answer have theirs in one [`Table`]: so a record costs
+/// A map from texts, in the order of its keys. The records of one answer have theirs in one `Table`: so a record costs
 /// no allocation for its entries, and an answer that is kept is read without looking at each of them.
 pub struct Entries<V> {
     table: Arc<Table<V>>,
