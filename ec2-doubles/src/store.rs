@@ -153,7 +153,7 @@ impl FakeStore {
     /// Waits for a request with this text in it.
     ///
     /// # Panics
-    /// When none comes within [`PATIENCE`].
+    /// When none comes within `PATIENCE`.
     pub fn wait_for(&self, text: &str) {
         let state = self.shared.state();
         let is_missing = |state: &mut State| !state.requests.iter().any(|what| what.contains(text));
