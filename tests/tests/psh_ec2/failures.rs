@@ -18,7 +18,7 @@ fn each_fault_of_ec2_ends_psh_with_one_line_and_a_hint() {
         (
             Fault::Throttled,
             "EC2 in eu-west-1 says RequestLimitExceeded: Request limit exceeded. (throttled)",
-            "other programs of the account call EC2 too often",
+            "other programs of the account call too often",
         ),
         (
             Fault::Unauthorized,
