@@ -8,6 +8,13 @@
 #
 # FLEET_TEST_VENV is the folder of the Python environment; target/venv by default.
 set -euo pipefail
+
+# A shell that starts a job behind & has it ignore SIGINT, and so would every program below it: tests that press Ctrl-C would
+# wait for ever. Whoever ignores it cannot take it back, but env can for the next one.
+if [ -n "$(trap -p INT)" ]; then
+    echo '== SIGINT is ignored here, as behind & in a script: the tests get it back'
+    exec env --default-signal=INT bash "$0" "$@"
+fi
 cd "$(dirname "$0")"
 
 say() { printf '== %s\n' "$*"; }
@@ -51,6 +58,7 @@ find_missing_packages() {
     need bsdtar libarchive-tools
     need curl curl
     need wget wget
+    need rsync rsync
     for shell in dash bash zsh mksh tcsh fish busybox; do
         need "$shell" "$shell"
     done

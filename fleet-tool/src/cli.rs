@@ -3,6 +3,7 @@
 //! With its submodules the only place of this crate that sees arguments, environment and terminal. Must not contact
 //! any host.
 
+mod again;
 mod asking;
 mod canary;
 mod choosing;
@@ -10,11 +11,13 @@ mod cloud_hosts;
 mod connection;
 mod examine;
 mod failure;
+mod file_patterns;
 mod interruption;
 mod keys;
 mod logging;
 mod openssh;
 mod output;
+mod own_addresses;
 mod recalling;
 mod record;
 mod refused;
@@ -23,6 +26,7 @@ mod running;
 mod selection;
 mod sources;
 mod storing;
+mod sudo;
 mod terminal;
 
 use std::io::{self, Write};
@@ -30,12 +34,14 @@ use std::sync::Arc;
 
 use clap::Args;
 
+pub use self::again::Again;
 pub use self::canary::CanaryQuestion;
 pub use self::choosing::ChooseArgs;
 pub use self::cloud_hosts::CloudHosts;
 use self::connection::ConnectionArgs;
 pub use self::examine::Examined;
 pub use self::failure::Failure;
+pub use self::file_patterns::{check_excluded, in_order};
 pub use self::interruption::Interruption;
 pub use self::keys::{Keys, KeysGuard};
 pub use self::openssh::load_config;
@@ -48,6 +54,7 @@ use self::running::RunningArgs;
 use self::selection::{Chosen, SelectionArgs};
 pub use self::sources::SourceArgs;
 pub use self::storing::object_store;
+pub use self::sudo::{SudoPassword, SudoRequest};
 pub use self::terminal::{TerminalPrompt, our_terminal};
 use fleet_core::fanout::RolloutSettings;
 use fleet_core::outcome::{ExitRule, ExitStatus};
@@ -55,7 +62,6 @@ use fleet_core::record::{Connection, FormerRun, RecordError, Store};
 use fleet_core::render::RenderSettings;
 use fleet_core::select::Selected;
 use fleet_core::settings::{self, Environment, Layer, LayerSource, Settings};
-use fleet_ssh::Secret;
 use fleet_ssh::config::SshConfig;
 
 /// The exit codes, for the end of every `--help`.
@@ -127,6 +133,34 @@ pub struct Prepared {
     pub stdin: StdinUse,
 }
 
+impl Prepared {
+    /// For another run on the same hosts right behind this one, as its second half: on all of them at once, without remarks on
+    /// the choice and without a record.
+    #[must_use]
+    pub fn once_more(&self) -> Self {
+        let Selected { hosts, others, .. } = self.selected.clone();
+        Self {
+            program: self.program,
+            settings: self.settings.clone(),
+            selected: Selected { hosts, others, ..Selected::default() },
+            cloud_hosts: Arc::clone(&self.cloud_hosts),
+            ssh_config: None,
+            render: self.render.clone(),
+            rollout: RolloutSettings::default(),
+            exit_rule: self.exit_rule,
+            password: self.password,
+            sudo_password: self.sudo_password.clone(),
+            purpose: self.purpose,
+            verbosity: self.verbosity,
+            former: None,
+            recording: Recording::Off,
+            store: Store::of(&std::env::vars_os().collect()),
+            connection: self.connection.clone(),
+            stdin: self.stdin,
+        }
+    }
+}
+
 /// What is kept of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recording {
@@ -145,29 +179,6 @@ pub enum Password {
     Ask,
     /// Keys only.
     None,
-}
-
-/// The password of the hosts' `sudo`.
-#[derive(Clone, Debug, Default)]
-pub enum SudoPassword {
-    /// Nobody is asked for it.
-    #[default]
-    None,
-    /// To be asked for once, before the run.
-    Ask,
-    /// It was asked for.
-    Known(Secret),
-}
-
-impl SudoPassword {
-    /// The answer, where there was a question.
-    #[must_use]
-    pub fn known(&self) -> Option<&Secret> {
-        match self {
-            Self::Known(secret) => Some(secret),
-            Self::None | Self::Ask => None,
-        }
-    }
 }
 
 /// What is done with the chosen hosts.

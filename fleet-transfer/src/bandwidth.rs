@@ -33,6 +33,17 @@ pub enum Limit {
     At(Rate),
 }
 
+impl Limit {
+    /// The rate, where there is one.
+    #[must_use]
+    pub fn rate(self) -> Option<Rate> {
+        match self {
+            Self::Unlimited => None,
+            Self::At(rate) => Some(rate),
+        }
+    }
+}
+
 impl Rate {
     /// So many bytes in a second.
     #[must_use]

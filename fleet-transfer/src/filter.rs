@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use globset::{Candidate, GlobBuilder, GlobMatcher};
+use serde::{Deserialize, Serialize};
 
 /// What becomes of a name that a rule matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,16 @@ pub enum Action {
     Include,
     /// It is not; of a folder, nothing that is in it either.
     Exclude,
+}
+
+/// A pattern as it was typed, which is also how it is recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pattern {
+    /// Of `--exclude`.
+    Exclude(String),
+    /// Of `--include`.
+    Include(String),
 }
 
 /// What a name belongs to.
@@ -77,6 +88,26 @@ pub enum FilterError {
         /// What is wrong.
         problem: String,
     },
+}
+
+impl Pattern {
+    /// What it asks of [`Filter::new`].
+    #[must_use]
+    pub fn rule(&self) -> (Action, &str) {
+        match self {
+            Self::Exclude(text) => (Action::Exclude, text),
+            Self::Include(text) => (Action::Include, text),
+        }
+    }
+
+    /// What it excludes, if it is of that kind.
+    #[must_use]
+    pub fn excluded(&self) -> Option<&str> {
+        match self {
+            Self::Exclude(text) => Some(text),
+            Self::Include(_) => None,
+        }
+    }
 }
 
 impl Filter {

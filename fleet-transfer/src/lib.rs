@@ -13,6 +13,7 @@ pub mod push;
 pub mod scan;
 pub mod sftp;
 pub mod source_cache;
+pub mod sync;
 pub mod throttle;
 
 use std::io;

@@ -3,7 +3,6 @@
 //! Must not contact any host.
 
 mod copying;
-mod sudo;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -16,8 +15,8 @@ use fleet_core::record;
 use fleet_core::render::Layout;
 use fleet_ssh::remote::{SudoUser, sh_quote};
 use fleet_ssh::{CommandLimits, Connector, Sudo};
-use fleet_tool::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, typed, usage_failure};
-use fleet_transfer::filter::{Action, Filter};
+use fleet_tool::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, check_excluded, typed, usage_failure};
+use fleet_transfer::filter::{Filter, Pattern};
 use fleet_transfer::manifest::{Manifest, Selection};
 use fleet_transfer::push::{Push, PushSettings, Share};
 use fleet_transfer::scan::{Links, ScanSettings};
@@ -28,8 +27,8 @@ use crate::destination::{Form, Target};
 use crate::look::Digests;
 use crate::owner;
 use crate::places;
-use crate::receiving::{Receiving, attributes};
-use crate::recipe::{Pattern, Recipe};
+use crate::receiving::{Receiving, attributes, verify};
+use crate::recipe::Recipe;
 use crate::sources::{Archives, Given, Sources};
 use crate::task::{Copy, Knowledge, Remarks};
 use crate::unpack::Owners;
@@ -99,7 +98,7 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, Option<CopySettings>), 
     let stdin = if paths.first().is_some_and(|path| path == STDIN) { StdinUse::Taken(STDIN) } else { StdinUse::Free };
     let lists_only = fleet.lists_only();
     let mut prepared = fleet.prepare("pcp", stdin)?;
-    copying::check_excluded(&given.filters, &prepared.selected.hosts)?;
+    check_excluded(given.filters.iter().filter_map(Pattern::excluded), &prepared.selected.hosts)?;
     let mut recorded = record::Work { typed: typed(0, &[]), ..record::Work::default() };
     if lists_only {
         return Ok((prepared, recorded, None));
@@ -124,7 +123,7 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, Option<CopySettings>), 
     let words: Vec<Vec<u8>> = words.map(|word| sh_quote(word.as_bytes())).collect();
     recorded.text = String::from_utf8_lossy(&words.join(&b' ')).into_owned();
     recorded.again = serde_json::to_value(&recipe).unwrap_or_default();
-    prepared.sudo_password = sudo::password(&recipe);
+    prepared.sudo_password = recipe.sudo_request().password();
     let form = match &sources[..] {
         [only] if only.as_os_str() == STDIN => Form::File,
         [_] if !recipe.unpack => Form::Any,
@@ -135,7 +134,7 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, Option<CopySettings>), 
         target: Target::read(&destination, form)?,
         mode: recipe.mode.as_deref().map(owner::mode).transpose().map_err(|error| Failure::usage(&error))?,
         owner: recipe.owner.as_deref().map(owner::owner).transpose().map_err(|error| Failure::usage(&error))?,
-        sudo: sudo::user(&recipe)?,
+        sudo: recipe.sudo_request().user()?,
         scan: scan_settings(&recipe)?,
         via: via(&recipe, afterwards)?,
         given: Given::read(&sources)?,
@@ -146,11 +145,7 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, Option<CopySettings>), 
 }
 
 fn scan_settings(recipe: &Recipe) -> Result<ScanSettings, Failure> {
-    let rules = recipe.filters.iter().map(|pattern| match pattern {
-        Pattern::Exclude(text) => (Action::Exclude, text.as_str()),
-        Pattern::Include(text) => (Action::Include, text.as_str()),
-    });
-    let filter = Filter::new(rules).map_err(|error| Failure::usage(&error))?;
+    let filter = Filter::new(recipe.filters.iter().map(Pattern::rule)).map_err(|error| Failure::usage(&error))?;
     Ok(ScanSettings { links: if recipe.follow { Links::Followed } else { Links::Kept }, filter })
 }
 
@@ -195,6 +190,7 @@ impl CopySettings {
             hosts: &selections,
             attributes: attributes(&recipe),
             packing: packing(&recipe),
+            verify: verify(&recipe),
             memory_bytes: limits.memory_bytes,
             total_rate: limits.total_rate,
             host_rate: limits.host_rate,

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use fleet_core::event::{Event, Stream, Transferred};
 use fleet_core::fanout::HostContext;
 use fleet_core::outcome::HostError;
+use fleet_ssh::remote::Verify;
 use fleet_ssh::{ExecStdin, OutputSink, StdinFeed};
 use fleet_transfer::push::{Push, Sent, Share, Uplink};
 use tokio::time::Instant;
@@ -22,6 +23,7 @@ const SAID_LIMIT: usize = 64 * 1024;
 pub(crate) struct Feed<'a> {
     pub(crate) push: &'a Push,
     pub(crate) share: &'a Share,
+    pub(crate) verify: Verify,
     pub(crate) host: &'a HostContext,
     /// Bytes of contents in all.
     pub(crate) content_bytes: u64,
@@ -63,7 +65,7 @@ impl StdinFeed for Feed<'_> {
     async fn feed(&self, stdin: ExecStdin) -> Result<(), HostError> {
         self.tell(0).await;
         let uplink = Channel { stdin, feed: self };
-        let sent = self.push.send(self.share, &uplink).await;
+        let sent = self.push.send(self.share, self.verify, &uplink).await;
         *lock(&self.state.moved) = None;
         let Some(sent) = sent.map_err(|error| HostError::local(error.to_string()))? else { return Ok(()) };
         *lock(&self.state.sent) = Some(sent);

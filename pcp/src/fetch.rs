@@ -66,9 +66,11 @@ impl Copy {
         let host = reporter.host;
         let (manifest, share) = (self.push.manifest(), &self.shares[host.index()]);
         let mark = Token::random();
-        let copy = self
-            .receiving
-            .copy_in(self.destinations.landing(host.index()), needed_kib(manifest.selected(&share.selection)));
+        let copy = self.receiving.copy_in(
+            self.destinations.landing(host.index()),
+            needed_kib(manifest.selected(&share.selection)),
+            self.receiving.verify,
+        );
         let command = match copy_fetch_command(&copy, &mark) {
             Ok(command) => command,
             Err(error) => return Fetched::Failed(Outcome::Failed(HostError::local(error.to_string()))),
@@ -112,7 +114,7 @@ fn read(outcome: Outcome, said: &[u8], mark: &Token) -> Fetched {
     }
     match ended(outcome, said, mark) {
         Ended::Done => Fetched::Done,
-        Ended::Failed(outcome) => Fetched::Failed(outcome),
+        Ended::Failed(outcome) | Ended::NoDigest(outcome) => Fetched::Failed(outcome),
         Ended::NotRun(error) => Fetched::NotRun(error),
     }
 }

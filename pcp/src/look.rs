@@ -71,7 +71,7 @@ impl Copy {
         let (said, stderr) = answer.into_parts();
         if outcome != Outcome::Exited(0) {
             return Err(match refusal::ended(outcome, &[said, stderr].concat(), &mark) {
-                Ended::Failed(outcome) => outcome,
+                Ended::Failed(outcome) | Ended::NoDigest(outcome) => outcome,
                 Ended::NotRun(error) => Outcome::Failed(error),
                 Ended::Done => failed("the host says that it is done with what it was not asked for".to_owned()),
             });

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use fleet_core::record::{FormerRun, Places};
 use fleet_core::select::SelectedHost;
-use fleet_tool::cli::Failure;
+use fleet_tool::cli::{Again, Failure, SudoRequest};
+use fleet_transfer::filter::Pattern;
 use serde::{Deserialize, Serialize};
 
 const GIVE_IT: &str = "give what to copy: pcp --failed SOURCE... DEST, pcp --resume RUN SOURCE... DEST";
@@ -63,14 +64,6 @@ pub(crate) struct Recipe {
     pub(crate) places: Option<Places>,
 }
 
-/// A pattern of `--exclude` or `--include`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Pattern {
-    Exclude(String),
-    Include(String),
-}
-
 impl Recipe {
     /// Puts down the words of the command line.
     pub(crate) fn set_paths(&mut self, sources: &[OsString], destination: &OsStr, here: &Path) {
@@ -88,9 +81,9 @@ impl Recipe {
         self.sources.iter().map(|source| folder.join(source)).collect()
     }
 
-    /// Whether another user than the one who logs in receives the files.
-    pub(crate) fn has_sudo(&self) -> bool {
-        self.sudo.is_some() || self.ask_sudo
+    /// Whose work it is on the hosts.
+    pub(crate) fn sudo_request(&self) -> SudoRequest<'_> {
+        SudoRequest { user: self.sudo.as_deref(), asks: self.ask_sudo }
     }
 
     /// The copy of `run` for some of its hosts, with what is given anew: what no record has must be among it. What is there
@@ -99,24 +92,15 @@ impl Recipe {
     /// # Errors
     /// When neither the record nor what is given has all of it.
     pub(crate) fn completed_from(self, run: &FormerRun, hosts: &[SelectedHost]) -> Result<Self, Failure> {
-        let refused = |reason: &str, hint: &str| {
-            let text = format!("the copy of run {} cannot be done again as it was: {reason}", run.id);
-            Failure::usage_text(text).hint(hint)
-        };
-        if run.header.tool != "pcp" {
-            return Err(refused("another tool ran it", GIVE_IT));
+        let again = Again { program: "pcp", run, give_it: GIVE_IT };
+        let recorded: Self = again.recipe()?;
+        if recorded.sources.is_empty() {
+            return Err(again.incomplete());
         }
-        let recorded = serde_json::from_value::<Self>(run.header.again.clone()).ok();
-        let Some(recorded) = recorded.filter(|recorded| !recorded.sources.is_empty()) else {
-            return Err(refused("its record does not have all of it", GIVE_IT));
-        };
         if recorded.sources.iter().any(|source| source == "-") {
-            return Err(refused("it read our standard input", GIVE_IT));
+            return Err(again.refused("it read our standard input"));
         }
-        if recorded.ask_sudo && !self.ask_sudo {
-            let hint = "give it again with --ask-sudo, or give what to copy";
-            return Err(refused("it had --ask-sudo, and passwords are not recorded", hint));
-        }
+        again.check_sudo(recorded.sudo_request(), self.sudo_request())?;
         let filters = [self.filters, recorded.filters].concat();
         Ok(Self {
             folder: recorded.folder,

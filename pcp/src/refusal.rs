@@ -24,6 +24,8 @@ pub(crate) enum Ended {
     Done,
     /// It is not.
     Failed(Outcome),
+    /// It is not, as the host lacks what it was to be verified by.
+    NoDigest(Outcome),
     /// Our program never ran: the host has no shell for us. What it said instead.
     NotRun(HostError),
 }
@@ -31,11 +33,12 @@ pub(crate) enum Ended {
 /// Reads the end of the command that was marked so: its outcome, and all that it said on both outputs.
 pub(crate) fn ended(outcome: Outcome, said: &[u8], mark: &Token) -> Ended {
     if let Some(refusal) = CopyRefusal::find(said, mark) {
-        return Ended::Failed(match outcome {
+        return match (outcome, refusal.kind) {
             // We had it stopped, and it says so.
-            Outcome::Stopped { .. } => outcome,
-            _ => Outcome::Failed(refused(&refusal)),
-        });
+            (outcome @ Outcome::Stopped { .. }, _) => Ended::Failed(outcome),
+            (_, RefusalKind::NoDigest) => Ended::NoDigest(Outcome::Failed(refused(&refusal))),
+            _ => Ended::Failed(Outcome::Failed(refused(&refusal))),
+        };
     }
     match outcome {
         Outcome::Exited(0) if copy_is_done(said, mark) => Ended::Done,

@@ -14,11 +14,11 @@ use fleet_core::fanout::{HostContext, Task};
 use fleet_core::outcome::{HostError, Outcome, SkipCause, Stage, StopCause};
 use fleet_core::record::Places;
 use fleet_core::select::SelectedHost;
-use fleet_ssh::remote::{RemoteCommand, StdinMode, Token, copy_in_command};
+use fleet_ssh::remote::{RemoteCommand, StdinMode, Token, Verify, copy_in_command};
 use fleet_ssh::{
     CommandLimits, CommandRun, ConnectObserver, Connector, NoStdin, OutputSink, Session, Sudo, Wrapping, run_command,
 };
-use fleet_transfer::push::{Push, Share, needed_kib};
+use fleet_transfer::push::{Push, Sent, Share, needed_kib};
 use fleet_transfer::source_cache::SourceError;
 use tracing::Instrument as _;
 
@@ -153,20 +153,32 @@ impl Copy {
         session: &Session,
         reporter: &Reporter<'_>,
     ) -> Result<String, Outcome> {
+        let (mut ended, mut sent) = self.send(share, self.receiving.verify, session, reporter).await;
+        if let Ended::NoDigest(_) = ended {
+            let remark = "the host has no cksum: verified by SHA-256, for which the source is read once more";
+            reporter.remark(remark.to_owned()).await;
+            (ended, sent) = Box::pin(self.send(share, Verify::Sha256, session, reporter)).await;
+        }
+        match ended {
+            Ended::Done => self.told(share, &sent.failures),
+            Ended::Failed(outcome) | Ended::NoDigest(outcome) => Err(outcome),
+            Ended::NotRun(error) => Err(Outcome::Failed(error)),
+        }
+    }
+
+    /// Sends a host its share, to be verified so.
+    async fn send(&self, share: &Share, verify: Verify, session: &Session, reporter: &Reporter<'_>) -> (Ended, Sent) {
         let host = reporter.host;
         let mark = Token::random();
-        let command = self.command(share, host.index(), &mark).map_err(Outcome::Failed)?;
-        let manifest = self.push.manifest();
+        let command = match self.command(share, verify, host.index(), &mark) {
+            Ok(command) => command,
+            Err(error) => return (Ended::Failed(Outcome::Failed(error)), Sent::default()),
+        };
         let (state, said) = (FeedState::new(), Said::new(reporter));
-        let content_bytes = manifest.totals(&share.selection).bytes;
-        let feed = Feed { push: &self.push, share, host, content_bytes, state: &state };
+        let content_bytes = self.push.manifest().totals(&share.selection).bytes;
+        let feed = Feed { push: &self.push, share, verify, host, content_bytes, state: &state };
         let outcome = self.receive(&command, feed, &said, session, host).await;
-        match ended(outcome, &said.bytes(), &mark) {
-            Ended::Done => {}
-            Ended::Failed(outcome) => return Err(outcome),
-            Ended::NotRun(error) => return Err(Outcome::Failed(error)),
-        }
-        self.told(share, &state.sent().unwrap_or_default().failures)
+        (ended(outcome, &said.bytes(), &mark), state.sent().unwrap_or_default())
     }
 
     /// What is to be told of a copy of which these files could not be read.
@@ -223,9 +235,9 @@ impl Copy {
         }
     }
 
-    fn command(&self, share: &Share, host: usize, mark: &Token) -> Result<RemoteCommand, HostError> {
+    fn command(&self, share: &Share, verify: Verify, host: usize, mark: &Token) -> Result<RemoteCommand, HostError> {
         let needed = needed_kib(self.push.manifest().selected(&share.selection));
-        let copy = self.receiving.copy_in(self.destinations.landing(host), needed);
+        let copy = self.receiving.copy_in(self.destinations.landing(host), needed, verify);
         let command = copy_in_command(&copy, mark).map_err(|error| HostError::local(error.to_string()))?;
         Ok(RemoteCommand { command, env: Vec::new(), stdin: StdinMode::Passed, grace: self.limits.grace })
     }

@@ -135,12 +135,12 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, CommandSettings), Failu
         return Err(Failure::usage_text("there is no command to run")
             .hint("psh -g GROUP 'uptime' runs one; psh -g GROUP --list only shows the hosts"));
     }
-    prepared.sudo_password = sudo::password(&recipe);
+    prepared.sudo_password = recipe.sudo_request().password();
     let settings = CommandSettings {
         work,
         input: if run.send_input { Input::Ours } else { Input::None },
         wrapping: if recipe.raw { Wrapping::Raw } else { Wrapping::Shell },
-        sudo: sudo::user(&recipe)?,
+        sudo: recipe.sudo_request().user()?,
         terminal: recipe.pty.then(our_terminal),
         places: recipe.places,
     };
@@ -196,7 +196,7 @@ impl CommandArgs {
             None => Form::Shell(braces.read(&joined(words))?),
         };
         let variables = variables.into_iter().map(|(name, value)| Ok((name, braces.read(&value)?)));
-        let shell = if recipe.has_sudo() { JobShell::Posix } else { JobShell::Login };
+        let shell = if recipe.sudo_request().is_made() { JobShell::Posix } else { JobShell::Login };
         let has_input = recipe.input || self.ways.script.is_some();
         let job = recipe.background.then(|| Job {
             name: JobName::random(SystemTime::now()),

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 use fleet_core::record::{FormerRun, Places};
 use fleet_core::select::SelectedHost;
-use fleet_tool::cli::Failure;
+use fleet_tool::cli::{Again, Failure, SudoRequest};
 use serde::{Deserialize, Serialize};
 
 const GIVE_IT: &str = "give the command: psh --failed COMMAND, psh --resume RUN COMMAND";
@@ -51,9 +51,9 @@ impl Recipe {
         self.words.iter().map(OsString::from).collect()
     }
 
-    /// Whether another user than the one who logs in runs it.
-    pub(crate) fn has_sudo(&self) -> bool {
-        self.sudo.is_some() || self.ask_sudo
+    /// Whose work it is on the hosts.
+    pub(crate) fn sudo_request(&self) -> SudoRequest<'_> {
+        SudoRequest { user: self.sudo.as_deref(), asks: self.ask_sudo }
     }
 
     /// The command of `run` for some of its hosts, with what is given anew: what no record has must be among it.
@@ -61,44 +61,33 @@ impl Recipe {
     /// # Errors
     /// When neither the record nor what is given has all of it.
     pub(crate) fn completed_from(self, run: &FormerRun, hosts: &[SelectedHost]) -> Result<Self, Failure> {
-        let refused = |reason: &str, hint: &str| {
-            let text = format!("the command of run {} cannot be run again as it was: {reason}", run.id);
-            Failure::usage_text(text).hint(hint)
-        };
-        if run.header.tool != "psh" {
-            return Err(refused("another tool ran it", GIVE_IT));
-        }
-        let recorded = serde_json::from_value::<Self>(run.header.again.clone()).ok();
-        if let Some(script) = recorded.as_ref().and_then(|recorded| recorded.script.as_ref()) {
+        let again = Again { program: "psh", run, give_it: GIVE_IT };
+        let recorded: Self = again.recipe()?;
+        if let Some(script) = &recorded.script {
             let reason = format!("it was the script {script}, and what scripts hold is not recorded");
-            return Err(refused(&reason, "give it again, as --script FILE ARGUMENTS, with all its other flags"));
+            let remedy = "give it again, as --script FILE ARGUMENTS, with all its other flags";
+            return Err(again.refused_unless(&reason, remedy));
         }
-        let recorded = recorded.filter(|recorded| !recorded.words.is_empty());
-        let Some(recorded) = recorded else {
-            return Err(refused("its record does not have all of it", GIVE_IT));
-        };
+        if recorded.words.is_empty() {
+            return Err(again.incomplete());
+        }
         for (flag, given, recorded) in
             [("--argv", self.argv, recorded.argv), ("--template", self.template, recorded.template)]
         {
             if given && !recorded {
-                return Err(refused(&format!("it had no {flag}"), GIVE_IT));
+                return Err(again.refused(&format!("it had no {flag}")));
             }
         }
         let missing: Vec<&str> =
             recorded.env.iter().filter(|name| !self.env.contains(name)).map(String::as_str).collect();
         if !missing.is_empty() {
             let reason = format!("it had --env {}, and values are not recorded", missing.join(", --env "));
-            return Err(refused(&reason, "give them again, as --env NAME=VALUE, or give another command"));
+            return Err(again.refused_unless(&reason, "add them again, as --env NAME=VALUE"));
         }
         if recorded.input && !self.input {
-            return Err(refused("it read our standard input", "give it again with -I, or give another command"));
+            return Err(again.refused_unless("it read our standard input", "give that again with -I"));
         }
-        if recorded.ask_sudo && !self.ask_sudo {
-            return Err(refused(
-                "it had --ask-sudo, and passwords are not recorded",
-                "give it again with --ask-sudo, or give another command",
-            ));
-        }
+        again.check_sudo(recorded.sudo_request(), self.sudo_request())?;
         let places = Places::of(hosts, run, recorded.places.as_ref());
         let completed = Self {
             words: recorded.words,
@@ -112,7 +101,7 @@ impl Recipe {
             ..self
         };
         match completed.contradiction() {
-            Some((one, other)) => Err(refused(&format!("{one} and {other} do not go together"), GIVE_IT)),
+            Some((one, other)) => Err(again.refused(&format!("{one} and {other} do not go together"))),
             None => Ok(completed),
         }
     }
@@ -120,7 +109,7 @@ impl Recipe {
     /// Two flags that cannot hold at once, where one is recorded and one given: clap sees only what is given.
     fn contradiction(&self) -> Option<(&'static str, &'static str)> {
         let pairs = [
-            (self.raw && self.has_sudo(), ("--raw", "--sudo")),
+            (self.raw && self.sudo_request().is_made(), ("--raw", "--sudo")),
             (self.raw && self.background, ("--raw", "--background")),
             (self.pty && self.background, ("--pty", "--background")),
         ];
@@ -242,6 +231,6 @@ mod tests {
             assert!(format!("{refused:?}").contains(reason), "{refused:?}");
         }
         let again = given(sudo).completed_from(&run_of(&command(|recipe| recipe.pty = true)), &[]).unwrap();
-        assert!(again.pty && again.has_sudo());
+        assert!(again.pty && again.sudo_request().is_made());
     }
 }

@@ -3,7 +3,6 @@
 //! Must not contact any host.
 
 mod fetching;
-mod sudo;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -15,15 +14,15 @@ use fleet_core::record;
 use fleet_core::render::Layout;
 use fleet_ssh::remote::{Links, Packing, Part, SudoUser, sh_quote};
 use fleet_ssh::{CommandLimits, Connector, Sudo};
-use fleet_tool::cli::{Failure, FleetArgs, Prepared, StdinUse, typed, usage_failure};
-use fleet_transfer::filter::{Action, Filter};
+use fleet_tool::cli::{Failure, FleetArgs, Prepared, StdinUse, check_excluded, typed, usage_failure};
+use fleet_transfer::filter::{Filter, Pattern};
 use fleet_transfer::pull::{Before, Compared, Merger, PART_PREFIX, Paths};
 use fleet_transfer::throttle::Throttle;
 
 use self::fetching::FetchArgs;
 use crate::gather::{Afterwards, Doing, Gathering};
 use crate::landing::Landing;
-use crate::recipe::{Pattern, Recipe};
+use crate::recipe::Recipe;
 use crate::task::{Remarks, Slurp};
 
 /// More names than this no host is asked for unless the user says so.
@@ -90,7 +89,7 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, Option<FetchSettings>),
     let mut given = fetch.recipe(fetching::patterns(&matches))?;
     let lists_only = fleet.lists_only();
     let mut prepared = fleet.prepare(crate::PROGRAM, StdinUse::Free)?;
-    fetching::check_excluded(&given.filters, &prepared.selected.hosts)?;
+    check_excluded(given.filters.iter().filter_map(Pattern::excluded), &prepared.selected.hosts)?;
     let mut recorded = record::Work { typed: typed(0, &[]), ..record::Work::default() };
     if lists_only {
         return Ok((prepared, recorded, None));
@@ -115,12 +114,12 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, Option<FetchSettings>),
     let words: Vec<Vec<u8>> = words.map(|word| sh_quote(word.as_bytes())).collect();
     recorded.text = String::from_utf8_lossy(&words.join(&b' ')).into_owned();
     recorded.again = serde_json::to_value(&recipe).unwrap_or_default();
-    prepared.sudo_password = sudo::password(&recipe);
+    prepared.sudo_password = recipe.sudo_request().password();
     let settings = FetchSettings {
         remotes: remotes.iter().map(|remote| fetching::remote(remote.as_bytes())).collect::<Result<_, _>>()?,
         landing: if recipe.merge { merge_landing(&local)? } else { Landing::read(&local)? },
         filter: filter(&recipe)?,
-        sudo: sudo::user(&recipe)?,
+        sudo: recipe.sudo_request().user()?,
         throttle,
         local,
         recipe,
@@ -141,14 +140,10 @@ fn merge_landing(local: &std::path::Path) -> Result<Landing, Failure> {
 }
 
 fn filter(recipe: &Recipe) -> Result<Option<Filter>, Failure> {
-    let rules = recipe.filters.iter().map(|pattern| match pattern {
-        Pattern::Exclude(text) => (Action::Exclude, text.as_str()),
-        Pattern::Include(text) => (Action::Include, text.as_str()),
-    });
     if recipe.filters.is_empty() {
         return Ok(None);
     }
-    Filter::new(rules).map(Some).map_err(|error| Failure::usage(&error))
+    Filter::new(recipe.filters.iter().map(Pattern::rule)).map(Some).map_err(|error| Failure::usage(&error))
 }
 
 impl FetchSettings {

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use fleet_core::record::{FormerRun, Places};
 use fleet_core::select::SelectedHost;
-use fleet_tool::cli::Failure;
+use fleet_tool::cli::{Again, Failure, SudoRequest};
+use fleet_transfer::filter::Pattern;
 use serde::{Deserialize, Serialize};
 
 const GIVE_IT: &str = "give what to fetch: pslurp --failed REMOTE... LOCAL, pslurp --resume RUN REMOTE... LOCAL";
@@ -67,14 +68,6 @@ pub(crate) struct Recipe {
     pub(crate) continued: bool,
 }
 
-/// A pattern of `--exclude` or `--include`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Pattern {
-    Exclude(String),
-    Include(String),
-}
-
 impl Recipe {
     /// Puts down the words of the command line.
     pub(crate) fn set_paths(&mut self, remotes: &[OsString], local: &OsStr, here: &Path) {
@@ -91,9 +84,9 @@ impl Recipe {
         Path::new(&self.folder).join(&self.local)
     }
 
-    /// Whether another user than the one who logs in reads the files.
-    pub(crate) fn has_sudo(&self) -> bool {
-        self.sudo.is_some() || self.ask_sudo
+    /// Whose work it is on the hosts.
+    pub(crate) fn sudo_request(&self) -> SudoRequest<'_> {
+        SudoRequest { user: self.sudo.as_deref(), asks: self.ask_sudo }
     }
 
     /// The gathering of `run` for some of its hosts, with what is given anew: what no record has must be among it.
@@ -101,21 +94,12 @@ impl Recipe {
     /// # Errors
     /// When neither the record nor what is given has all of it.
     pub(crate) fn completed_from(self, run: &FormerRun, hosts: &[SelectedHost]) -> Result<Self, Failure> {
-        let refused = |reason: &str, hint: &str| {
-            let text = format!("run {} cannot be done again as it was: {reason}", run.id);
-            Failure::usage_text(text).hint(hint)
-        };
-        if run.header.tool != crate::PROGRAM {
-            return Err(refused("another tool ran it", GIVE_IT));
+        let again = Again { program: crate::PROGRAM, run, give_it: GIVE_IT };
+        let recorded: Self = again.recipe()?;
+        if recorded.remotes.is_empty() {
+            return Err(again.incomplete());
         }
-        let recorded = serde_json::from_value::<Self>(run.header.again.clone()).ok();
-        let Some(recorded) = recorded.filter(|recorded| !recorded.remotes.is_empty()) else {
-            return Err(refused("its record does not have all of it", GIVE_IT));
-        };
-        if recorded.ask_sudo && !self.ask_sudo {
-            let hint = "give it again with --ask-sudo, or give what to fetch";
-            return Err(refused("it had --ask-sudo, and passwords are not recorded", hint));
-        }
+        again.check_sudo(recorded.sudo_request(), self.sudo_request())?;
         Ok(Self {
             remotes: recorded.remotes,
             folder: recorded.folder,

@@ -211,6 +211,16 @@ impl TestEnv {
         self.run(&tool("pcp"), arguments)
     }
 
+    /// `prsync` with these arguments, in this world.
+    #[must_use]
+    pub fn prsync<I, S>(&self, arguments: I) -> Run
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<std::ffi::OsStr>,
+    {
+        self.run(&tool("prsync"), arguments)
+    }
+
     /// `pslurp` with these arguments, in this world.
     #[must_use]
     pub fn pslurp<I, S>(&self, arguments: I) -> Run

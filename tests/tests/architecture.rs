@@ -47,7 +47,9 @@ const SEAMS: &[Seam] = &[
             "psh/src/cli.rs",
             "psh/src/cli/",
             "pcp/src/cli.rs",
+            "prsync/src/cli.rs",
             "pcp/src/cli/",
+            "prsync/src/cli/",
             "pslurp/src/cli.rs",
             "pslurp/src/cli/",
             "fleet/src/cli.rs",
@@ -70,6 +72,7 @@ const SEAMS: &[Seam] = &[
             "fleet-tool/src/cli/",
             "psh/src/lib.rs",
             "pcp/src/lib.rs",
+            "prsync/src/lib.rs",
             "fleet/src/",
             "fleet-ec2/src/main.rs",
             "bench/src/",
@@ -85,6 +88,7 @@ const SEAMS: &[Seam] = &[
             "fleet-tool/src/cli/",
             "psh/src/lib.rs",
             "pcp/src/lib.rs",
+            "prsync/src/lib.rs",
             "pslurp/src/lib.rs",
             "fleet/src/",
             "fleet-ec2/src/progress.rs",
@@ -104,7 +108,7 @@ const SEAMS: &[Seam] = &[
     },
     Seam {
         names: &["fleet_core::fanout", "fleet_core::record", "fleet_core::render"],
-        allowed: &["fleet-tool/src/", "psh/src/", "pcp/src/", "pslurp/src/", "fleet/src/"],
+        allowed: &["fleet-tool/src/", "psh/src/", "pcp/src/", "prsync/src/", "pslurp/src/", "fleet/src/"],
         because: "what works on one host knows nothing of the others and shows nothing",
     },
 ];
@@ -113,12 +117,14 @@ const SEAMS: &[Seam] = &[
 const ENGINE: &str = "fleet-core/src/";
 
 /// The crates whose sources are read; the harness and its tests stand outside.
-const CRATES: [&str; 12] = [
+const CRATES: [&str; 14] = [
     "psh",
     "pcp",
+    "prsync",
     "pslurp",
     "fleet",
     "fleet-core",
+    "fleet-rsync",
     "fleet-ssh",
     "fleet-tool",
     "fleet-transfer",
@@ -169,6 +175,13 @@ fn nobody_compiles_the_aws_sdk_but_who_asks_for_fleet_ec2() {
             manifest(member).lines().any(|line| line.starts_with("aws-") || line.starts_with("fleet-ec2."));
         assert_eq!(reaches_aws, member == "fleet-ec2", "{member}");
     }
+}
+
+#[test]
+fn the_rsync_protocol_depends_on_no_runtime_and_on_no_crate_of_ours() {
+    let manifest = fs::read_to_string(root().join("fleet-rsync/Cargo.toml")).unwrap();
+    let dependency = |line: &&str| ["fleet", "tokio", "futures", "russh"].iter().any(|name| line.starts_with(name));
+    assert_eq!(manifest.lines().find(dependency), None);
 }
 
 #[test]

@@ -129,6 +129,21 @@ fn hosts_of_a_former_run_are_reached_without_their_provider_too() {
     lab.assert_south(&elsewhere);
 }
 
+/// Whoever has set up a provider may have nothing to do with another that is merely installed.
+#[test]
+fn a_provider_that_is_merely_installed_is_missed_where_no_other_is_set_up() {
+    let lab = Lab::start();
+    let installed = lab.env.write("bin/fleet-ec2", "#!/bin/sh\nexit 7\n");
+    fs::set_permissions(&installed, fs::Permissions::from_mode(0o755)).expect("a file of the test");
+    let path = format!("{}:/usr/bin:/bin", installed.parent().expect("its folder").display());
+    // Where the real one is built it is found first, and fails as well: there are no credentials.
+    let list = |more: &[&str]| lab.psh(&["--list", "-g", "app"]).args(more).env("PATH", &path).finish();
+    assert_eq!(list(&SOUTH).expect_code(0).stderr_text(), "");
+    list(&[&SOUTH[..], &["-v"]].concat()).expect_code(0).expect_stderr("going on without a provider");
+    lab.env.write("work/fleet.toml", "");
+    list(&[]).expect_code(2).expect_stderr("going on without ec2: provider ec2: ");
+}
+
 #[test]
 fn a_name_that_nobody_has_is_compared_with_all_that_there_are() {
     let lab = Lab::start();

@@ -17,8 +17,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use fleet_ssh::remote::{
-    Attributes, CopyIn, CopyRefusal, Landing, MissingFolder, Packing, RefusalKind, Replaced, Token, copy_in_command,
-    copy_is_done, copy_look,
+    Attributes, CopyIn, CopyRefusal, Landing, MissingFolder, Packing, RefusalKind, Replaced, Token, Verify,
+    copy_in_command, copy_is_done, copy_look,
 };
 use fleet_tests::{accounts, program, run_to_end};
 use fleet_transfer::archive::padding;
@@ -42,6 +42,7 @@ struct Sent {
     dropped: BTreeSet<usize>,
     same: Selection,
     attributes: Attributes,
+    verify: Verify,
 }
 
 impl Sent {
@@ -78,17 +79,19 @@ impl Sent {
             is_kept && matches!(self.entries[at].kind, EntryKind::File { .. })
         };
         let digest = |entries: std::ops::Range<usize>| {
-            let mut digester = Digester::new();
+            let mut digester = Digester::new(self.verify);
             for at in entries.clone().filter(|&at| is_verified(at)) {
+                digester.start_file();
                 digester.update(&self.contents[at]);
-                digester.end_file();
             }
             Batch { entries, digest: digester.finish() }
         };
         let batches: Vec<Batch> = batches(&self.entries).into_iter().map(digest).collect();
         let (entries, dropped, attributes) = (&self.entries, &self.dropped, self.attributes);
         let (selection, same) = (&Selection::from(0..entries.len()).without(self.same.iter()), &self.same);
-        stream.extend(Commit { entries, selection, batches: &batches, dropped, same, attributes }.to_bytes());
+        stream.extend(
+            Commit { entries, selection, batches: &batches, dropped, same, attributes, verify: self.verify }.to_bytes(),
+        );
         stream
     }
 
@@ -263,6 +266,7 @@ fn into_folder(folder: &[u8]) -> CopyIn<'_> {
         missing: MissingFolder::Refuse,
         needed_kib: None,
         packing: Packing::Plain,
+        verify: Verify::Cksum,
         attributes: Attributes::Permissions,
         owner: None,
         replaced: Replaced::Gone,
@@ -334,11 +338,12 @@ fn a_tree_arrives_as_it_is_on_every_host() {
 
 #[test]
 fn a_host_of_nothing_but_busybox_receives_files() {
-    let sent = every_kind();
+    // Not every busybox has cksum.
+    let sent = Sent { verify: Verify::Sha256, ..every_kind() };
     let mut host = Host::new("busybox", "busybox");
     host.path = host.dir.path().join("bin").into_os_string();
     run_to_end(Command::new(program("busybox")).args(["--install", "-s"]).arg(host.dir.path().join("bin")));
-    assert_eq!(host.receive(&into_folder(HERE), &sent.stream()), Ok(()));
+    assert_eq!(host.receive(&CopyIn { verify: Verify::Sha256, ..into_folder(HERE) }, &sent.stream()), Ok(()));
     assert_eq!(tree(&host.home()), sent.tree());
 }
 
@@ -485,20 +490,32 @@ fn a_byte_that_changes_on_the_way_is_noticed() {
 #[test]
 fn any_tool_for_digests_will_do() {
     const OTHERS: &[&str] = &["sh", "env", "tar", "mkdir", "mkfifo", "df", "cat", "mv", "rm", "tr", "uname", "chmod"];
-    let sent = small();
+    let sent = Sent { verify: Verify::Sha256, ..small() };
     let mut damaged = sent.stream();
     let at = damaged.windows(6).position(|window| window == b"newnew").unwrap();
     damaged[at] = b'N';
+    let copy = CopyIn { verify: Verify::Sha256, ..into_folder(HERE) };
     for tool in ["sha256sum", "shasum", "openssl", "cksum"] {
         let host = Host::with_only(&[OTHERS, &[tool, "perl"]].concat());
-        let (kind, said) = host.refusal(&into_folder(HERE), &damaged);
+        let (kind, said) = host.refusal(&copy, &damaged);
         assert_eq!(kind, RefusalKind::Damaged, "{tool}: {said}");
-        assert_eq!(host.receive(&into_folder(HERE), &sent.stream()), Ok(()), "{tool}");
+        assert_eq!(host.receive(&copy, &sent.stream()), Ok(()), "{tool}");
         assert_eq!(tree(&host.home()), sent.tree(), "{tool}");
     }
     let host = Host::with_only(OTHERS);
-    let (kind, said) = host.refusal(&into_folder(HERE), &sent.stream());
-    assert_eq!(kind, RefusalKind::NoTar, "{said}");
+    let (kind, said) = host.refusal(&copy, &sent.stream());
+    assert_eq!(kind, RefusalKind::NoDigest);
+    assert_eq!(said, "the host cannot verify files: there is none of cksum, sha256sum, shasum, sha256 and openssl");
+    assert_eq!(tree(&host.home()), Tree::new());
+}
+
+#[test]
+fn a_host_without_cksum_says_so_before_it_receives_anything() {
+    let programs =
+        ["sh", "env", "tar", "mkdir", "mkfifo", "df", "cat", "mv", "rm", "tr", "uname", "sha256sum", "chmod"];
+    let host = Host::with_only(&programs);
+    let refusal = host.receive(&into_folder(HERE), b"").unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::NoDigest);
     assert_eq!(tree(&host.home()), Tree::new());
 }
 
@@ -695,7 +712,7 @@ fn every_shell_and_digest_tool_says_what_there_is() {
     let mark = token();
     let manifest = Manifest { entries: sent.entries.clone(), problems: Vec::new() };
     let look = Look { manifest: &manifest, selection: &manifest.all() };
-    let digests = sent.contents.iter().map(|content| Digest::of(content)).enumerate().collect();
+    let digests = sent.contents.iter().map(|content| Digest::of(content, Verify::Sha256)).enumerate().collect();
     let ask = |host: &Host, landing: Landing<'_>| {
         let mut script = copy_look(&landing, MissingFolder::Refuse, &mark).unwrap();
         script.extend(look.calls());

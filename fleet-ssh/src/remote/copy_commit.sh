@@ -2,7 +2,7 @@
 #
 # In: the folder of the copies as the current one; what copy_in.sh has; ../sums and ../list, read once for each phase.
 #     Lists call these, folders before what is in them, with names in the current folder:
-#       batch SHA256 CKSUM LENGTH FILE $s ...   the digest of the files, each with what separates it from the next
+#       batch SHA256 CKSUM LENGTH FILE [$s FILE]...  the digest of the files, with what separates them; SHA256 may be -
 #       drop NAME...                            not to be kept
 #       folders PARENT NAME...                  PARENT is empty or ends in a slash, as in these two:
 #       files PARENT NAME...                    files and symlinks
@@ -19,8 +19,8 @@ up=../../ s=../s bracket=' ('
 batch() {
   same "$@" && return
   shift 3
-  [ $# -gt 2 ] || refuse damaged "$1 is not what was sent"
-  refuse damaged "one of $(($# / 2)) files, $1 and what follows it, is not what was sent"
+  [ $# -gt 1 ] || refuse damaged "$1 is not what was sent"
+  refuse damaged "one of $((($# + 1) / 2)) files, $1 and what follows it, is not what was sent"
 }
 
 drop() {

@@ -92,7 +92,7 @@ impl fmt::Display for FetchFailure {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Attributes, Landing, MissingFolder, Packing, RemoteCommand, Replaced, StdinMode, wrap};
+    use super::super::{Attributes, Landing, MissingFolder, Packing, RemoteCommand, Replaced, StdinMode, Verify, wrap};
     use super::*;
 
     /// Dropbear takes 9,000 bytes; the rest is for the names of the landing.
@@ -103,6 +103,7 @@ mod tests {
             missing: MissingFolder::Make,
             needed_kib: Some(u64::MAX),
             packing: Packing::Gzip,
+            verify: Verify::Sha256,
             attributes: Attributes::All,
             owner: Some("somebody:somebody"),
             replaced: Replaced::Kept,

@@ -16,6 +16,7 @@ use fleet_core::size;
 
 static COPY_IN: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("copy_in.sh")));
 static COPY_DIGEST: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("copy_digest.sh")));
+static COPY_CKSUM: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("copy_cksum.sh")));
 static COPY_LOOK: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("copy_look.sh")));
 static COPY_COMMIT: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("copy_commit.sh")));
 
@@ -50,6 +51,16 @@ pub enum Packing {
     Gzip,
 }
 
+/// By what a host finds out that what it has received is what was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verify {
+    /// The length and the CRC of POSIX `cksum`: enough for what SSH has brought. A host without it receives nothing.
+    #[default]
+    Cksum,
+    /// SHA-256, by whatever program the host has for it, or `cksum` where there is none.
+    Sha256,
+}
+
 /// What of the archive's headers is kept, beside the names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Attributes {
@@ -81,6 +92,8 @@ pub struct CopyIn<'a> {
     pub needed_kib: Option<u64>,
     /// How they come.
     pub packing: Packing,
+    /// How they are verified.
+    pub verify: Verify,
     /// What is kept of their headers.
     pub attributes: Attributes,
     /// Whose they are then, as `chown` takes it: `OWNER`, `OWNER:GROUP` or `:GROUP`.
@@ -121,7 +134,11 @@ pub(super) fn copy_in_program(copy: &CopyIn<'_>, mark: &Token) -> Result<[Vec<u8
     ] {
         push_all(&mut program, &[variable.as_bytes(), b"=", &sh_quote(value), b"\n"]);
     }
-    push_all(&mut program, &[IDENTITY.as_bytes(), COPY_DIGEST.as_bytes()]);
+    let find_digest = match copy.verify {
+        Verify::Cksum => &COPY_CKSUM,
+        Verify::Sha256 => &COPY_DIGEST,
+    };
+    push_all(&mut program, &[IDENTITY.as_bytes(), find_digest.as_bytes()]);
     Ok([program, COPY_IN.as_bytes().to_vec()])
 }
 
@@ -246,6 +263,8 @@ pub enum RefusalKind {
     Damaged,
     /// A program that is needed is missing.
     NoTar,
+    /// No program is there by which it was to verify what arrives.
+    NoDigest,
     /// The file system is mounted read-only.
     ReadOnly,
     /// Some are in place and some are not: a rename failed.
@@ -255,7 +274,7 @@ pub enum RefusalKind {
 }
 
 impl RefusalKind {
-    const ALL: [(&'static str, Self); 10] = [
+    const ALL: [(&'static str, Self); 11] = [
         ("no-room", Self::NoRoom),
         ("no-folder", Self::NoFolder),
         ("denied", Self::Denied),
@@ -263,6 +282,7 @@ impl RefusalKind {
         ("cut", Self::Cut),
         ("damaged", Self::Damaged),
         ("no-tar", Self::NoTar),
+        ("no-digest", Self::NoDigest),
         ("read-only", Self::ReadOnly),
         ("half-done", Self::HalfDone),
         ("failed", Self::Failed),
@@ -332,6 +352,9 @@ impl fmt::Display for CopyRefusal {
             RefusalKind::Cut => write!(f, "not all arrived: {said}"),
             RefusalKind::Damaged => write!(f, "damaged on the way: {said}"),
             RefusalKind::NoTar => write!(f, "the host cannot receive files: {said}"),
+            RefusalKind::NoDigest => f.write_str(
+                "the host cannot verify files: there is none of cksum, sha256sum, shasum, sha256 and openssl",
+            ),
             RefusalKind::ReadOnly => write!(f, "the file system is read-only: {said}"),
             RefusalKind::HalfDone => write!(f, "half done: {said}"),
             RefusalKind::Failed => write!(f, "the copy failed: {said}"),
@@ -359,6 +382,7 @@ mod tests {
             missing: MissingFolder::Make,
             needed_kib: Some(u64::MAX),
             packing: Packing::Gzip,
+            verify: Verify::Cksum,
             attributes: Attributes::All,
             owner: Some("somebody:somebody"),
             replaced: Replaced::Kept,

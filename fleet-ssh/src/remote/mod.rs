@@ -33,7 +33,7 @@ use std::time::Duration;
 pub use announcement::{Announcement, RemoteProcess, StopVerdict};
 pub use copy_fetch::{FetchFailure, copy_fetch_command, fetch_input};
 pub use copy_in::{
-    Attributes, CopyIn, CopyRefusal, Landing, MissingFolder, Packing, RefusalKind, Replaced, copy_commit,
+    Attributes, CopyIn, CopyRefusal, Landing, MissingFolder, Packing, RefusalKind, Replaced, Verify, copy_commit,
     copy_in_command, copy_is_done, copy_look, copy_name, landing_place, look_mark,
 };
 pub use copy_out::{

@@ -4,15 +4,13 @@
 
 use std::io::{self, Write};
 use std::iter;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use nix::ifaddrs::{InterfaceAddress, getifaddrs};
-
 use super::cloud_hosts::Told;
+use super::own_addresses::OwnAddresses;
 use super::{Failure, Interruption};
 use fleet_core::inventory::{Inventory, Rank, Reach, Source, Wanted, did_you_mean, nearest};
 use fleet_core::provider::protocol::{Query, Record};
@@ -30,8 +28,18 @@ const LOOK_AROUND: Duration = Duration::from_secs(5);
 pub(super) struct Question {
     pub(super) provider: Provider,
     pub(super) description: Description,
-    /// Whether the choice of hosts can do without the answer.
-    pub(super) is_optional: bool,
+    pub(super) need: Need,
+}
+
+/// What becomes of a choice of hosts when a provider does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// It fails.
+    Needed,
+    /// It goes on, and says without whom.
+    Wanted,
+    /// It goes on: whoever has set up another provider may have nothing to do with one that is merely installed.
+    Incidental,
 }
 
 /// What was learned from those who were asked.
@@ -97,7 +105,7 @@ pub(super) fn put(
         let others = others.map(|joined| joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         iter::once(first).chain(others).collect()
     });
-    let (reach, own) = (reach(settings), own_addresses());
+    let (reach, own) = (reach(settings), OwnAddresses::of_interfaces());
     let mut told = Vec::new();
     for (question, answer) in questions.into_iter().zip(answers) {
         let name = &question.provider.settings().name;
@@ -107,20 +115,24 @@ pub(super) fn put(
                 let age = described.age(std::time::SystemTime::now());
                 let (hosts, cached) = (described.records.len(), described.from_cache);
                 tracing::info!(provider = name, hosts, cached, age_seconds = age.as_secs(), "told of hosts");
-                let records: Vec<Arc<Record>> =
-                    described.records.into_iter().map(|record| with_self(record, &own)).collect();
+                let records: Vec<Arc<Record>> = described.records.into_iter().map(|record| own.mark(record)).collect();
                 for remark in inventory.add_records((name, rank(&question.provider)), &records, reach) {
                     say(&format!("{program}: {name}: {remark}"));
                 }
                 let Question { provider, description, .. } = question;
                 told.push(Told { provider, description, records, from_cache: cached });
             }
-            Err(error) if question.is_optional && !interruption.flag().load(Ordering::SeqCst) => {
+            Err(error) if question.need == Need::Needed || interruption.flag().load(Ordering::SeqCst) => {
+                return Err(error.into());
+            }
+            Err(error) if question.need == Need::Incidental => {
+                tracing::info!(provider = name, %error, "going on without a provider that is not set up");
+            }
+            Err(error) => {
                 let failure = Failure::from(error);
                 say(&format!("{program}: going on without {name}: {}", failure.text()));
                 failure.advice().iter().for_each(|advice| say(&format!("hint: {advice}")));
             }
-            Err(error) => return Err(error.into()),
         }
     }
     Ok(told)
@@ -233,12 +245,14 @@ fn questions(
             Err(error) => return Err(error.into()),
         };
         let description = Description { queries, native_filters: filters.clone() };
-        let is_needed = match configured {
-            true => wanted.needs_provider || wanted.known != Some(Rank::Own),
-            false => wanted.needs_provider && !has_own,
+        let need = match configured {
+            _ if is_named => Need::Needed,
+            true if wanted.needs_provider || wanted.known != Some(Rank::Own) => Need::Needed,
+            false if has_own => Need::Incidental,
+            false if wanted.needs_provider => Need::Needed,
+            true | false => Need::Wanted,
         };
-        let is_optional = !is_named && !is_needed;
-        questions.push(Question { provider, description, is_optional });
+        questions.push(Question { provider, description, need });
     }
     Ok(questions)
 }
@@ -256,74 +270,4 @@ fn unknown_source(program: &str, name: &str, inventory: &Inventory) -> Failure {
         "{near}known sources: {known}; a provider is a program fleet-{name} beside this one or in PATH, or [provider.{name}] in \
          fleet.toml"
     ))
-}
-
-/// The addresses of this machine, but for loopback ones, which are everybody's.
-pub(super) struct OwnAddresses {
-    /// Of IPv4, which are written in one way only, as texts: so thousands of addresses need not be read to be compared.
-    v4: Vec<String>,
-    v6: Vec<Ipv6Addr>,
-}
-
-impl OwnAddresses {
-    fn of(addresses: impl IntoIterator<Item = IpAddr>) -> Self {
-        let mut own = Self { v4: Vec::new(), v6: Vec::new() };
-        for address in addresses {
-            match address {
-                IpAddr::V4(address) => own.v4.push(address.to_string()),
-                IpAddr::V6(address) => own.v6.push(address),
-            }
-        }
-        own
-    }
-
-    fn contains(&self, text: &str) -> bool {
-        match text.contains(':') {
-            true => text.parse().is_ok_and(|address| self.v6.contains(&address)),
-            false => self.v4.iter().any(|address| address == text),
-        }
-    }
-}
-
-/// Those of the network interfaces.
-pub(super) fn own_addresses() -> OwnAddresses {
-    let address = |interface: InterfaceAddress| {
-        let address = interface.address?;
-        let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
-        v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
-    };
-    let addresses = getifaddrs().into_iter().flatten().filter_map(address);
-    OwnAddresses::of(addresses.filter(|address| !address.is_loopback()))
-}
-
-/// The same, known to be this machine where it has an address of it.
-pub(super) fn with_self(record: Arc<Record>, own: &OwnAddresses) -> Arc<Record> {
-    let addresses = [&record.addresses.private, &record.addresses.public, &record.addresses.ipv6];
-    let is_own = |text: &Arc<str>| own.contains(text);
-    match record.is_self || !addresses.into_iter().flatten().any(is_own) {
-        true => record,
-        false => Arc::new(Record { is_self: true, ..Record::clone(&record) }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_with_an_address_of_this_machine_is_this_machine() {
-        let own = OwnAddresses::of(["10.0.0.1", "2001:db8::1"].map(|text| text.parse().unwrap()));
-        for (addresses, is_self) in [
-            (r#"{"private":"10.0.0.1"}"#, true),
-            (r#"{"private":"10.0.0.2","ipv6":"2001:db8::1"}"#, true),
-            (r#"{"ipv6":"2001:DB8:0::1"}"#, true),
-            (r#"{"private":"10.0.0.2","public_dns":"a.example.com"}"#, false),
-            ("{}", false),
-        ] {
-            let record: Record = serde_json::from_str(&format!(r#"{{"id":"i-1","addresses":{addresses}}}"#)).unwrap();
-            assert_eq!(with_self(Arc::new(record), &own).is_self, is_self, "{addresses}");
-        }
-        assert!(!own_addresses().contains("127.0.0.1"));
-        assert!(!own_addresses().contains("::1"));
-    }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, ready};
 
-use super::asking;
+use super::own_addresses::OwnAddresses;
 use fleet_core::endpoint::{AddressChoice, Endpoint, Finding, Whereabouts};
 use fleet_core::host::Host;
 use fleet_core::inventory::{self, Reach};
@@ -175,8 +175,8 @@ impl Answer {
         let watch = Watch { said: &|line| tracing::info!("{line}"), interrupted };
         let described = provider.describe(&self.told.description, CacheUse::Refresh, watch);
         let anew = described.map(|described| {
-            let own = asking::own_addresses();
-            let records: Vec<_> = described.records.into_iter().map(|record| asking::with_self(record, &own)).collect();
+            let own = OwnAddresses::of_interfaces();
+            let records: Vec<_> = described.records.into_iter().map(|record| own.mark(record)).collect();
             inventory::endpoints(&records, Reach { addresses, address_tag, port_tag })
         });
         let _ = self.anew.set(anew);

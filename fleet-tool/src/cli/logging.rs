@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::failure::Failure;
 
 /// The crates that are heard with `-v`.
-const OURS: [&str; 5] = ["fleet_core", "fleet_ssh", "fleet_tool", "fleet_transfer", "psh"];
+const OURS: [&str; 7] = ["fleet_core", "fleet_ssh", "fleet_tool", "fleet_transfer", "psh", "pcp", "pslurp"];
 
 /// Starts logging at the level of that many `-v`; `FLEET_LOG` (as in `warn,fleet_core=trace`) comes first.
 ///

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::Failure;
-use super::asking::{self, Question};
+use super::asking::{self, Need, Question};
 use super::cloud_hosts::Told;
 use fleet_core::hostset;
 use fleet_core::inventory::{FormerHost, Inventory, Recalled, Way};
@@ -38,7 +38,7 @@ pub(super) fn recall(
                 let queries = vec![vec![Filter { filter: "id".to_owned(), values: ids }]];
                 let description = Description { queries, ..Description::default() };
                 let provider = provider.keeping(settings.cache_ttl.value);
-                questions.push(Question { provider, description, is_optional: true });
+                questions.push(Question { provider, description, need: Need::Wanted });
             }
             Err(error) => say(program, &format!("going on without {name}: {}", Failure::from(error).text())),
         }

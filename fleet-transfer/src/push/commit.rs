@@ -11,7 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::archive::{END, Header, HeaderKind, padding};
 use crate::digest::{Digest, SEPARATOR};
 use crate::manifest::{Entry, EntryKind, Selection};
-use fleet_ssh::remote::{Attributes, copy_commit, copy_name};
+use fleet_ssh::remote::{Attributes, Verify, copy_commit, copy_name};
 
 /// The most that a program on a host is given as arguments, in bytes with their pointers: POSIX grants 4 KiB, the smallest
 /// limit among systems in use is 128 KiB with the environment (`ARG_MAX`).
@@ -31,7 +31,7 @@ const OWNER_BITS: u32 = 0o700;
 pub struct Batch {
     /// The files are those among these entries of the manifest.
     pub entries: Range<usize>,
-    /// Of the files one after the other, each with what `Digester::end_file` puts behind it.
+    /// Of the files one after the other, each begun by `Digester::start_file`.
     pub digest: Digest,
 }
 
@@ -110,6 +110,8 @@ pub struct Commit<'a> {
     pub same: &'a Selection,
     /// What is kept of modes.
     pub attributes: Attributes,
+    /// By which digests all of it is verified.
+    pub verify: Verify,
 }
 
 impl Commit<'_> {
@@ -117,7 +119,7 @@ impl Commit<'_> {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let (sums, list, commit) = (self.sums(), self.list(), copy_commit().as_bytes());
-        let digest = Digest::of(&[&sums, &list, commit].concat());
+        let digest = Digest::of(&[&sums, &list, commit].concat(), self.verify);
         let end = format!("{}\n", digest_words(&digest));
         let mut bytes = Vec::new();
         for (name, content) in
@@ -142,12 +144,9 @@ impl Commit<'_> {
             if files.peek().is_none() {
                 continue;
             }
-            text.extend_from_slice(format!("batch {}", digest_words(&batch.digest)).as_bytes());
-            for file in files {
-                text.push(b' ');
-                text.extend(word(file));
-                text.extend_from_slice(b" $s");
-            }
+            text.extend_from_slice(format!("batch {} ", digest_words(&batch.digest)).as_bytes());
+            let words: Vec<Vec<u8>> = files.map(word).collect();
+            text.extend(words.join(&b" $s "[..]));
             text.push(b'\n');
         }
         text
@@ -244,7 +243,7 @@ pub(super) fn is_file(entry: &Entry) -> bool {
 
 /// As the shell's `same` takes it.
 fn digest_words(digest: &Digest) -> String {
-    format!("{} {} {}", digest.sha256_hex(), digest.cksum, digest.len)
+    format!("{} {} {}", digest.sha256_hex().as_deref().unwrap_or("-"), digest.cksum, digest.len)
 }
 
 /// The name of an entry as a word of the shell.
@@ -298,13 +297,21 @@ mod tests {
 
     fn list_of(entries: &[Entry], selection: &Selection, dropped: &[usize], same: &Selection) -> String {
         let (dropped, attributes) = (&dropped.iter().copied().collect(), Attributes::Permissions);
-        let commit = Commit { entries, selection, batches: &[], dropped, same, attributes };
+        let commit = Commit { entries, selection, batches: &[], dropped, same, attributes, verify: Verify::Cksum };
         String::from_utf8(commit.list()).unwrap()
     }
 
     fn sums(entries: &[Entry], selection: &Selection, batches: &[Batch], dropped: &[usize]) -> String {
         let (dropped, attributes) = (&dropped.iter().copied().collect(), Attributes::All);
-        let commit = Commit { entries, selection, batches, dropped, same: &Selection::default(), attributes };
+        let commit = Commit {
+            entries,
+            selection,
+            batches,
+            dropped,
+            same: &Selection::default(),
+            attributes,
+            verify: Verify::Cksum,
+        };
         String::from_utf8(commit.sums()).unwrap()
     }
 
@@ -320,7 +327,7 @@ mod tests {
         assert!((5..15).contains(&batches.len()), "{batches:?}");
         assert_eq!(batches.iter().cloned().flatten().collect::<Vec<_>>(), (0..entries.len()).collect::<Vec<_>>());
         let batches: Vec<Batch> =
-            batches.into_iter().map(|entries| Batch { entries, digest: Digest::of(b"") }).collect();
+            batches.into_iter().map(|entries| Batch { entries, digest: Digest::of(b"", Verify::Sha256) }).collect();
         for line in sums(&entries, &all(&entries), &batches, &[]).lines() {
             assert!(line.len() <= MAX_ARGUMENTS_LEN, "{}", line.len());
         }
@@ -329,7 +336,7 @@ mod tests {
     #[test]
     fn a_batch_without_files_is_not_verified() {
         let entries = [entry("folder", EntryKind::Folder)];
-        let batches = [Batch { entries: 0..1, digest: Digest::of(b"") }];
+        let batches = [Batch { entries: 0..1, digest: Digest::of(b"", Verify::Sha256) }];
         assert_eq!(sums(&entries, &all(&entries), &batches, &[]), "");
         assert!(super::batches(&[]).is_empty());
     }
@@ -354,11 +361,11 @@ mod tests {
     fn only_what_was_sent_and_is_kept_is_verified_and_renamed() {
         let mut entries = files(5, "f");
         entries[4].mode = 0o600;
-        let batches = [0..3, 3..5].map(|entries| Batch { entries, digest: Digest::of(b"") });
+        let batches = [0..3, 3..5].map(|entries| Batch { entries, digest: Digest::of(b"", Verify::Sha256) });
         let selection = Selection::of([0..2, 3..4]);
         let sums = sums(&entries, &selection, &batches, &[1]);
         let names: Vec<_> = sums.lines().map(|line| line.split_whitespace().skip(4).collect::<Vec<_>>()).collect();
-        assert_eq!(names, [["f00000", "$s"], ["f00003", "$s"]]);
+        assert_eq!(names, [["f00000"], ["f00003"]]);
         let list = list_of(&entries, &selection, &[1], &Selection::of([2..3, 4..5]));
         assert_eq!(list, "drop f00001\nfiles '' f00000 f00003\nkeep 600 - - f00004\nkeep 755 - - f00002\n");
     }

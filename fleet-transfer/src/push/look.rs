@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 
-use fleet_ssh::remote::{Token, copy_name, look_mark};
+use fleet_ssh::remote::{Token, Verify, copy_name, look_mark};
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::commit::{is_file, push_calls, word};
@@ -176,13 +176,13 @@ fn symlink(letter: u8) -> There {
 /// Whether a line is what a program for digests prints of a file with this one: `HEX  NAME` (sha256sum, shasum; with a
 /// backslash before it when the name is escaped), `SHA256 (NAME) = HEX` (sha256, openssl) or `NUMBER LENGTH NAME` (cksum).
 fn is_digest(line: &[u8], digest: &Digest) -> bool {
-    let sha256 = digest.sha256_hex();
     let first = line.strip_prefix(b"\\").unwrap_or(line);
     let last = line.len().checked_sub(SHA256_DIGITS).map(|start| &line[start..]);
+    let is_sha256 = |hex: String| {
+        first.starts_with(format!("{hex} ").as_bytes()) || (line.contains(&b'=') && last == Some(hex.as_bytes()))
+    };
     let cksum = format!("{} {} ", digest.cksum, digest.len);
-    first.starts_with(format!("{sha256} ").as_bytes())
-        || (line.contains(&b'=') && last == Some(sha256.as_bytes()))
-        || line.starts_with(cksum.as_bytes())
+    digest.sha256_hex().is_some_and(is_sha256) || line.starts_with(cksum.as_bytes())
 }
 
 /// The digests of all files, by their indices. One that cannot be read has none. Blocks.
@@ -194,7 +194,7 @@ pub fn digests(manifest: &Manifest) -> HashMap<usize, Digest> {
 
 fn digest_of(path: &std::path::Path) -> io::Result<Digest> {
     let mut file = std::fs::File::open(path)?;
-    let (mut digester, mut buffer) = (Digester::new(), vec![0; BUFFER_BYTES]);
+    let (mut digester, mut buffer) = (Digester::new(Verify::Sha256), vec![0; BUFFER_BYTES]);
     loop {
         match io::Read::read(&mut file, &mut buffer) {
             Ok(0) => return Ok(digester.finish()),
@@ -243,8 +243,8 @@ mod tests {
         let look = Look { manifest: &manifest, selection: &manifest.all() };
         let calls = "files d/same d/other d/new d/folder\nfolders d\nsymlink l d\n";
         assert_eq!(String::from_utf8(look.calls()).unwrap(), calls);
-        let digests: HashMap<usize, Digest> = (1..5).map(|at| (at, Digest::of(b"x"))).collect();
-        let hex = Digest::of(b"x").sha256_hex();
+        let digests: HashMap<usize, Digest> = (1..5).map(|at| (at, Digest::of(b"x", Verify::Sha256))).collect();
+        let hex = Digest::of(b"x", Verify::Sha256).sha256_hex().unwrap();
         let answer = format!("folder\nff-d\n{hex}  d/same\n{}  d/other\n\x1e\nd\ns\n", "0".repeat(64));
         let entries = vec![
             (1, There::Same),
@@ -273,7 +273,7 @@ mod tests {
     /// As GNU coreutils 9.1, perl's shasum 6.02, OpenSSL 3.0 and FreeBSD print them, of a file with "x" in it.
     #[test]
     fn digests_are_read_as_every_program_prints_them() {
-        let digest = Digest::of(b"x");
+        let digest = Digest::of(b"x", Verify::Sha256);
         let hex = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
         for (line, is_same) in [
             (format!("{hex}  name"), true),

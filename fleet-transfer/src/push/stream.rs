@@ -4,11 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use fleet_ssh::remote::Attributes;
+use fleet_ssh::remote::{Attributes, Verify};
 
 use super::commit::{Batch, Commit, batches_for, header};
 use crate::archive::padding;
@@ -42,6 +41,8 @@ pub struct PushSettings<'a> {
     pub attributes: Attributes,
     /// In what form it is sent.
     pub packing: Packing,
+    /// By which digest the hosts verify it.
+    pub verify: Verify,
     /// What may be kept in memory, in bytes.
     pub memory_bytes: usize,
     /// The limit of all hosts together.
@@ -55,12 +56,12 @@ pub struct PushSettings<'a> {
 pub struct Push {
     manifest: Arc<Manifest>,
     attributes: Attributes,
-    packing: Packing,
+    settings: SourceSettings,
     source: SourceCache,
     /// The same, not compressed, for hosts that cannot unpack; made when the first of them comes.
     plain: OnceLock<SourceCache>,
-    memory_bytes: usize,
-    groups: Vec<Range<usize>>,
+    /// The same, with SHA-256, for hosts without `cksum`; made when the first of them comes.
+    with_sha256: OnceLock<SourceCache>,
     throttle: Throttle,
     ends: Mutex<VecDeque<(End, Bytes)>>,
 }
@@ -85,6 +86,7 @@ pub struct Sent {
 #[derive(Debug, PartialEq, Eq)]
 struct End {
     share: Share,
+    verify: Verify,
     dropped: BTreeSet<usize>,
 }
 
@@ -106,48 +108,59 @@ impl Push {
     /// Nothing is read yet.
     #[must_use]
     pub fn new(settings: PushSettings<'_>) -> Self {
-        let PushSettings { manifest, hosts, attributes, packing, memory_bytes, total_rate, host_rate } = settings;
-        let groups = batches_for(&manifest.entries, hosts);
-        let source = SourceCache::new(SourceSettings {
+        let PushSettings { manifest, hosts, attributes, packing, verify, memory_bytes, total_rate, host_rate } =
+            settings;
+        let settings = SourceSettings {
             manifest: Arc::clone(&manifest),
             framing: Arc::new(Tar(attributes)),
             packing,
             budget_bytes: memory_bytes,
-            groups: groups.clone(),
-        });
-        let (plain, throttle) = (OnceLock::new(), Throttle::new(total_rate, host_rate));
-        Self { manifest, attributes, packing, source, plain, memory_bytes, groups, throttle, ends: Mutex::default() }
+            groups: batches_for(&manifest.entries, hosts),
+            verify,
+        };
+        Self {
+            manifest,
+            attributes,
+            source: SourceCache::new(settings.clone()),
+            settings,
+            plain: OnceLock::new(),
+            with_sha256: OnceLock::new(),
+            throttle: Throttle::new(total_rate, host_rate),
+            ends: Mutex::default(),
+        }
     }
 
     /// What is read for all hosts, as pieces that are not compressed: where the others' are, all is read once more for those
     /// who need these.
     #[must_use]
     pub fn plain_source(&self) -> &SourceCache {
-        if self.packing == Packing::Plain {
+        if self.settings.packing == Packing::Plain {
             return &self.source;
         }
-        self.plain.get_or_init(|| {
-            SourceCache::new(SourceSettings {
-                manifest: Arc::clone(&self.manifest),
-                framing: Arc::new(Tar(self.attributes)),
-                packing: Packing::Plain,
-                budget_bytes: self.memory_bytes,
-                groups: self.groups.clone(),
-            })
-        })
+        let plain = || SourceSettings { packing: Packing::Plain, ..self.settings.clone() };
+        self.plain.get_or_init(|| SourceCache::new(plain()))
+    }
+
+    /// What is read for the hosts that verify it so.
+    fn source_for(&self, verify: Verify) -> &SourceCache {
+        if self.settings.verify == verify {
+            return &self.source;
+        }
+        let other = || SourceSettings { verify, ..self.settings.clone() };
+        self.with_sha256.get_or_init(|| SourceCache::new(other()))
     }
 
     /// What reading has taken so far, in all forms.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let (all, plain) = (self.source.counters(), self.plain.get().map(SourceCache::counters).unwrap_or_default());
-        Counters {
-            read_bytes: all.read_bytes + plain.read_bytes,
-            delivered_bytes: all.delivered_bytes + plain.delivered_bytes,
-            alone: all.alone + plain.alone,
-            peak_bytes: all.peak_bytes + plain.peak_bytes,
-            peak_alone_bytes: all.peak_alone_bytes + plain.peak_alone_bytes,
-        }
+        let others = [&self.plain, &self.with_sha256].into_iter().filter_map(OnceLock::get).map(SourceCache::counters);
+        others.fold(self.source.counters(), |sum, other| Counters {
+            read_bytes: sum.read_bytes + other.read_bytes,
+            delivered_bytes: sum.delivered_bytes + other.delivered_bytes,
+            alone: sum.alone + other.alone,
+            peak_bytes: sum.peak_bytes + other.peak_bytes,
+            peak_alone_bytes: sum.peak_alone_bytes + other.peak_alone_bytes,
+        })
     }
 
     /// The limits for a host that is not sent a stream.
@@ -168,14 +181,19 @@ impl Push {
         &self.source
     }
 
-    /// Sends a host its share, to be called when the host is ready to receive: others wait for it from then on. `None` when
+    /// Sends a host its share, which it verifies so; to be called when the host is ready to receive: others wait for it from then on. `None` when
     /// it took not all.
     ///
     /// # Errors
     /// When what was sent cannot be read a second time for its digest.
-    pub async fn send(&self, share: &Share, uplink: &impl Uplink) -> Result<Option<Sent>, Arc<SourceError>> {
+    pub async fn send(
+        &self,
+        share: &Share,
+        verify: Verify,
+        uplink: &impl Uplink,
+    ) -> Result<Option<Sent>, Arc<SourceError>> {
         let mut throttle = self.throttle.host();
-        let mut reader = self.source.reader(share.selection.clone());
+        let mut reader = self.source_for(verify).reader(share.selection.clone());
         let mut content_bytes = 0;
         while let Some(piece) = reader.next().await {
             content_bytes += piece.content_bytes();
@@ -191,7 +209,8 @@ impl Push {
 
     /// What verifies and commits all that was read.
     async fn end(&self, share: &Share, reader: &SourceReader) -> Result<Bytes, Arc<SourceError>> {
-        let end = End { share: share.clone(), dropped: reader.failures().keys().copied().collect() };
+        let end =
+            End { share: share.clone(), verify: reader.verify(), dropped: reader.failures().keys().copied().collect() };
         let known =
             |ends: &VecDeque<(End, Bytes)>| ends.iter().find(|(known, _)| *known == end).map(|(_, b)| b.clone());
         if let Some(bytes) = known(&self.ends.lock().unwrap_or_else(PoisonError::into_inner)) {
@@ -207,9 +226,10 @@ impl Push {
             dropped: &end.dropped,
             same: &share.same,
             attributes: self.attributes,
+            verify: end.verify,
         };
         let plain = commit.to_bytes();
-        let bytes = Bytes::from(match self.packing {
+        let bytes = Bytes::from(match self.settings.packing {
             Packing::Plain => plain,
             Packing::Gzip => compress(&plain),
         });

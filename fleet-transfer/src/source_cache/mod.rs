@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use fleet_ssh::remote::Verify;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::{self, JoinError};
 
@@ -77,6 +78,7 @@ pub enum Packing {
 }
 
 /// What there is to read, and how.
+#[derive(Clone)]
 pub struct SourceSettings {
     /// All that some host is sent.
     pub manifest: Arc<Manifest>,
@@ -88,6 +90,8 @@ pub struct SourceSettings {
     pub budget_bytes: usize,
     /// The entries whose files are verified together: in order, each entry in one.
     pub groups: Vec<Range<usize>>,
+    /// By which digest.
+    pub verify: Verify,
 }
 
 /// What is read for all hosts. Clones share it.
@@ -170,11 +174,12 @@ impl SourceCache {
     /// A cache that has read nothing yet.
     #[must_use]
     pub fn new(settings: SourceSettings) -> Self {
-        let SourceSettings { manifest, framing, packing, budget_bytes, groups } = settings;
+        let SourceSettings { manifest, framing, packing, budget_bytes, groups, verify } = settings;
         let plan = Plan::new(&manifest, framing.as_ref(), CHUNK_LEN);
         let largest = (0..plan.count()).map(|chunk| plan.len(chunk)).max().unwrap_or(0);
         let memory = Memory::new(budget_bytes.max(2 * room_for(largest, packing)));
-        let files = Files::new(Arc::clone(&manifest), Arc::clone(&framing), Sums::new(&manifest, groups));
+        let sums = Sums::new(&manifest, groups, verify);
+        let files = Files::new(Arc::clone(&manifest), Arc::clone(&framing), sums, verify);
         Self(Arc::new(Shared {
             manifest,
             framing,

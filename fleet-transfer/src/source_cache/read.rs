@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use fleet_ssh::remote::Verify;
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -70,6 +71,8 @@ pub(super) struct Files {
     manifest: Arc<Manifest>,
     framing: Arc<dyn Framing>,
     pub(super) sums: Sums,
+    /// The digest that is made of files.
+    pub(super) verify: Verify,
     open: Mutex<BTreeMap<usize, Arc<File>>>,
     /// What each file was when it was first opened.
     identities: Mutex<BTreeMap<usize, Identity>>,
@@ -91,11 +94,12 @@ struct Identity {
 }
 
 impl Files {
-    pub(super) fn new(manifest: Arc<Manifest>, framing: Arc<dyn Framing>, sums: Sums) -> Self {
+    pub(super) fn new(manifest: Arc<Manifest>, framing: Arc<dyn Framing>, sums: Sums, verify: Verify) -> Self {
         Self {
             manifest,
             framing,
             sums,
+            verify,
             open: Mutex::default(),
             identities: Mutex::default(),
             read_bytes: AtomicU64::new(0),
@@ -145,11 +149,12 @@ impl Files {
 
     /// The digest of some files, read anew.
     pub(super) fn digest(&self, files: &[usize]) -> Result<Digest, SourceError> {
-        let mut digester = Digester::new();
+        let mut digester = Digester::new(self.verify);
         let mut buffer = Vec::with_capacity(CHUNK_LEN);
         for &entry in files {
             let len = content_len(&self.manifest.entries[entry]);
             let mut offset = 0;
+            digester.start_file();
             loop {
                 let part = usize::try_from(len - offset).map_or(CHUNK_LEN, |left| left.min(CHUNK_LEN));
                 let span = Span { entry, offset, len: part, ends: offset + part as u64 == len };
@@ -161,7 +166,6 @@ impl Files {
                     break;
                 }
             }
-            digester.end_file();
         }
         Ok(digester.finish())
     }

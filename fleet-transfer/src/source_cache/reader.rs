@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
+use fleet_ssh::remote::Verify;
 use tokio::task;
 use tokio::time::{Instant, timeout_at};
 
@@ -93,6 +94,12 @@ impl SourceReader {
     #[must_use]
     pub fn failures(&self) -> &BTreeMap<usize, Arc<SourceError>> {
         &self.failures
+    }
+
+    /// The digest that [`Self::digests`] makes.
+    #[must_use]
+    pub fn verify(&self) -> Verify {
+        self.shared.files.verify
     }
 
     /// The digests of all that was read, to be asked for at the end: of each group of which a file was sent whole.

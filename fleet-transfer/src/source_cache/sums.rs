@@ -6,6 +6,8 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use fleet_ssh::remote::Verify;
+
 use super::plan::{Span, content_len};
 use crate::digest::{Digest, Digester};
 use crate::manifest::{EntryKind, Manifest};
@@ -43,8 +45,8 @@ struct Running {
 }
 
 impl Sums {
-    pub(super) fn new(manifest: &Manifest, groups: Vec<Range<usize>>) -> Self {
-        let start = |group: &Range<usize>| Running::new(manifest, group).settled(group);
+    pub(super) fn new(manifest: &Manifest, groups: Vec<Range<usize>>, verify: Verify) -> Self {
+        let start = |group: &Range<usize>| Running::new(manifest, group, verify).settled(group);
         let sums = groups.iter().map(|group| Mutex::new(start(group))).collect();
         Self { groups, sums }
     }
@@ -59,10 +61,12 @@ impl Sums {
             if running.entry == span.entry && span.offset <= running.offset {
                 let known = usize::try_from(running.offset - span.offset).unwrap_or(usize::MAX);
                 if let Some(new) = bytes.get(known..) {
+                    if running.offset == 0 {
+                        running.digester.start_file();
+                    }
                     running.digester.update(new);
                     running.offset += new.len() as u64;
                     if running.offset == content_len(&manifest.entries[span.entry]) {
-                        running.digester.end_file();
                         running.go_on_behind(manifest, group);
                     }
                 }
@@ -103,8 +107,8 @@ impl Sums {
 }
 
 impl Running {
-    fn new(manifest: &Manifest, group: &Range<usize>) -> Box<Self> {
-        let digester = Digester::new();
+    fn new(manifest: &Manifest, group: &Range<usize>, verify: Verify) -> Box<Self> {
+        let digester = Digester::new(verify);
         let entry = next_file(manifest, group.clone());
         Box::new(Self { before_file: digester.clone(), digester, without: Vec::new(), entry, offset: 0 })
     }
@@ -145,17 +149,17 @@ mod tests {
     }
 
     fn of(files: &[&[u8]]) -> Digest {
-        let mut digester = Digester::new();
+        let mut digester = Digester::new(Verify::Cksum);
         for file in files {
+            digester.start_file();
             digester.update(file);
-            digester.end_file();
         }
         digester.finish()
     }
 
     #[test]
     fn bytes_count_once_however_often_and_in_whatever_pieces_they_come() {
-        let sums = Sums::new(&manifest(), vec![0..1, 1..3]);
+        let sums = Sums::new(&manifest(), vec![0..1, 1..3], Verify::Cksum);
         for (offset, bytes) in [(0, &b"0123"[..]), (0, b"0123"), (8, b"89"), (2, b"2345"), (0, b"012"), (6, b"6789")] {
             assert_eq!(sums.done(0), None);
             feed(&sums, 0, offset, bytes);
@@ -167,14 +171,14 @@ mod tests {
 
     #[test]
     fn a_file_that_fails_is_as_if_it_were_not_there() {
-        let sums = Sums::new(&manifest(), vec![0..2, 2..3]);
+        let sums = Sums::new(&manifest(), vec![0..2, 2..3], Verify::Cksum);
         feed(&sums, 0, 0, b"012");
         sums.fail(&manifest(), 2);
         sums.fail(&manifest(), 0);
         feed(&sums, 0, 3, b"3456789");
         assert_eq!(sums.done(0), Some(GroupSum { digest: of(&[]), without: vec![0] }));
         assert_eq!(sums.done(1), Some(GroupSum { digest: of(&[]), without: vec![2] }));
-        let whole = Sums::new(&manifest(), Vec::from_iter(std::iter::once(0..3)));
+        let whole = Sums::new(&manifest(), Vec::from_iter(std::iter::once(0..3)), Verify::Cksum);
         feed(&whole, 0, 0, b"0123456789");
         whole.fail(&manifest(), 0);
         feed(&whole, 2, 0, b"abcd");

@@ -3,12 +3,11 @@
 //! Must not contact any host, nor read any source.
 
 use clap::{ArgAction, ArgMatches, Args};
-use fleet_core::hostset;
-use fleet_core::select::SelectedHost;
-use fleet_tool::cli::Failure;
-use fleet_transfer::bandwidth::{Limit, Rate, RateError};
+use fleet_tool::cli::{Failure, in_order};
+use fleet_transfer::bandwidth::{Limit, Rate};
+use fleet_transfer::filter::Pattern;
 
-use crate::recipe::{Pattern, Recipe};
+use crate::recipe::Recipe;
 use crate::via::Afterwards;
 
 /// What may be kept in memory of what is read for all hosts.
@@ -142,10 +141,10 @@ impl CopyArgs {
     }
 
     pub(super) fn limits(&self) -> Result<Limits, Failure> {
-        let rate = |flag: &str, text: &Option<String>| match text.as_deref().map(str::parse::<Limit>) {
-            None | Some(Ok(Limit::Unlimited)) => Ok(None),
-            Some(Ok(Limit::At(rate))) => Ok(Some(rate)),
-            Some(Err(error)) => Err(Failure::usage_text(format!("{flag}: {error}"))),
+        let rate = |flag: &str, text: &Option<String>| -> Result<_, Failure> {
+            let limit = text.as_deref().map(str::parse::<Limit>).transpose();
+            let limit = limit.map_err(|error| Failure::usage_text(format!("{flag}: {error}")))?;
+            Ok(limit.and_then(Limit::rate))
         };
         Ok(Limits {
             total_rate: rate("--bwlimit", &self.bwlimit)?,
@@ -157,40 +156,14 @@ impl CopyArgs {
 
 /// Written as rates are.
 fn memory(text: &str) -> Result<usize, Failure> {
-    let bytes = match text.parse::<Limit>() {
-        Ok(Limit::At(rate)) => Some(rate.bytes_per_second()),
-        Ok(Limit::Unlimited) | Err(RateError { .. }) => None,
-    };
+    let bytes = text.parse::<Limit>().ok().and_then(Limit::rate).map(Rate::bytes_per_second);
     let bytes = bytes.filter(|bytes| *bytes >= LEAST_MEMORY_BYTES).and_then(|bytes| usize::try_from(bytes).ok());
     bytes.ok_or_else(|| {
         Failure::usage_text(format!("--memory: found {text:?}; expected a size of at least 1M, as in 64M or 1G"))
     })
 }
 
-/// Finds out that `--exclude`, which leaves out hosts elsewhere, was meant so here.
-///
-/// # Errors
-/// When a pattern is the name of a chosen host, or a set with one in it.
-pub(super) fn check_excluded(patterns: &[Pattern], hosts: &[SelectedHost]) -> Result<(), Failure> {
-    for pattern in patterns {
-        let Pattern::Exclude(text) = pattern else { continue };
-        let names = hostset::expand(text).unwrap_or_default();
-        if hosts.iter().any(|host| names.iter().any(|name| name == host.host.name())) {
-            return Err(Failure::usage_text(format!("--exclude is about files here, and {text} is a chosen host"))
-                .hint(format!("-x {text} leaves out the host; --exclude '**/{text}' leaves out files of that name")));
-        }
-    }
-    Ok(())
-}
-
 /// The patterns of both flags in the order in which they were given.
 pub(super) fn patterns(matches: &ArgMatches) -> Vec<Pattern> {
-    let of = |flag: &str, make: fn(String) -> Pattern| {
-        let places = matches.indices_of(flag).into_iter().flatten();
-        let texts = matches.get_many::<String>(flag).into_iter().flatten().cloned().map(make);
-        places.zip(texts).collect::<Vec<_>>()
-    };
-    let mut patterns = [of("exclude_files", Pattern::Exclude), of("include_files", Pattern::Include)].concat();
-    patterns.sort_by_key(|(place, _)| *place);
-    patterns.into_iter().map(|(_, pattern)| pattern).collect()
+    in_order(matches, &[("exclude_files", Pattern::Exclude), ("include_files", Pattern::Include)])
 }

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use fleet_ssh::remote::Verify;
 use fleet_tool::cli::Failure;
 use fleet_transfer::digest::Digester;
 use fleet_transfer::push::{Push, Sent, Share, Uplink};
@@ -38,9 +39,9 @@ impl Spooled {
     ) -> Result<Self, Failure> {
         let file = NamedTempFile::with_prefix("pcp-").map_err(|error| no_spool(&error))?;
         let writer = file.reopen().map_err(|error| no_spool(&error))?;
-        let stream = Mutex::new(Stream { file: writer, digester: Digester::new() });
+        let stream = Mutex::new(Stream { file: writer, digester: Digester::new(Verify::Sha256) });
         let spool = Spool { stream, failed: Mutex::default(), interrupted, progress };
-        let sent = tokio::task::block_in_place(|| Handle::current().block_on(push.send(share, &spool)));
+        let sent = tokio::task::block_in_place(|| Handle::current().block_on(push.send(share, Verify::Sha256, &spool)));
         let sent = sent.map_err(|error| Failure::ours(&error))?;
         if let Some(error) = lock(&spool.failed).take() {
             return Err(no_spool(&error));
@@ -49,7 +50,7 @@ impl Spooled {
             return Err(Failure::usage_text("interrupted before the upload; no host was contacted"));
         };
         let digest = lock(&spool.stream).digester.clone().finish();
-        Ok(Self { file, size: digest.len, sha256: digest.sha256_hex(), sent })
+        Ok(Self { file, size: digest.len, sha256: digest.sha256_hex().expect("asked for above"), sent })
     }
 
     /// Where it is.

@@ -3,10 +3,6 @@
 //! Must not know the command.
 
 use clap::Args;
-use fleet_ssh::remote::SudoUser;
-use fleet_tool::cli::{Failure, SudoPassword};
-
-use crate::recipe::Recipe;
 
 #[derive(Args, Debug)]
 pub(super) struct SudoArgs {
@@ -30,17 +26,4 @@ impl SudoArgs {
     pub(super) fn asks(&self) -> bool {
         self.ask_sudo
     }
-}
-
-/// Who runs the command, unless the user who logs in does.
-pub(super) fn user(recipe: &Recipe) -> Result<Option<SudoUser>, Failure> {
-    match &recipe.sudo {
-        Some(name) => SudoUser::new(name).map(Some).map_err(|error| Failure::usage_text(format!("--sudo: {error}"))),
-        None => Ok(recipe.has_sudo().then(SudoUser::root)),
-    }
-}
-
-/// Whether a password is asked for.
-pub(super) fn password(recipe: &Recipe) -> SudoPassword {
-    if recipe.ask_sudo { SudoPassword::Ask } else { SudoPassword::None }
 }

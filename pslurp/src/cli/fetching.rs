@@ -5,14 +5,13 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{ArgAction, ArgMatches, Args};
-use fleet_core::hostset;
-use fleet_core::select::SelectedHost;
 use fleet_ssh::remote::Part;
-use fleet_tool::cli::Failure;
-use fleet_transfer::bandwidth::Limit;
+use fleet_tool::cli::{Failure, in_order};
+use fleet_transfer::bandwidth::{Limit, Rate};
+use fleet_transfer::filter::Pattern;
 use fleet_transfer::throttle::Throttle;
 
-use crate::recipe::{Pattern, Recipe};
+use crate::recipe::Recipe;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Fetching")]
@@ -97,10 +96,10 @@ pub(super) struct FetchArgs {
 impl FetchArgs {
     /// How fast it may go. Not recorded: it is of the moment.
     pub(super) fn throttle(&self) -> Result<Throttle, Failure> {
-        let rate = |flag: &str, text: &Option<String>| match text.as_deref().map(str::parse::<Limit>) {
-            None | Some(Ok(Limit::Unlimited)) => Ok(None),
-            Some(Ok(Limit::At(rate))) => Ok(Some(rate)),
-            Some(Err(error)) => Err(Failure::usage_text(format!("{flag}: {error}"))),
+        let rate = |flag: &str, text: &Option<String>| -> Result<_, Failure> {
+            let limit = text.as_deref().map(str::parse::<Limit>).transpose();
+            let limit = limit.map_err(|error| Failure::usage_text(format!("{flag}: {error}")))?;
+            Ok(limit.and_then(Limit::rate))
         };
         Ok(Throttle::new(rate("--bwlimit", &self.bwlimit)?, rate("--bwlimit-host", &self.bwlimit_host)?))
     }
@@ -131,12 +130,8 @@ impl FetchArgs {
 
 /// A size, written as rates are.
 fn bytes(flag: &str, text: &str) -> Result<u64, Failure> {
-    match text.parse::<Limit>() {
-        Ok(Limit::At(rate)) => Ok(rate.bytes_per_second()),
-        Ok(Limit::Unlimited) | Err(_) => {
-            Err(Failure::usage_text(format!("{flag}: found {text:?}; expected a size, as in 500K, 64M or 2G")))
-        }
-    }
+    let bytes = text.parse::<Limit>().ok().and_then(Limit::rate).map(Rate::bytes_per_second);
+    bytes.ok_or_else(|| Failure::usage_text(format!("{flag}: found {text:?}; expected a size, as in 500K, 64M or 2G")))
 }
 
 /// A time, or how long ago it was; in seconds since 1970.
@@ -182,32 +177,9 @@ pub(super) fn remote(text: &[u8]) -> Result<(Vec<u8>, Part), Failure> {
     Ok((pattern, if is_inside { Part::Inside } else { Part::Itself }))
 }
 
-/// Finds out that `--exclude`, which leaves out hosts elsewhere, was meant so here.
-///
-/// # Errors
-/// When a pattern is the name of a chosen host, or a set with one in it.
-pub(super) fn check_excluded(patterns: &[Pattern], hosts: &[SelectedHost]) -> Result<(), Failure> {
-    for pattern in patterns {
-        let Pattern::Exclude(text) = pattern else { continue };
-        let names = hostset::expand(text).unwrap_or_default();
-        if hosts.iter().any(|host| names.iter().any(|name| name == host.host.name())) {
-            return Err(Failure::usage_text(format!("--exclude is about files here, and {text} is a chosen host"))
-                .hint(format!("-x {text} leaves out the host; --exclude '**/{text}' leaves out files of that name")));
-        }
-    }
-    Ok(())
-}
-
 /// The patterns of both flags in the order in which they were given.
 pub(super) fn patterns(matches: &ArgMatches) -> Vec<Pattern> {
-    let of = |flag: &str, make: fn(String) -> Pattern| {
-        let places = matches.indices_of(flag).into_iter().flatten();
-        let texts = matches.get_many::<String>(flag).into_iter().flatten().cloned().map(make);
-        places.zip(texts).collect::<Vec<_>>()
-    };
-    let mut patterns = [of("exclude_files", Pattern::Exclude), of("include_files", Pattern::Include)].concat();
-    patterns.sort_by_key(|(place, _)| *place);
-    patterns.into_iter().map(|(_, pattern)| pattern).collect()
+    in_order(matches, &[("exclude_files", Pattern::Exclude), ("include_files", Pattern::Include)])
 }
 
 #[cfg(test)]

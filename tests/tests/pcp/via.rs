@@ -1,7 +1,7 @@
 //! `--via s3://...`: hosts fetch what was uploaded once, by fleet-ec2, to moto's S3 behind a proxy that fails as it is told.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use ec2_doubles::{FakeStore, StoreFault};
 use fleet_tests::accounts::{Throwaway, require_root};
 use fleet_tests::{Finished, Run, Server, Signal, Sshd, TestEnv, require_fleet_ec2};
 
-use crate::world::{World, expected, own};
+use crate::world::{World, expected, own, programs};
 
 /// A slow machine is no failure: nothing here waits for longer than it has to.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -70,18 +70,6 @@ impl Cloud {
     fn connections(&self) -> usize {
         self.world.servers.iter().map(Server::connections).sum()
     }
-}
-
-/// A folder with all programs of this machine but these.
-fn programs(env: &TestEnv, without: &[&str]) -> String {
-    let folder = env.path().join(format!("programs-without-{}", without.join("-")));
-    fs::create_dir(&folder).unwrap();
-    for program in fs::read_dir("/usr/bin").unwrap().map(Result::unwrap) {
-        if !without.iter().any(|name| program.file_name().to_string_lossy().starts_with(name)) {
-            symlink(program.path(), folder.join(program.file_name())).unwrap();
-        }
-    }
-    folder.display().to_string()
 }
 
 /// Whether any file below a folder has a text in it.

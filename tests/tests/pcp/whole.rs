@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use fleet_tests::{Running, Signal, accounts, program, run_to_end};
+use fleet_tests::{Running, Signal, Sshd, TestEnv, accounts, program, run_to_end};
 use rustix::process::{Pid, kill_process};
 
-use crate::world::{World, expected};
+use crate::world::{World, expected, programs};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 /// A file that is large for `SLOWLY`, and how such a one is sent.
@@ -187,4 +187,17 @@ fn a_server_that_runs_something_else_has_not_copied() {
             .expect_stderr(words);
         assert!(world.tree("web01").is_empty());
     }
+}
+
+#[test]
+fn a_host_without_cksum_verifies_by_sha256() {
+    let env = TestEnv::new();
+    let path = programs(&env, &["cksum"]);
+    let server = Sshd::new(&env).named("web01").option("SetEnv", &format!("PATH={path}")).start();
+    let world = World::of(env, server, "web01");
+    world.file("tree/file", "new");
+    world.file("tree/other", "new too");
+    let run = world.copied(["-v", "tree/", &world.each("")]).expect_stderr("the host has no cksum");
+    run.expect_stderr("web01 (1): 2 files, 10 B");
+    assert_eq!(world.tree("web01"), expected([("file", "file 644 new"), ("other", "file 644 new too")]));
 }

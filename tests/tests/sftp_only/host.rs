@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fleet_core::outcome::HostError;
-use fleet_ssh::remote::{Attributes, CopyRefusal, Landing, MissingFolder, Replaced, Token};
+use fleet_ssh::remote::{Attributes, CopyRefusal, Landing, MissingFolder, Replaced, Token, Verify};
 use fleet_tests::{accounts, program, run_to_end};
 use fleet_transfer::manifest::Manifest;
 use fleet_transfer::push::{batches, needed_kib};
@@ -121,6 +121,7 @@ pub(crate) fn cache(manifest: &Arc<Manifest>) -> SourceCache {
         packing: Packing::Plain,
         budget_bytes: 4 << 20,
         groups: batches(&manifest.entries),
+        verify: Verify::Cksum,
     })
 }
 

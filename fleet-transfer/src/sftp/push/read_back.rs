@@ -37,7 +37,7 @@ pub(super) async fn read_back(
             })
             .collect();
         let (count, first) = (wanted.len(), files.first().copied());
-        let mut digested = Digested(Digester::new());
+        let mut digested = Digested(Digester::new(reader.verify()));
         let read = fetch(client, wanted, &mut digested).await;
         let is_equal = match read {
             Ok(()) => digested.0.finish() == group.digest,
@@ -67,6 +67,7 @@ impl PullSink for Digested {
     type Error = NotWhole;
 
     async fn begin(&mut self, _: &Wanted) -> Result<(), NotWhole> {
+        self.0.start_file();
         Ok(())
     }
 
@@ -76,7 +77,6 @@ impl PullSink for Digested {
     }
 
     async fn end(&mut self, _: &Wanted, end: FileEnd) -> Result<(), NotWhole> {
-        self.0.end_file();
         if end == FileEnd::Whole { Ok(()) } else { Err(NotWhole) }
     }
 }

@@ -1,0 +1,368 @@
+//! The flags of `prsync` and what they resolve to.
+//!
+//! Must not contact any host.
+
+mod flags;
+mod receiver;
+mod releasing;
+mod rules;
+mod syncing;
+mod unsupported;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
+use fleet_core::outcome::ExitStatus;
+use fleet_core::record::{self, Places};
+use fleet_core::render::{GroupOrder, GroupSettings, Ignored, Layout, Majority, Others};
+use fleet_core::select::SelectedHost;
+use fleet_ssh::remote::{SudoUser, sh_quote};
+use fleet_ssh::{CommandLimits, Connector, Sudo};
+use fleet_tool::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, SudoPassword, typed, usage_failure};
+use fleet_transfer::destination::{PathTemplate, Place};
+use fleet_transfer::sync::{Sync, SyncPlan};
+
+use self::flags::Flag;
+use self::syncing::SyncArgs;
+use crate::on_host::{self, Access, Remarks};
+use crate::recipe::Recipe;
+use crate::release;
+use crate::safety::{self, Deleting};
+use crate::switch::{Beginning, Switch};
+use crate::task::{Bring, Purpose};
+
+/// Bring trees of files to the same state on many hosts at once, as one rsync sender for all of them
+///
+/// The hosts' own rsync receives. All of -a is the default. SOURCE goes to the hosts with its name, and with a slash behind
+/// it only what is in it. Letters are rsync's, but for those that choose hosts: -H, -h, -g and -x.
+#[derive(Parser, Debug)]
+#[command(
+    name = "prsync",
+    version,
+    disable_help_flag = true,
+    after_help = EXIT_CODES_HELP,
+    override_usage = "prsync [SELECTION] [OPTIONS] SOURCE... DEST"
+)]
+struct PrsyncArgs {
+    #[command(flatten)]
+    fleet: FleetArgs,
+
+    #[command(flatten)]
+    sync: SyncArgs,
+
+    /// Files and folders here, then where they go on the hosts; in DEST stand {host}, {group} (or {role}), {index}, {count},
+    /// {addr}, {user} and {port} for what they are of each host
+    #[arg(value_name = "SOURCE... DEST", action = ArgAction::Append)]
+    paths: Vec<OsString>,
+}
+
+/// The command line apart from hosts and connections.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    args: SyncArgs,
+    plan: SyncPlan,
+    destination: PathTemplate,
+    sudo: Option<SudoUser>,
+    /// Those of the run that this one goes on with.
+    places: Option<Places>,
+}
+
+/// What this process is asked for.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// The hosts, no more.
+    List,
+    /// To bring something.
+    Sync(Box<Settings>),
+    /// To take the release before into use: `--rollback`.
+    Rollback(Rollback),
+}
+
+/// `--rollback` apart from hosts and connections.
+#[derive(Debug)]
+pub(crate) struct Rollback {
+    destination: PathTemplate,
+    sudo: Option<SudoUser>,
+    then: Option<Vec<u8>>,
+}
+
+/// What is to be said before the run, and what it means for the exit status.
+#[derive(Debug)]
+pub(crate) struct Spoken {
+    pub(crate) texts: Vec<String>,
+    pub(crate) status: ExitStatus,
+}
+
+/// The flags. Letters are rsync's, but for those of the selection; `--exclude` and `--filter` are about files.
+fn command() -> clap::Command {
+    let shared =
+        ["user", "ssh_config", "options", "askpass", "parallel", "timeout", "inline", "print", "outdir", "errdir"];
+    let command = PrsyncArgs::command().mut_arg("exclude", |hosts| hosts.long(None));
+    let command = command.mut_arg("filter", |hosts| hosts.long("host-filter")).args_override_self(true);
+    shared.into_iter().fold(command, |command, name| command.mut_arg(name, |arg| arg.short(None)))
+}
+
+/// Reads the arguments of this process.
+pub(crate) fn parse() -> Result<(Prepared, record::Work, Asked), Failure> {
+    let failed = |error: clap::Error| usage_failure("prsync", &error);
+    let matches = command().try_get_matches().map_err(failed)?;
+    let given = PrsyncArgs::from_arg_matches(&matches).map_err(failed)?;
+    let lists_only = given.fleet.lists_only();
+    let mut prepared = given.fleet.prepare("prsync", StdinUse::Free)?;
+    let mut recorded = record::Work { typed: typed(0, &[]), ..record::Work::default() };
+    if lists_only {
+        return Ok((prepared, recorded, Asked::List));
+    }
+    let wanted = Wanted::of(&prepared, matches, given.sync, given.paths)?;
+    let words: Vec<Vec<u8>> = wanted.paths.iter().map(|word| sh_quote(word.as_bytes())).collect();
+    recorded.text = String::from_utf8_lossy(&words.join(&b' ')).into_owned();
+    prepared.sudo_password = if wanted.args.ask_sudo { SudoPassword::Ask } else { SudoPassword::None };
+    if wanted.args.releases.rollback {
+        return Ok((prepared, recorded, Asked::Rollback(rollback(&wanted)?)));
+    }
+    recorded.again = serde_json::to_value(&wanted.recipe).unwrap_or_default();
+    let settings = wanted.settings()?;
+    if settings.plan.itemize && matches!(prepared.render.layout, Layout::Lines(_)) {
+        prepared.render.layout = Layout::Groups(GroupSettings {
+            order: GroupOrder::default(),
+            ignored: Ignored::default(),
+            majority: Majority::default(),
+            others: Others::default(),
+        });
+    }
+    Ok((prepared, recorded, Asked::Sync(Box::new(settings))))
+}
+
+/// The words of a run: those of the command line, or with `--failed` and its like those of the former run.
+struct Wanted {
+    matches: ArgMatches,
+    args: SyncArgs,
+    paths: Vec<OsString>,
+    /// `None` where they cannot be written down.
+    recipe: Option<Recipe>,
+}
+
+impl Wanted {
+    fn of(prepared: &Prepared, matches: ArgMatches, args: SyncArgs, paths: Vec<OsString>) -> Result<Self, Failure> {
+        let here = std::env::current_dir().map_err(|error| Failure::usage(&error))?;
+        let flags: Vec<OsString> = flags::given(&matches).iter().map(Flag::word).collect();
+        match &prepared.former {
+            Some(former) if paths.is_empty() => {
+                Self::again(Recipe::again(former, &prepared.selected.hosts, &flags, &here)?)
+            }
+            _ => {
+                let recipe = Recipe::of(&here, &flags, &paths);
+                Ok(Self { matches, args, paths, recipe })
+            }
+        }
+    }
+
+    fn again(recipe: Recipe) -> Result<Self, Failure> {
+        let failed = |error: clap::Error| usage_failure("prsync", &error);
+        let flags = recipe.flags.iter().map(String::as_str);
+        let paths = recipe.paths.iter().map(String::as_str);
+        let words = ["prsync"].into_iter().chain(flags).chain(["--"]).chain(paths);
+        let matches = command().try_get_matches_from(words).map_err(failed)?;
+        let PrsyncArgs { sync: args, paths, .. } = PrsyncArgs::from_arg_matches(&matches).map_err(failed)?;
+        Ok(Self { matches, args, paths, recipe: Some(recipe) })
+    }
+
+    fn settings(self) -> Result<Settings, Failure> {
+        let Self { matches, args, paths, recipe } = self;
+        let [sources @ .., destination] = &paths[..] else { return Err(no_paths()) };
+        if sources.is_empty() {
+            return Err(no_paths());
+        }
+        let sources: Vec<PathBuf> = sources.iter().map(PathBuf::from).collect();
+        let (destination, path) = read_destination(destination)?;
+        safety::check_paths(&sources, &path, args.deleting(), args.force())?;
+        args.refuse_unsupported()?;
+        let rules = rules::rules(&matches, &args)?;
+        let (plan, sudo) = (args.plan(sources, rules)?, args.sudo_user()?);
+        Ok(Settings { args, plan, destination, sudo, places: recipe.and_then(|recipe| recipe.places) })
+    }
+}
+
+fn rollback(wanted: &Wanted) -> Result<Rollback, Failure> {
+    let [destination] = &wanted.paths[..] else {
+        return Err(Failure::usage_text("expected the destination alone").hint("prsync -g GROUP --rollback /srv/app"));
+    };
+    let (sudo, then) = (wanted.args.sudo_user()?, wanted.args.then.clone().map(String::into_bytes));
+    Ok(Rollback { destination: read_destination(destination)?.0, sudo, then })
+}
+
+fn no_paths() -> Failure {
+    Failure::usage_text("expected what to bring, and where to on the hosts")
+        .hint("prsync -g GROUP dist/ /opt/app brings what is in dist into /opt/app")
+}
+
+/// What is typed as destination, and as a path.
+fn read_destination(text: &OsStr) -> Result<(PathTemplate, PathBuf), Failure> {
+    if let Some((host, path)) = host_and_path(text) {
+        return Err(Failure::usage_text(format!("{} names a host; expected a path on the hosts", text.display()))
+            .hint(format!("prsync -H {host} SOURCE... {path}; ./{} is a path of that name", text.display())));
+    }
+    let text = match text.as_bytes() {
+        b"" => return Err(Failure::usage_text("the destination is empty; expected a path on the hosts")),
+        b"~" | b"~/" => OsStr::new("."),
+        [b'~', b'/', rest @ ..] => OsStr::from_bytes(rest),
+        [b'~', ..] => {
+            return Err(Failure::usage_text(format!("{}: expected a path, or one below ~/", text.display()))
+                .hint(format!("./{} is a path of that name", text.display())));
+        }
+        _ => text,
+    };
+    let template = PathTemplate::parse(text).map_err(|error| Failure::usage(&error))?;
+    Ok((template, PathBuf::from(text)))
+}
+
+/// `web1:/opt`, as rsync has it.
+fn host_and_path(text: &OsStr) -> Option<(&str, &str)> {
+    let (host, path) = text.to_str()?.split_once(':')?;
+    let is_host = !host.is_empty() && !host.contains(['/', '{']);
+    (is_host && (path.starts_with(['/', '~']) || path.is_empty())).then_some((host, path))
+}
+
+impl Settings {
+    /// `--stats`
+    pub(crate) fn wants_stats(&self) -> bool {
+        self.args.stats
+    }
+
+    /// The task that does the work on the chosen hosts, with what is to be said about the sources.
+    pub(crate) fn into_task(self, connector: Arc<Connector>, prepared: &Prepared) -> Result<(Bring, Spoken), Failure> {
+        let Self { args, plan, destination, sudo, places } = self;
+        let roots = destinations(&destination, &connector, &prepared.selected.hosts, places.as_ref())?;
+        let (most_deleted, mut then) = (args.most_deleted()?, args.then.clone().map(String::into_bytes));
+        let purpose = if plan.dry_run { Purpose::DryRun } else { Purpose::Change };
+        let (destinations, beginning) = match args.releases.release() {
+            None => (roots, None),
+            Some(new) => {
+                let mut beginning = Beginning::new(new, roots);
+                (beginning.sudo, beginning.then, beginning.places) = (sudo.clone(), then.take(), places.clone());
+                (Vec::new(), Some(Arc::new(beginning)))
+            }
+        };
+        let sync = Sync::prepare(plan).map_err(|error| Failure::usage(&error))?;
+        safety::check_sources(&sync.summary(), args.deleting(), args.force())?;
+        let spoken = Spoken::about(&sync, args.deleting());
+        let task = Bring {
+            access: Access { places, ..access(connector, prepared, sudo, then) },
+            sync,
+            destinations,
+            program: args.rsync_path.into_bytes(),
+            purpose,
+            // A new release has nothing to be deleted.
+            most_deleted: most_deleted.filter(|_| beginning.is_none()),
+            beginning,
+        };
+        Ok((task, spoken))
+    }
+}
+
+impl Rollback {
+    /// The task that does it.
+    pub(crate) fn into_task(self, connector: Arc<Connector>, prepared: &Prepared) -> Result<Switch, Failure> {
+        let roots = destinations(&self.destination, &connector, &prepared.selected.hosts, None)?;
+        let scripts = roots.iter().map(|root| release::rollback(root)).collect();
+        Ok(Switch { access: access(connector, prepared, self.sudo, self.then), scripts })
+    }
+}
+
+/// The task that takes a release into use, on the hosts of `prepared` that have it.
+pub(crate) fn switch(beginning: &Beginning, whole: &[usize], connector: Arc<Connector>, prepared: &Prepared) -> Switch {
+    let Beginning { release, roots, sudo, then, .. } = beginning;
+    let scripts = whole.iter().map(|host| release.switch(&roots[*host])).collect();
+    let places = Some(beginning.places_of(whole));
+    Switch { access: Access { places, ..access(connector, prepared, sudo.clone(), then.clone()) }, scripts }
+}
+
+fn access(connector: Arc<Connector>, prepared: &Prepared, sudo: Option<SudoUser>, then: Option<Vec<u8>>) -> Access {
+    let settings = &prepared.settings;
+    Access {
+        connector,
+        hosts: prepared.selected.hosts.clone(),
+        places: None,
+        then,
+        sudo: sudo.map(|user| Sudo { user, password: prepared.sudo_password.known().cloned() }),
+        limits: CommandLimits {
+            timeout: settings.timeout.value.duration(),
+            stall: settings.stall.value,
+            grace: settings.grace.value,
+            channel: None,
+        },
+        remarks: if prepared.verbosity > 0 || prepared.render.layout == Layout::Json {
+            Remarks::Shown
+        } else {
+            Remarks::Hidden
+        },
+    }
+}
+
+fn destinations(
+    template: &PathTemplate,
+    connector: &Connector,
+    hosts: &[SelectedHost],
+    former: Option<&Places>,
+) -> Result<Vec<Vec<u8>>, Failure> {
+    let destination = |(index, host): (usize, &SelectedHost)| {
+        let end = if template.needs_address() { connector.route(&host.host)?.pop() } else { None };
+        let (addr, user, port) = end.map_or_else(Default::default, |end| (end.host_name, end.user, end.port));
+        let group = host.group.as_deref().unwrap_or_default();
+        let (index, count) = on_host::numbers(index, hosts.len(), former);
+        let place = Place { host: host.host.name(), addr: &addr, group, index, count, user: &user, port };
+        let path = template.fill(&place).map_err(|error| Failure::usage_text(format!("{}: {error}", host.host)))?;
+        Ok(path.into_os_string().as_bytes().to_vec())
+    };
+    hosts.iter().enumerate().map(destination).collect()
+}
+
+impl Spoken {
+    fn about(sync: &Sync, deleting: Deleting) -> Self {
+        let (problems, count) = (sync.problems(), sync.summary().problems);
+        let mut texts: Vec<String> =
+            problems.iter().map(|problem| format!("{}: {}", problem.path.display(), problem.reason)).collect();
+        if count > problems.len() as u64 {
+            texts.push(format!("and {} more that cannot be read", count - problems.len() as u64));
+        }
+        if count > 0 && deleting == Deleting::Yes {
+            texts.push("not all of the source was read: nothing is deleted".to_owned());
+        }
+        Self { texts, status: if count > 0 { ExitStatus::OurFailure } else { ExitStatus::Success } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_flags_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn help_is_complete() {
+        insta::assert_snapshot!(command().term_width(100).render_help().to_string());
+    }
+
+    #[test]
+    fn destinations_are_paths_on_the_hosts() {
+        for (text, path) in [
+            ("/opt", Some("/opt")),
+            ("~/x", Some("x")),
+            ("~", Some(".")),
+            ("~me/x", None),
+            ("web1:/opt", None),
+            ("", None),
+        ] {
+            let read = read_destination(OsStr::new(text)).ok().map(|(_, path)| path);
+            assert_eq!(read.as_deref(), path.map(Path::new), "{text}");
+        }
+    }
+}

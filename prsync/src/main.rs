@@ -1,0 +1,7 @@
+//! The `prsync` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    prsync::main()
+}
