@@ -41,6 +41,15 @@ fn where_a_connection_has_one_session_the_answer_is_the_same() {
 }
 
 #[test]
+fn sudo_is_not_waited_for_either() {
+    for forced in FORCED {
+        let env = TestEnv::new();
+        let _server = Sshd::new(&env).option("ForceCommand", forced).start();
+        env.psh(["-H", "server", "--sudo", "id"]).finish().expect_code(4).expect_stderr(WORDS);
+    }
+}
+
+#[test]
 fn what_a_forced_program_says_is_its_own() {
     let env = TestEnv::new();
     let _server = Sshd::new(&env).option("ForceCommand", "echo no shell for you; exit 3").start();

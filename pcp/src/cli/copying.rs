@@ -92,7 +92,7 @@ pub(super) struct CopyArgs {
 
     /// Upload once what all hosts are sent, to STORE, s3://BUCKET/PREFIX, by fleet-ec2, and have them fetch it with curl or
     /// wget; those that cannot are sent it as ever
-    #[arg(long, value_name = "STORE", conflicts_with_all = ["bwlimit", "bwlimit_host"])]
+    #[arg(long, value_name = "STORE")]
     via: Option<String>,
 
     /// Keep what was uploaded for --via, and name it
@@ -141,6 +141,12 @@ impl CopyArgs {
     }
 
     pub(super) fn limits(&self) -> Result<Limits, Failure> {
+        let limits = [("--bwlimit", &self.bwlimit), ("--bwlimit-host", &self.bwlimit_host)];
+        if let (Some(_), Some((flag, _))) = (&self.via, limits.iter().find(|(_, limit)| limit.is_some())) {
+            return Err(Failure::usage_text(format!("{flag} does not limit what goes by --via")).hint(
+                "it is about what goes by SSH: hosts fetch from S3 over their own lines, and the upload is done once",
+            ));
+        }
         let rate = |flag: &str, text: &Option<String>| -> Result<_, Failure> {
             let limit = text.as_deref().map(str::parse::<Limit>).transpose();
             let limit = limit.map_err(|error| Failure::usage_text(format!("{flag}: {error}")))?;

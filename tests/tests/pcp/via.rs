@@ -162,7 +162,9 @@ fn what_keeps_the_upload_from_being_is_said_before_any_host_is_contacted() {
         run
     };
     refused(cloud.pcp(["{host}.conf", &dest]), "--via is for what is the same for all hosts");
-    refused(cloud.pcp(["--bwlimit", "1M", "a", &dest]), "cannot be used with");
+    for flag in ["--bwlimit", "--bwlimit-host"] {
+        refused(cloud.pcp([flag, "1M", "a", &dest]), &format!("{flag} does not limit what goes by --via"));
+    }
     let via = |place: &str| cloud.with_credentials(cloud.world.env.pcp(["-H", "web01", "--via", place, "a", &dest]));
     refused(via("http://x"), "expected s3://BUCKET");
     assert_eq!(cloud.store.requests(), Vec::<String>::new());

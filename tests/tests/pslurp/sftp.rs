@@ -44,6 +44,20 @@ fn files_come_by_sftp_where_there_is_nothing_else() {
 }
 
 #[test]
+fn what_would_be_fetched_is_listed() {
+    let (env, _server) = world();
+    put(&env, "logs/a", "12");
+    put(&env, "logs/deep/b", "345");
+    let logs = format!("{}/", env.shared().join("logs").display());
+    let run = slurp(&env, &["-n", &logs, "dry"]).expect_code(0).expect_stderr("2 files, 5 B");
+    for name in ["web01/a", "web01/deep/b", "web02/a", "web02/deep/b"] {
+        let told = run.stdout_text().lines().filter(|line| line.ends_with(&format!("dry/{name}"))).count();
+        assert_eq!(told, 1, "{name}: {run}");
+    }
+    assert!(!env.work().join("dry").exists());
+}
+
+#[test]
 fn an_sftp_server_that_waits_for_its_own_protocol_is_found_out() {
     let env = TestEnv::new();
     let _server = Sshd::new(&env).hosts("web", 2).option("ForceCommand", "/usr/lib/openssh/sftp-server").start();
