@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering};
@@ -70,6 +70,22 @@ impl TestEnv {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// A folder with all programs of this machine but those whose names begin so: a `PATH` for hosts that lack something.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn programs_without(&self, names: &[&str]) -> PathBuf {
+        let folder = self.path().join(format!("programs-without-{}", names.join("-")));
+        fs::create_dir(&folder).expect("a folder in the test's own");
+        for program in fs::read_dir("/usr/bin").expect("the machine's programs").flatten() {
+            if !names.iter().any(|name| program.file_name().to_string_lossy().starts_with(name)) {
+                symlink(program.path(), folder.join(program.file_name())).expect("a link in the test's own folder");
+            }
+        }
+        folder
     }
 
     /// The user's home.

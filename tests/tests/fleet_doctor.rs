@@ -178,6 +178,8 @@ fn a_clock_that_is_off_and_a_missing_rsync_are_warned_of() {
     let env = TestEnv::new();
     let date = program("date").display().to_string();
     let path = shadowing(&env, "date", &format!("exec {date} -d '+90 seconds' \"$@\""));
+    let (shadow, _) = path.split_once(':').expect("the first folder");
+    let path = format!("{shadow}:{}", env.programs_without(&["rsync"]).display());
     let _off = Sshd::new(&env).named("off").option("SetEnv", &path).start();
     let path = shadowing(&env, "rsync", "echo 'rsync  version 3.2.7  protocol version 31'");
     let _right = Sshd::new(&env).named("right").option("SetEnv", &path).start();

@@ -9,7 +9,7 @@ use ec2_doubles::{FakeStore, StoreFault};
 use fleet_tests::accounts::{Throwaway, require_root};
 use fleet_tests::{Finished, Run, Server, Signal, Sshd, TestEnv, require_fleet_ec2};
 
-use crate::world::{World, expected, own, programs};
+use crate::world::{World, expected, own};
 
 /// A slow machine is no failure: nothing here waits for longer than it has to.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -34,8 +34,8 @@ impl Cloud {
         require_fleet_ec2();
         let env = TestEnv::new();
         let server = |name: &str, without: &[&str]| -> Server {
-            let path = programs(&env, without);
-            Sshd::new(&env).named(name).option("SetEnv", &format!("PATH={path}")).start()
+            let path = env.programs_without(without);
+            Sshd::new(&env).named(name).option("SetEnv", &format!("PATH={}", path.display())).start()
         };
         let servers = vec![server("curl", &["wget"]), server("wget", &["curl"]), server("neither", &["curl", "wget"])];
         let world = World { env, servers };

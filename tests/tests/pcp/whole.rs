@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fleet_tests::{Running, Signal, Sshd, TestEnv, accounts, program, run_to_end};
 use rustix::process::{Pid, kill_process};
 
-use crate::world::{World, expected, programs};
+use crate::world::{World, expected};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 /// A file that is large for `SLOWLY`, and how such a one is sent.
@@ -192,8 +192,8 @@ fn a_server_that_runs_something_else_has_not_copied() {
 #[test]
 fn a_host_without_cksum_verifies_by_sha256() {
     let env = TestEnv::new();
-    let path = programs(&env, &["cksum"]);
-    let server = Sshd::new(&env).named("web01").option("SetEnv", &format!("PATH={path}")).start();
+    let path = env.programs_without(&["cksum"]);
+    let server = Sshd::new(&env).named("web01").option("SetEnv", &format!("PATH={}", path.display())).start();
     let world = World::of(env, server, "web01");
     world.file("tree/file", "new");
     world.file("tree/other", "new too");

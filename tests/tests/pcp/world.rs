@@ -99,18 +99,6 @@ impl World {
     }
 }
 
-/// A folder with all programs of this machine but these.
-pub(crate) fn programs(env: &TestEnv, without: &[&str]) -> String {
-    let folder = env.path().join(format!("programs-without-{}", without.join("-")));
-    fs::create_dir(&folder).unwrap();
-    for program in fs::read_dir("/usr/bin").unwrap().map(Result::unwrap) {
-        if !without.iter().any(|name| program.file_name().to_string_lossy().starts_with(name)) {
-            symlink(program.path(), folder.join(program.file_name())).unwrap();
-        }
-    }
-    folder.display().to_string()
-}
-
 /// Gives a path to the account that is logged in to.
 pub(crate) fn own(path: &Path) {
     if accounts::is_root() {
