@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,18 +15,34 @@ use crate::measure::{Measured, Sample, measure};
 use crate::output::Shape;
 use crate::plot::plot;
 use crate::site::{Site, SiteFiles};
+use crate::sync;
 use crate::table::{Row, RowResult, table};
 use crate::tools::{InstalledTool, Job, Programs, Tool, find_program, version_line};
 use crate::workload::{HostKind, Workload, hosts_needed, workloads};
 use crate::world::World;
 
-/// Runs the chosen workloads: those of commands, and those of copies.
+/// Runs the chosen workloads: those of commands, and those of files.
 pub(crate) async fn run(args: &RunArgs) -> Result<(), BenchError> {
     let programs = Programs::find(&args.programs)?;
-    if args.only.is_empty() || args.only.iter().any(|name| *name != WorkloadName::Copy) {
+    let is_of_files = |name: &WorkloadName| matches!(name, WorkloadName::Copy | WorkloadName::Sync);
+    if args.only.is_empty() || !args.only.iter().all(is_of_files) {
         run_commands(args, &programs).await?;
     }
-    if args.only.contains(&WorkloadName::Copy) { copy::run(args, &programs).await } else { Ok(()) }
+    if args.only.contains(&WorkloadName::Copy) {
+        copy::run(args, &programs).await?;
+    }
+    if args.only.contains(&WorkloadName::Sync) {
+        sync::run(args, &programs).await?;
+    }
+    Ok(())
+}
+
+/// strace(1), where what is read of sources is to be counted.
+pub(crate) fn find_strace(args: &RunArgs) -> Result<Option<PathBuf>, BenchError> {
+    if !args.count_reads {
+        return Ok(None);
+    }
+    find_program("strace").map(Some).ok_or(BenchError::MissingProgram("strace"))
 }
 
 /// Runs the workloads and prints a table for each, with the conditions before.

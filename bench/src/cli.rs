@@ -64,11 +64,23 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) copy_files: u32,
 
-    /// Cipher of the workload "copy": the only one that the servers take, as clients differ in what they like best
-    #[arg(long, default_value = "aes256-gcm@openssh.com", value_parser = cipher)]
-    pub(crate) copy_cipher: String,
+    /// Numbers of hosts of the workload "sync"; all of them at once
+    #[arg(long, value_delimiter = ',', default_value = "1,4,16", value_parser = clap::value_parser!(u16).range(1..=250))]
+    pub(crate) sync_hosts: Vec<u16>,
 
-    /// In the workload "copy", run each tool once more under strace, and count what it reads of the source files
+    /// Number of the small files of the workload "sync", of which a tenth has changed
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
+    pub(crate) sync_files: u32,
+
+    /// Size of each large file of the workload "sync", in MiB
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(8..=65_536))]
+    pub(crate) sync_mib: u32,
+
+    /// Cipher of the workloads "copy" and "sync": the only one that the servers take, as clients differ in what they like best
+    #[arg(long, default_value = "aes256-gcm@openssh.com", value_parser = cipher)]
+    pub(crate) cipher: String,
+
+    /// In the workloads "copy" and "sync", run each tool once more under strace, and count what it reads of the source files
     #[arg(long)]
     pub(crate) count_reads: bool,
 
@@ -145,6 +157,8 @@ pub(crate) enum WorkloadName {
     Wide,
     /// A large file, and many small ones, to and from some hosts; only when asked for, as it needs much room and time
     Copy,
+    /// Trees and large files that hosts have in an older form; only when asked for, as copies are
+    Sync,
 }
 
 /// Key exchange offered by the clients.

@@ -43,7 +43,7 @@ pub(crate) enum BenchError {
     #[error("cannot read what {program} used from {text:?}")]
     Usage { program: String, text: String, source: serde_json::Error },
 
-    #[error("there is too little room in {}: {needed_mib} MiB are needed, {free_mib} MiB are free; set TMPDIR to a folder on a larger disk, or make the copies smaller (--copy-mib, --copy-files, --copy-hosts)", path.display())]
+    #[error("there is too little room in {}: {needed_mib} MiB are needed, {free_mib} MiB are free; set TMPDIR to a folder on a larger disk, or make the copies smaller (--copy-mib, --copy-files, --copy-hosts, and the same of --sync)", path.display())]
     NoRoom { path: PathBuf, needed_mib: u64, free_mib: u64 },
 
     #[error("cannot write the result")]

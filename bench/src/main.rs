@@ -13,12 +13,17 @@ mod measure;
 mod output;
 mod plot;
 mod processes;
+mod reads;
 mod server;
+mod session_home;
 mod simulated;
 mod site;
 mod statistics;
+mod sync;
 mod table;
 mod tools;
+mod transfer;
+mod transfer_table;
 mod workload;
 mod world;
 

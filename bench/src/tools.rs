@@ -240,15 +240,11 @@ impl InstalledTool {
 
     /// The command line of `job`, in an environment with nothing of the user's.
     pub(crate) fn command(&self, job: &Job<'_>) -> Command {
-        let mut command = Command::new(&self.path);
+        let mut command = in_clean_environment(&self.path, job.folder);
         if let Some((_, script)) = self.tool.driver() {
             command.args(["-c", script]);
         }
-        command.args(self.tool.arguments(job)).current_dir(job.folder);
-        command
-            .env("HOME", job.folder)
-            .env("LANG", "C.UTF-8")
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.args(self.tool.arguments(job));
         if self.tool == Tool::Pdsh {
             command.env("PDSH_SSH_ARGS_APPEND", format!("-F {}", job.files.ssh_config.display()));
         }
@@ -268,6 +264,14 @@ impl InstalledTool {
         };
         Some(version_line(&mut command, self.tool.name().split(' ').next().unwrap_or_default()))
     }
+}
+
+/// A program in an environment with nothing of the user's; `folder` is its home, and where it starts.
+pub(crate) fn in_clean_environment(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder);
+    command.env("HOME", folder).env("LANG", "C.UTF-8").env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command
 }
 
 /// Python that says the version of a module's package, or fails.

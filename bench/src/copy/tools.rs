@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::copy::payload::Kind;
 use crate::site::{Site, SiteFiles};
-use crate::tools::{Programs, find_program, says, version_line, version_of};
+use crate::tools::{Programs, find_program, in_clean_environment, says, version_line, version_of};
 
 /// The driver of the Python library, behind what it shares with others.
 const LIBRARY: &str =
@@ -253,12 +253,8 @@ impl InstalledCopyTool {
 
     /// The command line of `job`, in an environment with nothing of the user's.
     pub(crate) fn command(&self, job: &CopyJob<'_>) -> Command {
-        let mut command = Command::new(&self.path);
-        command.args(self.tool.arguments(job)).current_dir(job.folder);
-        command
-            .env("HOME", job.folder)
-            .env("LANG", "C.UTF-8")
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        let mut command = in_clean_environment(&self.path, job.folder);
+        command.args(self.tool.arguments(job));
         command
     }
 
