@@ -86,18 +86,18 @@ fn sigterm_stops_like_ctrl_c() {
 
 #[test]
 fn the_timeout_stops_what_a_user_runs() {
-    stop_all(accounts::plain(), &["-t", "4s"], &STUBBORN, |_| ());
+    stop_all(accounts::plain(), &["-t", "10s"], &STUBBORN, |_| ());
 }
 
 #[test]
 fn the_timeout_stops_what_root_runs() {
     accounts::require_root("logging in as root");
-    stop_all("root", &["-t", "4s"], &STUBBORN, |_| ());
+    stop_all("root", &["-t", "10s"], &STUBBORN, |_| ());
 }
 
 #[test]
 fn a_stall_stops_what_a_user_runs() {
-    stop_all(accounts::plain(), &["--stall", "3s"], &STUBBORN, |_| ());
+    stop_all(accounts::plain(), &["--stall", "10s"], &STUBBORN, |_| ());
 }
 
 #[test]
