@@ -19,7 +19,7 @@ use crate::error::BenchError;
 use crate::session_home;
 use crate::site::{Site, SiteFiles};
 use crate::tools::Programs;
-use crate::transfer::{Runs, Transfer};
+use crate::transfer::{Runs, Transfer, all_at_once};
 use crate::transfer_table::{Amount, Unit};
 use crate::workload::HostKind;
 use crate::world::World;
@@ -91,7 +91,7 @@ impl Transfer for Copies<'_> {
 
     fn title(&self) -> String {
         let direction = if self.direction == Direction::To { "to" } else { "back from" };
-        format!("{} {direction} {} hosts, all at once", self.payload.kind.title(), self.hosts)
+        format!("{} {direction} {}", self.payload.kind.title(), all_at_once(self.hosts))
     }
 
     fn tool_name(&self, tool: &InstalledCopyTool) -> &'static str {

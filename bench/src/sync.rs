@@ -16,7 +16,7 @@ use crate::site::{Site, SiteFiles};
 use crate::sync::states::{Change, States};
 use crate::sync::tools::{InstalledSyncTool, SyncJob, SyncTool};
 use crate::tools::Programs;
-use crate::transfer::{Runs, Transfer};
+use crate::transfer::{Runs, Transfer, all_at_once};
 use crate::transfer_table::{Amount, Unit};
 use crate::workload::HostKind;
 use crate::world::World;
@@ -78,7 +78,7 @@ impl Transfer for Syncs<'_> {
     }
 
     fn title(&self) -> String {
-        format!("{}, {} hosts, all at once", self.states.change().title(), self.hosts)
+        format!("{}, {}", self.states.change().title(), all_at_once(self.hosts))
     }
 
     fn tool_name(&self, tool: &InstalledSyncTool) -> &'static str {

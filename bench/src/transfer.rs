@@ -52,6 +52,11 @@ pub(crate) trait Transfer {
     fn clear(&self) -> Result<(), BenchError>;
 }
 
+/// The hosts, as in the headings.
+pub(crate) fn all_at_once(hosts: usize) -> String {
+    if hosts == 1 { "1 host".to_owned() } else { format!("{hosts} hosts, all at once") }
+}
+
 /// How one run went.
 struct Ran {
     measured: Measured,
