@@ -131,7 +131,7 @@ fn roles_are_shown_to_people_and_programs_until_they_are_cleared() {
     let config = env.fleet(["config"]).finish().expect_code(0).expect_stdout("roles.load-gen");
     config.expect_stdout(&format!("roles.json (run {run})"));
     let groups = env.fleet(["hosts", "--no-cache", "--groups"]).finish().expect_code(0);
-    groups.expect_stdout("load-gen\troles\t1\n");
+    groups.expect_stdout("load-gen\tpartition\t1\n");
     let why = env.fleet(["hosts", "--no-cache", "--why", "-g", "web"]).finish().expect_code(0);
     why.expect_stdout(&format!("roles of run {run}: web"));
     partition(&env, &["--clear"]).expect_code(0);
@@ -149,8 +149,8 @@ fn a_role_called_as_a_group_of_ones_own_is_ambiguous_and_can_be_named_with_its_s
     env.write("work/hosts.txt", "[web]\na\n[workers]\nb\nc\n");
     env.write("work/fleet.toml", "hosts = [\"hosts.txt\"]\n");
     partition(&env, &["-g", "workers", "web=1", "db=1"]).expect_code(0);
-    env.fleet(["hosts", "-g", "web"]).finish().expect_code(2).expect_stderr("write @hosts:web or @roles:web");
-    assert_eq!(listed(&env, &["-g", "@roles:web"]), "b\n");
+    env.fleet(["hosts", "-g", "web"]).finish().expect_code(2).expect_stderr("write @hosts:web or @partition:web");
+    assert_eq!(listed(&env, &["-g", "@partition:web"]), "b\n");
     assert_eq!(listed(&env, &["-g", "db"]), "c\n");
     assert_eq!(listed(&env, &["-g", "*"]), "a\nb\nc\n");
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::groups::Parsed;
-use super::{FormerHost, GroupDefinition, Inventory, InventoryError, ROLES, Rank, Wanted, is_group_name};
+use super::{FormerHost, GroupDefinition, Inventory, InventoryError, PARTITION, Rank, Wanted, is_group_name};
 use crate::endpoint::Instance;
 use crate::host::Host;
 use crate::hostset;
@@ -103,7 +103,9 @@ impl Partition {
     pub fn read(path: &Path) -> Result<Option<Self>, RolesError> {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
             Err(source) => return Err(RolesError::Read { path: path.to_owned(), source }),
         };
         let malformed = |problem: String| RolesError::Malformed { path: path.to_owned(), problem };
@@ -204,10 +206,10 @@ impl Inventory {
     /// # Errors
     /// When a host of it cannot be written in an expression.
     pub fn add_partition(&mut self, partition: Partition) -> Result<(), InventoryError> {
-        self.sources.insert(ROLES.to_owned(), Rank::Own);
+        self.sources.insert(PARTITION.to_owned(), Rank::Own);
         let origin = partition.origin();
         for role in &partition.roles {
-            self.deferred.push(Parsed::read(ROLES, &role.definition(&origin))?);
+            self.deferred.push(Parsed::read(PARTITION, &role.definition(&origin))?);
         }
         self.partition = Some(Arc::new(partition));
         Ok(())
@@ -226,7 +228,7 @@ impl Inventory {
         let Some(partition) = &self.partition else { return Vec::new() };
         let mut remarks = Vec::new();
         for role in self.roles_of(wanted) {
-            let group = self.groups.get(&role.name).into_iter().flatten().find(|group| group.source == ROLES);
+            let group = self.groups.get(&role.name).into_iter().flatten().find(|group| group.source == PARTITION);
             let members: HashSet<usize> =
                 group.into_iter().flat_map(|group| &group.members).map(|member| member.host).collect();
             let is_there = |host: &&RoleHost| {
@@ -246,7 +248,8 @@ impl Inventory {
     }
 
     fn roles_of(&self, wanted: &Wanted) -> Vec<Role> {
-        let is_wanted = |role: &&Role| wanted.groups.iter().any(|(source, name)| source == ROLES && *name == role.name);
+        let is_wanted =
+            |role: &&Role| wanted.groups.iter().any(|(source, name)| source == PARTITION && *name == role.name);
         let roles = self.partition.iter().flat_map(|partition| &partition.roles);
         roles.filter(is_wanted).cloned().collect()
     }
@@ -306,7 +309,7 @@ mod tests {
         let mut inventory = Inventory::default();
         inventory.add_partition(partition(&names.map(|name| (name, None)))).unwrap();
         assert!(inventory.hosts().is_empty());
-        inventory.define(&[(ROLES.to_owned(), "web".to_owned())]).unwrap();
+        inventory.define(&[(PARTITION.to_owned(), "web".to_owned())]).unwrap();
         let known: Vec<String> = inventory.hosts().iter().map(|known| known.host.to_string()).collect();
         assert_eq!(known, names.map(|name| name.parse::<Host>().unwrap().to_string()));
     }
