@@ -3,6 +3,7 @@
 //! Must not know what the subcommands do.
 
 mod hosts;
+mod partition;
 
 use std::env;
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use fleet_sandbox::{Fault, Roles, SIMULATED_COMMANDS};
 
 pub(crate) use self::hosts::{ClassifyArgs, FormArgs, HostsArgs};
+pub(crate) use self::partition::{PartitionArgs, PartitionForm};
 use crate::{classify, config, demo, doctor, history, init, provider, sandbox, trust};
 
 /// Control a fleet of hosts
@@ -48,6 +50,12 @@ enum Command {
     /// Hosts are chosen as for the other tools; without any, the default ones, else all known ones. On a terminal the list is
     /// a table, in a pipe the names, one a line. What ssh_config says of hosts is not shown.
     Hosts(Box<HostsArgs>),
+    /// Give chosen hosts roles, which are groups for all tools from then on
+    ///
+    /// Contacts no host. The same hosts get the same roles in whatever order they are listed: by launch index, then id, then
+    /// name. Each host is in one role at most. The roles replace those of the last partition, whole or not at all, and are
+    /// kept for this user: `psh -g ROLE` works in every shell.
+    Partition(Box<PartitionArgs>),
     /// Answer Puppet's question what a host is for, as an External Node Classifier
     ///
     /// Prints YAML: classes are the host's roles and the names of its security groups, parameters are its tags, both with names
@@ -283,6 +291,7 @@ pub(crate) fn run(
         Command::History(args) => history::run(&args, stdout, stderr),
         Command::Doctor(arguments) => doctor::run(arguments.fleet, stdout, stderr),
         Command::Hosts(args) => crate::hosts::run(*args, stdout, stderr),
+        Command::Partition(args) => crate::partition::run(*args, stdout, stderr),
         Command::Classify(args) => classify::run(&args, stdout, stderr),
         Command::Trust(arguments) => trust::run(*arguments, stdout, stderr),
         Command::Provider(ProviderCommand::Check(arguments)) => provider::run(&arguments, stdout, stderr),

@@ -5,12 +5,15 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use fleet_core::hostset;
+use fleet_core::inventory::Role;
 use fleet_core::render::sanitized_line;
 use fleet_core::settings::{self, Discovered, Environment, FileState, Listed, Settings, SettingsFile};
 use fleet_tool::cli::Failure;
 use serde::Serialize;
 
 use crate::cli::ConfigArgs;
+use crate::partition;
 
 /// The version of the JSON object.
 const VERSION: u32 = 1;
@@ -46,7 +49,21 @@ fn find(environment: &Environment) -> Result<Found, Failure> {
     let variables = settings::from_environment(environment)?;
     let Discovered { layers, looked_for } = settings::discover(environment, &here)?;
     let layers: Vec<_> = std::iter::once(variables).chain(layers).collect();
-    Ok(Found { files: looked_for, settings: Settings::resolve(&layers)?.listing() })
+    let mut settings = Settings::resolve(&layers)?.listing();
+    settings.extend(roles(environment)?);
+    Ok(Found { files: looked_for, settings })
+}
+
+/// The groups of the last partition, as if they were written in `[roles]`.
+fn roles(environment: &Environment) -> Result<Vec<Listed>, Failure> {
+    let Some((path, partition)) = partition::last(environment)? else { return Ok(Vec::new()) };
+    let origin = format!("{} (run {})", path.display(), partition.run);
+    let listed = |role: &Role| {
+        let hosts: Vec<&str> = role.hosts.iter().map(|host| host.host.as_str()).collect();
+        let (key, value) = (format!("roles.{}", role.name), hostset::fold(&hosts).into());
+        Listed { key, value, origin: origin.clone() }
+    };
+    Ok(partition.roles.iter().map(listed).collect())
 }
 
 fn show(found: &Found, args: &ConfigArgs, out: &mut dyn Write) -> io::Result<()> {

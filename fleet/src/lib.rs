@@ -10,6 +10,7 @@ mod doctor;
 mod history;
 mod hosts;
 mod init;
+mod partition;
 mod provider;
 mod sandbox;
 mod trust;

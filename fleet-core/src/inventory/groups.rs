@@ -34,7 +34,7 @@ pub(super) struct Parsed {
 }
 
 impl Parsed {
-    fn read(source: &str, definition: &GroupDefinition) -> Result<Self, InventoryError> {
+    pub(super) fn read(source: &str, definition: &GroupDefinition) -> Result<Self, InventoryError> {
         let origin = || definition.origin.clone();
         let (is_allowed, expected) = match source {
             FILES | SETTINGS => (is_group_name(&definition.name), GROUP_NAME),

@@ -17,6 +17,7 @@ mod misses;
 mod nearest;
 mod pattern;
 mod rank;
+mod roles;
 mod shell_words;
 mod source;
 mod ssh_hosts;
@@ -38,7 +39,8 @@ pub use listing::KnownGroup;
 pub use nearest::{did_you_mean, nearest};
 pub use pattern::{PatternError, Patterns};
 pub use rank::Rank;
-pub use source::{FILES, GENDERS, NamedHost, OUR_SOURCES, SETTINGS, SSH_SOURCE, Source};
+pub use roles::{Partition, Role, RoleHost, RoleInstance, RolesError};
+pub use source::{FILES, GENDERS, NamedHost, OUR_SOURCES, PARTITION, SETTINGS, SSH_SOURCE, Source};
 pub use term::TermError;
 pub(crate) use term::{Meaning, Reading, States, known_groups};
 pub use wanted::Wanted;
@@ -131,6 +133,8 @@ pub struct Inventory {
     group_tags: Vec<String>,
     /// What was left out of files of other tools, and why.
     remarks: Vec<String>,
+    /// The last partition, whose roles are groups.
+    partition: Option<Arc<Partition>>,
     /// What hosts of providers were called in a former run, by provider and id.
     former_names: HashMap<Arc<str>, HashMap<Arc<str>, Host>>,
 }

@@ -34,9 +34,11 @@ pub struct NamedHost {
 pub const FILES: &str = "hosts";
 /// The name of the groups of `fleet.toml` as a source.
 pub const SETTINGS: &str = "fleet";
+/// The name of the last partition's roles as a source.
+pub const PARTITION: &str = "partition";
 /// The name of the genders file as a source.
 pub const GENDERS: &str = "genders";
 /// The name of the hosts of the OpenSSH configuration as a source: they are chosen only through it.
 pub const SSH_SOURCE: &str = "ssh";
 /// Names of sources that no other source can have.
-pub const OUR_SOURCES: [&str; 4] = [FILES, SETTINGS, GENDERS, SSH_SOURCE];
+pub const OUR_SOURCES: [&str; 5] = [FILES, SETTINGS, PARTITION, GENDERS, SSH_SOURCE];

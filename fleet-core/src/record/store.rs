@@ -42,9 +42,7 @@ impl Store {
     /// # Errors
     /// [`RecordError::NoFolder`] when the environment names neither.
     pub fn of(environment: &Environment) -> Result<Self, RecordError> {
-        let absolute = |name| environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
-        state.map(|state| Self::at(state.join("fleet/runs"))).ok_or(RecordError::NoFolder)
+        environment.state_folder().map(|state| Self::at(state.join("fleet/runs"))).ok_or(RecordError::NoFolder)
     }
 
     /// The folder at this path. It is made when the first run is recorded.

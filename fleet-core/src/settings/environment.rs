@@ -18,7 +18,7 @@ const PREFIX: &str = "FLEET_";
 
 /// Variables of ours that hold no setting, without their prefix: how settings are found and what is logged, and what
 /// remote commands are told, as a tool may itself be such a command.
-const OTHER_NAMES: [&str; 8] = ["CONFIG", "LOG", "HOST", "INDEX", "COUNT", "GROUP", "JOB", "ROLE"];
+const OTHER_NAMES: [&str; 10] = ["CONFIG", "LOG", "HOST", "INDEX", "COUNT", "GROUP", "JOB", "ROLE", "ROLES", "RUN"];
 
 /// What the names of variables begin with, without their prefix, of which remote commands may be told several.
 const OTHER_FAMILIES: [&str; 2] = ["HOSTS_", "ROLE_"];
@@ -42,6 +42,20 @@ impl Environment {
 
     pub(super) fn home(&self) -> Option<&OsStr> {
         self.get("HOME")
+    }
+
+    /// The folder of what programs remember (XDG Base Directory Specification): `$XDG_STATE_HOME` or `~/.local/state`. `None`
+    /// when the environment names neither; relative paths are ignored.
+    #[must_use]
+    pub fn state_folder(&self) -> Option<PathBuf> {
+        let absolute = |name| self.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))
+    }
+
+    /// The file of the last partition; `None` as in [`state_folder`](Self::state_folder).
+    #[must_use]
+    pub fn roles_file(&self) -> Option<PathBuf> {
+        Some(self.state_folder()?.join("fleet/roles.json"))
     }
 
     /// The folder of the user's own settings (XDG Base Directory Specification: a relative path is ignored).

@@ -15,6 +15,7 @@ use super::{Failure, Interruption};
 use fleet_core::inventory::{Inventory, Rank, Reach, Source, Wanted, did_you_mean, nearest};
 use fleet_core::provider::protocol::{Query, Record};
 use fleet_core::provider::{Described, Description, Provider, ProviderError, ProviderSettings, Surroundings, Watch};
+use fleet_core::render::sanitized_line;
 use fleet_core::settings::Settings;
 use fleet_ssh::config::SshConfig;
 
@@ -75,8 +76,12 @@ fn ask_providers(
     if questions.is_empty() && wanted.needs_provider {
         return Err(if wanted.is_empty() { nothing_to_filter() } else { no_provider("the choice of hosts") });
     }
+    inventory.call_roles_as_before(wanted);
     let told = put(program, settings, questions, inventory)?;
     inventory.define(&wanted.groups)?;
+    for remark in inventory.gone_from_roles(wanted) {
+        let _ = writeln!(io::stderr(), "{program}: {}", sanitized_line(&remark));
+    }
     Ok(told)
 }
 

@@ -9,9 +9,9 @@ use clap::Args;
 
 use super::asking::{self, Asked};
 use super::{CloudHosts, Failure, SourceArgs, StdinUse, recalling};
-use fleet_core::inventory::{self, Discovered, FileSource, HostFile, Inventory, Places};
+use fleet_core::inventory::{self, Discovered, FileSource, HostFile, Inventory, Partition, Places};
 use fleet_core::select::{FormerHosts, OwnMachine, ParsedSelection, SelectError, Selected, Selection};
-use fleet_core::settings::{Layer, Settings, StaticSource};
+use fleet_core::settings::{Environment, Layer, Settings, StaticSource};
 use fleet_ssh::config::SshConfig;
 
 /// From how many hosts on it pays to free them on another thread.
@@ -212,8 +212,19 @@ pub(super) fn inventory(program: &str, settings: &Settings, typed: Vec<HostFile>
     }
     say(program, files.iter().flat_map(|file| &file.remarks));
     let found = discover(settings)?;
-    let inventory = Inventory::merge(&files, &found.sources, &settings.groups)?;
+    let mut inventory = Inventory::merge(&files, &found.sources, &settings.groups)?;
+    if let Some(partition) = last_partition()? {
+        inventory.add_partition(partition)?;
+    }
     Ok(inventory.with_remarks(found.remarks).with_group_tags(settings.group_tags.value.clone()))
+}
+
+/// What `fleet partition` made last; `None` when nothing is kept.
+fn last_partition() -> Result<Option<Partition>, Failure> {
+    let environment: Environment = std::env::vars_os().collect();
+    let path = environment.roles_file();
+    let read = path.map_or(Ok(None), |path| Partition::read(&path));
+    read.map_err(|error| Failure::usage(&error).hint("fleet partition --clear removes the file"))
 }
 
 /// The groups in files of other tools.

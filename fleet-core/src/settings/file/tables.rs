@@ -9,7 +9,7 @@ use super::super::value::is_user_name;
 use super::super::{Layer, ProviderTable, SettingsError};
 use super::{DURATION, Entry, File, KnownTable, Name, in_order};
 use crate::endpoint::UserRule;
-use crate::inventory::{GROUP_NAME, GroupDefinition, is_group_name};
+use crate::inventory::{GROUP_NAME, GroupDefinition, OUR_SOURCES, is_group_name};
 use crate::provider::ProviderSettings;
 
 /// What a group takes, in words.
@@ -17,8 +17,6 @@ const GROUP: &str = "a host set such as \"web[01-20]\" or a list of them";
 /// What `user` takes, in words.
 const USER: &str = "a user name, or [[user]] tables with match and user";
 const USER_RULE: KnownTable = KnownTable { name: "[[user]]", keys: &["match", "user"] };
-/// Names of other sources of groups, behind which `@NAME:group` would not find a provider.
-const OTHER_SOURCES: [&str; 4] = ["hosts", "fleet", "genders", "ssh"];
 
 impl File<'_> {
     pub(super) fn groups(&self, entry: Entry<'_>) -> Result<Vec<GroupDefinition>, SettingsError> {
@@ -99,8 +97,9 @@ impl File<'_> {
         if !is_group_name(entry.name) {
             return Err(self.refused(Entry { name: &place, ..entry }, &format!("as NAME {GROUP_NAME}")));
         }
-        if OTHER_SOURCES.contains(&entry.name) {
-            let expected = format!("another NAME: {} are sources of their own", OTHER_SOURCES.join(", "));
+        // Behind these names `@NAME:group` would not find a provider.
+        if OUR_SOURCES.contains(&entry.name) {
+            let expected = format!("another NAME: {} are sources of their own", OUR_SOURCES.join(", "));
             return Err(self.refused(Entry { name: &place, ..entry }, &expected));
         }
         let mut provider = ProviderSettings { configured: true, ..ProviderSettings::named(entry.name) };
