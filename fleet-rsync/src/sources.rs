@@ -20,8 +20,6 @@
 //!
 //! Must not know file systems: whether a source is a folder, its caller has to see.
 
-use std::collections::BTreeMap;
-
 use thiserror::Error;
 
 use crate::flist::Folder;
@@ -215,24 +213,26 @@ pub struct United<T> {
 
 /// What several sources have in a folder, in the order of lists. `children` come in the order of the sources.
 pub fn union<T>(children: impl IntoIterator<Item = Child<T>>) -> Vec<United<T>> {
-    let mut files: BTreeMap<Vec<u8>, United<T>> = BTreeMap::new();
-    let mut folders: BTreeMap<Vec<u8>, United<T>> = BTreeMap::new();
-    for Child { name, folder, of } in children {
-        // In the order of lists a folder's name has a slash behind it.
-        let (into, key) = match folder {
-            Some(_) => (&mut folders, [&name[..], b"/"].concat()),
-            None => (&mut files, name.clone()),
-        };
-        match into.get_mut(&key) {
-            None => _ = into.insert(key, United { name, folder, first: of, others: Vec::new() }),
-            Some(known) => {
-                known.folder = known.folder.zip(folder).map(|(one, other)| more(one, other));
-                known.others.extend(folder.map(|_| of));
+    let (mut folders, mut files): (Vec<_>, Vec<_>) = children.into_iter().partition(|child| child.folder.is_some());
+    // In the order of lists a folder's name has a slash behind it. The earlier source stays before the later one.
+    folders.sort_by(|one, other| slashed(&one.name).cmp(slashed(&other.name)));
+    files.retain(|file| folders.binary_search_by(|folder| slashed(&folder.name).cmp(slashed(&file.name))).is_err());
+    files.sort_by(|one, other| one.name.cmp(&other.name));
+    let mut united: Vec<United<T>> = Vec::with_capacity(files.len() + folders.len());
+    for Child { name, folder, of } in files.into_iter().chain(folders) {
+        match united.last_mut().filter(|last| last.name == name) {
+            None => united.push(United { name, folder, first: of, others: Vec::new() }),
+            Some(last) => {
+                last.folder = last.folder.zip(folder).map(|(one, other)| more(one, other));
+                last.others.extend(folder.map(|_| of));
             }
         }
     }
-    files.retain(|name, _| !folders.contains_key(&[&name[..], b"/"].concat()));
-    files.into_values().chain(folders.into_values()).collect()
+    united
+}
+
+fn slashed(name: &[u8]) -> impl Iterator<Item = u8> {
+    name.iter().copied().chain([b'/'])
 }
 
 /// What a folder is that is in the list for two reasons.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use fleet_rsync::filter::{EntryKind, FilterError, Rules, Scope, Verdict};
+use fleet_rsync::sources::{LineEnd, listed};
 use tempfile::TempDir;
 
 /// What the variable `CVSIGNORE` says.
@@ -61,8 +62,8 @@ impl Place {
             match name {
                 "--exclude" => rules.exclude(value.as_bytes())?,
                 "--include" => rules.include(value.as_bytes())?,
-                "--exclude-from" => rules.exclude_from(&file())?,
-                "--include-from" => rules.include_from(&file())?,
+                "--exclude-from" => listed(&file(), LineEnd::Line).try_for_each(|line| rules.exclude(line))?,
+                "--include-from" => listed(&file(), LineEnd::Line).try_for_each(|line| rules.include(line))?,
                 "--filter" => rules.filter(value.as_bytes(), &mut |file| fs::read(self.0.path().join(text(file))))?,
                 _ => panic!("no such option: {name}"),
             }

@@ -77,13 +77,18 @@ impl<'a> Search<'a> {
         self.start = 0;
     }
 
+    /// The segments that no further piece changes, each once: a sender need not wait for the end.
+    pub fn settled(&mut self) -> impl Iterator<Item = Segment> + '_ {
+        self.segments.drain(..self.segments.len().saturating_sub(1))
+    }
+
     /// How many bytes strong sums were made of.
     #[cfg(test)]
     pub(super) fn hashed_bytes(&self) -> u64 {
         self.blocks.hashed_bytes
     }
 
-    /// The delta of the content that has come.
+    /// The delta of the content that has come, without the segments that [`settled`](Self::settled) has given.
     pub fn finish(mut self) -> Delta {
         self.last_block();
         let len = self.offset + self.buffer.len() as u64;

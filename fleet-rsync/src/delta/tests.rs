@@ -88,6 +88,28 @@ fn what_the_receiver_has_is_not_sent() {
 }
 
 #[test]
+fn what_settles_early_and_the_rest_are_the_whole_delta() {
+    let old = content(100_000, 1);
+    let mut new = old.clone();
+    (0..new.len()).step_by(9_000).for_each(|at| new[at] ^= 1);
+    let sum = BlockSum { kind: ChecksumKind::Xxh128, seed: 7, order: SeedOrder::First };
+    let signature = signature(&old, 700, 16, sum);
+    let mut search = Search::new(&signature, sum);
+    let mut early = Vec::new();
+    for piece in new.chunks(3_000) {
+        search.push(piece);
+        early.extend(search.settled());
+    }
+    let rest = search.finish();
+    let whole = delta(&signature, &new, new.len(), sum);
+    assert!(early.len() > 10 && rest.segments.len() < 4, "{} {}", early.len(), rest.segments.len());
+    assert_eq!(
+        (early.into_iter().chain(rest.segments).collect::<Vec<_>>(), rest.len, rest.digest),
+        (whole.segments, whole.len, whole.digest)
+    );
+}
+
+#[test]
 fn without_an_old_copy_all_is_literal() {
     let new = content(5000, 4);
     let none = Signature::new(SumHead::default(), Vec::new()).unwrap();

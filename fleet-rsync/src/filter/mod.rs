@@ -36,8 +36,7 @@
 //! | `w` | files | rules end at white space, and there are no comments |
 //!
 //! Not supported, and refused: paths as names of `dir-merge` files (of which only the last name is looked for in folders), and
-//! `merge` in the file of a folder (whose name is relative to one folder if it has a slash, and to another one if not). Left to the
-//! caller: `--from0` (each pattern by itself is what [`Rules::exclude`] takes).
+//! `merge` in the file of a folder (whose name is relative to one folder if it has a slash, and to another one if not).
 //!
 //! Source: the manual page rsync(1), and where it is silent, what rsync 3.5.0 does; `tests/filters.rs` compares with it.
 //!
@@ -167,24 +166,14 @@ impl Rules {
         [b":C", b"-C"].into_iter().try_for_each(|rule| self.filter(rule, &mut |_| Err(io::ErrorKind::NotFound.into())))
     }
 
-    /// Adds a pattern of `--exclude`.
+    /// Adds a pattern of `--exclude`, or of a file of `--exclude-from`, which is read as any [list](crate::sources::listed).
     pub fn exclude(&mut self, pattern: &[u8]) -> Result<(), FilterError> {
         parse::bare(&mut self.items, rule::Action::Exclude, pattern)
     }
 
-    /// Adds a pattern of `--include`.
+    /// Adds a pattern of `--include`, or of a file of `--include-from`.
     pub fn include(&mut self, pattern: &[u8]) -> Result<(), FilterError> {
         parse::bare(&mut self.items, rule::Action::Include, pattern)
-    }
-
-    /// Adds the patterns in the content of a file of `--exclude-from`.
-    pub fn exclude_from(&mut self, content: &[u8]) -> Result<(), FilterError> {
-        parse::lines(content).try_for_each(|line| self.exclude(line))
-    }
-
-    /// Adds the patterns in the content of a file of `--include-from`.
-    pub fn include_from(&mut self, content: &[u8]) -> Result<(), FilterError> {
-        parse::lines(content).try_for_each(|line| self.include(line))
     }
 
     /// The rules in force above a transfer whose names are relative to `root`: its absolute path, which only rules with
@@ -195,12 +184,30 @@ impl Rules {
 
     /// The texts of the rules that the server is sent if it is to delete, in their order.
     pub fn on_the_wire(&self, excluded: Excluded) -> Vec<Vec<u8>> {
-        let needed = |item: &&Item| match (item, excluded) {
-            (Item::Rule(rule), Excluded::Kept) => rule.traits.sides.receiver(),
-            (Item::Rule(rule), Excluded::Deleted) => rule.traits.sides.receiver() && rule.traits.sides != Sides::Unsaid,
-            (Item::DirMerge(merge), _) => merge.file.traits.sides.receiver(),
-        };
-        self.items.iter().filter(needed).map(Item::text).collect()
+        self.items.iter().filter(|item| is_for_receiver(item, excluded)).map(Item::text).collect()
+    }
+
+    /// The rules by which a receiver keeps what it would delete, as rules of a sender, for who deletes in a server's stead.
+    /// `None` where files of folders have rules: those at the destination count then. Rules that are ignored in folders
+    /// that are deleted are not.
+    pub fn of_receiver(&self, excluded: Excluded) -> Option<Self> {
+        let mut items = Vec::new();
+        for item in self.items.iter().filter(|item| is_for_receiver(item, excluded)) {
+            let Item::Rule(rule) = item else { return None };
+            let mut rule = rule.clone();
+            rule.traits.sides = Sides::Both;
+            items.push(Item::Rule(rule));
+        }
+        Some(Self { items, cvs: Arc::clone(&self.cvs) })
+    }
+}
+
+/// Whether the receiver is told of it.
+fn is_for_receiver(item: &Item, excluded: Excluded) -> bool {
+    match (item, excluded) {
+        (Item::Rule(rule), Excluded::Kept) => rule.traits.sides.receiver(),
+        (Item::Rule(rule), Excluded::Deleted) => rule.traits.sides.receiver() && rule.traits.sides != Sides::Unsaid,
+        (Item::DirMerge(merge), _) => merge.file.traits.sides.receiver(),
     }
 }
 

@@ -98,8 +98,12 @@ fn patterns_of_options_may_have_a_sign() {
         rules.exclude(pattern.as_bytes()).unwrap();
     }
     rules.include(b"seven").unwrap();
-    rules.exclude_from(b"# x\r\n+ eight\n;\n  nine\n").unwrap();
-    rules.include_from(b"ten\n- eleven").unwrap();
+    for pattern in [&b"+ eight"[..], b"  nine"] {
+        rules.exclude(pattern).unwrap();
+    }
+    for pattern in [&b"ten"[..], b"- eleven"] {
+        rules.include(pattern).unwrap();
+    }
     let expected = "- one,- two,+ three,- -four,- -_five,-  six ,+ seven,+ eight,-   nine,+ ten,- eleven";
     assert_eq!(wire(&rules, Excluded::Kept).join(","), expected);
     assert!(matches!(rules.exclude(b"- "), Err(FilterError::Empty { .. })));

@@ -66,6 +66,10 @@ pub struct ServerArguments {
     pub checksum: bool,
     /// `-W`: signatures are empty.
     pub whole_file: bool,
+    /// `-m`: the server leaves out empty folders of the list. It wants the rules of filters for that, too.
+    pub prune: bool,
+    /// `--inplace`: deltas are those of [`Search::in_place`](crate::delta::Search::in_place).
+    pub in_place: bool,
     /// Whether entries are told whose attributes alone differ.
     pub itemize: bool,
     /// Whether and when to delete.
@@ -80,6 +84,8 @@ pub struct ServerArguments {
     pub capabilities: Capabilities,
     /// Options that concern the receiver alone, as they are.
     pub forwarded: Vec<Vec<u8>>,
+    /// Letters that concern it alone: a restricted shell takes some in no longer form.
+    pub forwarded_letters: String,
     /// Where to.
     pub destination: Vec<u8>,
 }
@@ -96,6 +102,8 @@ impl ServerArguments {
             dry_run: false,
             checksum: false,
             whole_file: false,
+            prune: false,
+            in_place: false,
             itemize: false,
             delete: None,
             compression: Compression::Off,
@@ -103,6 +111,7 @@ impl ServerArguments {
             seed,
             capabilities: Capabilities::ALL,
             forwarded: Vec::new(),
+            forwarded_letters: String::new(),
             destination,
         }
     }
@@ -113,6 +122,7 @@ impl ServerArguments {
         let mut words = vec!["--server".to_owned(), self.letters(), format!("--checksum-seed={}", self.seed)];
         let mut add = |when: bool, word: &str| words.extend(when.then(|| word.to_owned()));
         add(self.fields.numeric_ids, "--numeric-ids");
+        add(self.in_place, "--inplace");
         add(self.itemize, "--log-format=%i");
         add(self.delete == Some(Delete::Before), "--delete-before");
         add(self.delete == Some(Delete::During), "--delete-during");
@@ -152,9 +162,10 @@ impl ServerArguments {
             (true, 'r'),
             (self.checksum, 'c'),
             (self.compresses(), 'z'),
+            (self.prune, 'm'),
         ];
         let letters: String = letters.into_iter().filter_map(|(is_set, letter)| is_set.then_some(letter)).collect();
-        format!("-{letters}e.{}", self.capabilities.0)
+        format!("-{letters}{}e.{}", self.forwarded_letters, self.capabilities.0)
     }
 }
 
@@ -176,15 +187,18 @@ mod tests {
             dry_run: true,
             checksum: true,
             whole_file: true,
+            prune: true,
+            in_place: true,
             itemize: true,
             delete: Some(Delete::Delay),
             compression: Compression::Fixed(Codec::Zlibx),
             level: Some(3),
             capabilities: Capabilities::WITHOUT_NEGOTIATION,
             forwarded: vec![b"--partial".to_vec()],
+            forwarded_letters: "u".to_owned(),
             ..archive
         };
-        let expected = "--server -nWRlHogDtprcze.LfxC --checksum-seed=7 --numeric-ids --log-format=%i --delete-delay \
+        let expected = "--server -nWRlHogDtprczmue.LfxC --checksum-seed=7 --numeric-ids --inplace --log-format=%i --delete-delay \
                         --new-compress --compress-level=3 --partial . x y";
         assert_eq!(line(&much), expected);
     }

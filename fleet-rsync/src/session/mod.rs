@@ -11,7 +11,7 @@
 //! | what comes | what goes |
 //! | --- | --- |
 //! | the [greeting](crate::wire::greeting) | the greeting |
-//! | | rules of filters, if the server is to delete: for each an int, its length, and its text; then an int 0 |
+//! | | rules of filters, if the server is to delete or to prune: for each an int, its length, and its text; then an int 0 |
 //! | | the [file list](crate::flist) |
 //! | [requests](Request) | each again, with content if it is wanted |
 //! | [`DONE`](crate::wire::ints::DONE) | `DONE`: nothing is missing but what was not understood |
@@ -223,7 +223,7 @@ impl Session {
         self.out.waiting_bytes()
     }
 
-    /// Sends the rules that the server needs to delete (`None` if it is not to delete) and the list.
+    /// Sends the rules that the server needs to delete or to prune (`None` if it does neither) and the list.
     ///
     /// # Panics
     /// If it is not the time: it follows on [`Event::Agreed`], once; and if the list is for another class.

@@ -421,7 +421,7 @@ fn a_file_that_is_overwritten_is_asked_for_once() {
         fs::write(source.join("file"), [b"x", &old[half..], &old[..half], &old[..1000]].concat()).unwrap();
         let mut push = Push::new(&source, &destination);
         (push.arguments.capabilities, push.server) = as_class(class);
-        push.arguments.forwarded = vec![b"--inplace".to_vec()];
+        push.arguments.in_place = true;
         let pushed = push.run();
         assert_eq!((&pushed.wanted[..], pushed.status.success()), (&["file".to_owned()][..], true), "{pushed:?}");
         assert_eq!(differences(&source, Naming::Contents, &destination), "", "{pushed:?}");

@@ -290,8 +290,7 @@ impl<'a> Conversation<'a> {
             Some(several) => several.read(&path),
             None => self.push.source.read(&path),
         };
-        let in_place = self.push.arguments.forwarded.iter().any(|option| option == b"--inplace");
-        let search = if in_place { Search::in_place } else { Search::new };
+        let search = if self.push.arguments.in_place { Search::in_place } else { Search::new };
         let mut search = search(request.signature.as_ref().unwrap(), agreed.block_sum());
         content.chunks(100_000).for_each(|piece| search.push(piece));
         let delta = search.finish();
