@@ -131,6 +131,8 @@ pub struct Prepared {
     pub connection: Connection,
     /// Who reads standard input.
     pub stdin: StdinUse,
+    /// The person at the terminal, while the run goes on.
+    pub prompt: Arc<TerminalPrompt>,
 }
 
 impl Prepared {
@@ -157,6 +159,7 @@ impl Prepared {
             store: Store::of(&std::env::vars_os().collect()),
             connection: self.connection.clone(),
             stdin: self.stdin,
+            prompt: Arc::default(),
         }
     }
 }
@@ -275,6 +278,7 @@ impl FleetArgs {
             selected,
             cloud_hosts: Arc::new(cloud_hosts),
             ssh_config,
+            prompt: Arc::default(),
         })
     }
 

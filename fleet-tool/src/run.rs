@@ -75,8 +75,8 @@ async fn run_on_hosts<T: Task>(
     let mut signals = Signals::of_process().map_err(|error| Failure::ours(&error))?;
     Interruption::hand_over();
     let (wishes, requests) = Requests::of_process().map_err(|error| Failure::ours(&error))?;
-    let floor = Floor::default();
-    let prompt = Arc::new(TerminalPrompt::new(floor.clone()));
+    let prompt = Arc::clone(&prepared.prompt);
+    let floor = prompt.floor();
     let password = tokio::select! {
         password = passwords(&mut prepared, &prompt) => password?,
         _ = signals.next() => {

@@ -21,6 +21,7 @@ use fleet_transfer::manifest::{Manifest, Selection};
 use fleet_transfer::push::{Push, PushSettings, Share};
 use fleet_transfer::scan::{Links, ScanSettings};
 use fleet_transfer::source_cache::Packing;
+use fleet_transfer::throttle::Throttle;
 
 use self::copying::{CopyArgs, Limits};
 use crate::destination::{Form, Target};
@@ -192,8 +193,7 @@ impl CopySettings {
             packing: packing(&recipe),
             verify: verify(&recipe),
             memory_bytes: limits.memory_bytes,
-            total_rate: limits.total_rate,
-            host_rate: limits.host_rate,
+            throttle: Arc::new(Throttle::new(limits.total_rate, limits.host_rate)),
         });
         let settings = &prepared.settings;
         let shares: Vec<Share> =

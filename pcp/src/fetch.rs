@@ -5,13 +5,11 @@
 use fleet_core::event::{Event, Transferred};
 use fleet_core::outcome::{HostError, Outcome};
 use fleet_ssh::remote::{
-    CopyRefusal, FetchFailure, RefusalKind, RemoteCommand, StdinMode, Token, copy_fetch_command, fetch_input,
+    CopyIn, CopyRefusal, FetchFailure, RefusalKind, RemoteCommand, StdinMode, Token, copy_fetch_command, fetch_input,
 };
 use fleet_ssh::{CommandLimits, CommandRun, ExecStdin, Secret, Session, StdinFeed, Wrapping, run_command};
-use fleet_transfer::push::{Share, needed_kib};
+use fleet_transfer::push::{Ended, Said, Share, ended, needed_kib};
 
-use crate::feed::Said;
-use crate::refusal::{Ended, ended};
 use crate::task::{Copy, Reporter};
 use crate::via::Via;
 
@@ -66,11 +64,9 @@ impl Copy {
         let host = reporter.host;
         let (manifest, share) = (self.push.manifest(), &self.shares[host.index()]);
         let mark = Token::random();
-        let copy = self.receiving.copy_in(
-            self.destinations.landing(host.index()),
-            needed_kib(manifest.selected(&share.selection)),
-            self.receiving.verify,
-        );
+        let needed = needed_kib(manifest.selected(&share.selection));
+        let copy = self.receiving.copy_in(self.destinations.landing(host.index()));
+        let copy = CopyIn { needed_kib: Some(needed), ..copy };
         let command = match copy_fetch_command(&copy, &mark) {
             Ok(command) => command,
             Err(error) => return Fetched::Failed(Outcome::Failed(HostError::local(error.to_string()))),

@@ -2,14 +2,12 @@
 
 mod cli;
 mod destination;
-mod feed;
 mod fetch;
 mod look;
 mod owner;
 mod places;
 mod receiving;
 mod recipe;
-mod refusal;
 mod sftp;
 mod sources;
 mod tally;

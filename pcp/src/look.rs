@@ -3,27 +3,23 @@
 //! Must not know how files are sent.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use fleet_core::event::{Event, Stream};
 use fleet_core::outcome::{FailureClass, HostError, Outcome, Stage};
-use fleet_ssh::remote::{RemoteCommand, Script, StdinMode, Token, copy_look};
-use fleet_ssh::{CommandRun, ExecStdin, OutputSink, Session, StdinFeed, Wrapping, run_command};
+use fleet_ssh::Session;
+use fleet_ssh::remote::{Token, copy_look};
 use fleet_transfer::digest::Digest;
 use fleet_transfer::manifest::{EntryKind, Manifest, Selection};
-use fleet_transfer::push::{Findings, Look, Share, There, digests};
+use fleet_transfer::push::{Answer, Ask, Ended, Findings, Look, Share, There, digests, ended};
 use tokio::sync::OnceCell;
 
-use crate::refusal::{self, Ended};
 use crate::tally;
 use crate::task::{Copy, Reporter};
 
 /// What an answer may have, beside what each entry may take in it: the longest name (`PATH_MAX`) twice over, as escaped.
 const ANSWER_BYTES: usize = 1 << 20;
 const ENTRY_BYTES: usize = 2 * 4096;
-/// Bytes of a script that are sent at a time.
-const CHUNK_BYTES: usize = 128 * 1024;
 
 /// The digests of the files here, made when the first host needs them.
 #[derive(Debug, Default)]
@@ -54,30 +50,25 @@ impl Copy {
         let landing = self.destinations.landing(reporter.host.index());
         let mut text = copy_look(&landing, self.receiving.missing, &mark).map_err(|error| failed(error.to_string()))?;
         text.extend(look.calls());
-        let script = Script::parse(&text).map_err(|error| failed(error.to_string()))?;
-        let command = script.command(&[], &mark).map_err(|error| failed(error.to_string()))?;
-        let command = RemoteCommand { command, env: Vec::new(), stdin: StdinMode::Passed, grace: self.limits.grace };
-        let answer = Answer::new(reporter, ANSWER_BYTES + ENTRY_BYTES * share.selection.iter().count());
-        let run = CommandRun {
-            command: &command,
-            wrapping: Wrapping::Shell,
-            limits: &self.limits,
+        let ask = Ask {
+            text,
+            limit: ANSWER_BYTES + ENTRY_BYTES * share.selection.iter().count(),
+            session,
             cancel: reporter.host.cancel(),
-            stdin: Some(Text(text.into())),
+            limits: &self.limits,
             sudo: self.sudo.as_ref(),
-            terminal: None,
+            beside: reporter,
         };
-        let outcome = run_command(session, run, &answer).await;
-        let (said, stderr) = answer.into_parts();
+        let Answer { outcome, stdout, stderr } = ask.run(&mark).await.map_err(Outcome::Failed)?;
         if outcome != Outcome::Exited(0) {
-            return Err(match refusal::ended(outcome, &[said, stderr].concat(), &mark) {
+            return Err(match ended(outcome, &[stdout, stderr].concat(), &mark) {
                 Ended::Failed(outcome) | Ended::NoDigest(outcome) => outcome,
                 Ended::NotRun(error) => Outcome::Failed(error),
                 Ended::Done => failed("the host says that it is done with what it was not asked for".to_owned()),
             });
         }
         let digests = self.digests.get(manifest).await.map_err(Outcome::Failed)?;
-        look.read(&said, &mark, digests)
+        look.read(&stdout, &mark, digests)
             .map_err(|error| Outcome::Failed(HostError::new(Stage::Command, FailureClass::Copy, error.to_string())))
     }
 
@@ -124,61 +115,6 @@ pub(crate) fn without_same(manifest: &Manifest, share: &Share, findings: &Findin
     Share {
         selection: share.selection.without(same.iter().copied()),
         same: Selection::of(same.into_iter().map(|at| at..at + 1)),
-    }
-}
-
-/// The text of a script, as a command's input.
-#[derive(Debug)]
-struct Text(Bytes);
-
-impl StdinFeed for Text {
-    async fn feed(&self, stdin: ExecStdin) -> Result<(), HostError> {
-        let mut text = self.0.clone();
-        while !text.is_empty() {
-            if !stdin.send(text.split_to(text.len().min(CHUNK_BYTES))).await {
-                return Ok(());
-            }
-        }
-        stdin.close().await;
-        Ok(())
-    }
-}
-
-/// Keeps what a host answers, and goes no further than `limit`: a host may send for ever.
-struct Answer<'a, S> {
-    beside: &'a S,
-    limit: usize,
-    outputs: Mutex<(Vec<u8>, Vec<u8>)>,
-}
-
-impl<'a, S> Answer<'a, S> {
-    fn new(beside: &'a S, limit: usize) -> Self {
-        Self { beside, limit, outputs: Mutex::default() }
-    }
-
-    fn into_parts(self) -> (Vec<u8>, Vec<u8>) {
-        self.outputs.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<S: OutputSink> OutputSink for Answer<'_, S> {
-    fn announced(&self) {
-        self.beside.announced();
-    }
-
-    async fn started(&self) {
-        self.beside.started().await;
-    }
-
-    async fn output(&self, stream: Stream, bytes: Bytes) {
-        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = if stream == Stream::Stdout { &mut outputs.0 } else { &mut outputs.1 };
-        let room = self.limit.saturating_sub(kept.len());
-        kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
-    }
-
-    async fn note(&self, text: String) {
-        self.beside.note(text).await;
     }
 }
 

@@ -32,14 +32,14 @@ impl Receiving {
         }
     }
 
-    /// What one host is asked to receive, and how to verify it.
-    pub(crate) fn copy_in<'a>(&'a self, landing: Landing<'a>, needed_kib: u64, verify: Verify) -> CopyIn<'a> {
+    /// What one host is asked to receive, of whatever size it is.
+    pub(crate) fn copy_in<'a>(&'a self, landing: Landing<'a>) -> CopyIn<'a> {
         CopyIn {
             landing,
             missing: self.missing,
-            needed_kib: Some(needed_kib),
+            needed_kib: None,
             packing: self.packing,
-            verify,
+            verify: self.verify,
             attributes: self.attributes,
             owner: self.owner.as_deref(),
             replaced: self.replaced,

@@ -10,14 +10,13 @@ use fleet_core::event::{Event, Transferred};
 use fleet_core::outcome::{FailureClass, HostError, Outcome, Stage};
 use fleet_ssh::Session;
 use fleet_ssh::remote::Token;
-use fleet_transfer::push::{Share, needed_kib};
+use fleet_transfer::push::{Share, incomplete, needed_kib, refused};
 use fleet_transfer::sftp::push::{Flow, LeftOut, Owner, Push, Verified, look, push};
 use fleet_transfer::sftp::{Connection, Watch, instead_of_command};
 use fleet_transfer::throttle::Pace;
 use tokio_util::sync::CancellationToken;
 
 use crate::fetch::not_via;
-use crate::refusal::{incomplete, refused};
 use crate::tally;
 use crate::task::{Copy, Knowledge, Purpose, Reporter};
 

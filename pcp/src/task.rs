@@ -4,31 +4,28 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use fleet_core::event::{Event, Stream};
+use fleet_core::event::{Event, Stream, Transferred};
 use fleet_core::fanout::{HostContext, Task};
-use fleet_core::outcome::{HostError, Outcome, SkipCause, Stage, StopCause};
+use fleet_core::outcome::{Outcome, SkipCause, Stage};
 use fleet_core::record::Places;
 use fleet_core::select::SelectedHost;
-use fleet_ssh::remote::{RemoteCommand, StdinMode, Token, Verify, copy_in_command};
+use fleet_ssh::remote::{RemoteCommand, StdinMode};
 use fleet_ssh::{
     CommandLimits, CommandRun, ConnectObserver, Connector, NoStdin, OutputSink, Session, Sudo, Wrapping, run_command,
 };
-use fleet_transfer::push::{Push, Sent, Share, needed_kib};
+use fleet_transfer::push::{CopyObserver, Delivery, Ended, Push, Share, incomplete};
 use fleet_transfer::source_cache::SourceError;
 use tracing::Instrument as _;
 
 use crate::destination::Destinations;
-use crate::feed::{Feed, FeedState, Said};
 use crate::look::{Digests, without_same};
 use crate::places;
 use crate::receiving::Receiving;
 use crate::recipe::Recipe;
-use crate::refusal::{Ended, ended, incomplete};
 use crate::sources::Kept;
 use crate::tally;
 use crate::via::Via;
@@ -153,32 +150,21 @@ impl Copy {
         session: &Session,
         reporter: &Reporter<'_>,
     ) -> Result<String, Outcome> {
-        let (mut ended, mut sent) = self.send(share, self.receiving.verify, session, reporter).await;
-        if let Ended::NoDigest(_) = ended {
-            let remark = "the host has no cksum: verified by SHA-256, for which the source is read once more";
-            reporter.remark(remark.to_owned()).await;
-            (ended, sent) = Box::pin(self.send(share, Verify::Sha256, session, reporter)).await;
-        }
+        let delivery = Delivery {
+            push: &self.push,
+            copy: self.receiving.copy_in(self.destinations.landing(reporter.host.index())),
+            session,
+            cancel: reporter.host.cancel(),
+            limits: &self.limits,
+            sudo: self.sudo.as_ref(),
+            beside: reporter,
+        };
+        let (ended, sent) = delivery.send(share).await;
         match ended {
             Ended::Done => self.told(share, &sent.failures),
             Ended::Failed(outcome) | Ended::NoDigest(outcome) => Err(outcome),
             Ended::NotRun(error) => Err(Outcome::Failed(error)),
         }
-    }
-
-    /// Sends a host its share, to be verified so.
-    async fn send(&self, share: &Share, verify: Verify, session: &Session, reporter: &Reporter<'_>) -> (Ended, Sent) {
-        let host = reporter.host;
-        let mark = Token::random();
-        let command = match self.command(share, verify, host.index(), &mark) {
-            Ok(command) => command,
-            Err(error) => return (Ended::Failed(Outcome::Failed(error)), Sent::default()),
-        };
-        let (state, said) = (FeedState::new(), Said::new(reporter));
-        let content_bytes = self.push.manifest().totals(&share.selection).bytes;
-        let feed = Feed { push: &self.push, share, verify, host, content_bytes, state: &state };
-        let outcome = self.receive(&command, feed, &said, session, host).await;
-        (ended(outcome, &said.bytes(), &mark), state.sent().unwrap_or_default())
     }
 
     /// What is to be told of a copy of which these files could not be read.
@@ -190,56 +176,6 @@ impl Copy {
         let totals = manifest.totals(&share.selection);
         let kept = (totals.files + totals.symlinks).saturating_sub(failures.len() as u64);
         Err(Outcome::Failed(incomplete(failures, kept)))
-    }
-
-    /// Runs the program that receives, and stops it when it takes nothing for too long.
-    async fn receive(
-        &self,
-        command: &RemoteCommand,
-        feed: Feed<'_>,
-        said: &Said<'_, Reporter<'_>>,
-        session: &Session,
-        host: &HostContext,
-    ) -> Outcome {
-        let (cancel, state) = (host.cancel().child_token(), feed.state);
-        // It has nothing to say before its end: what counts is whether it takes what it is sent.
-        let limits = CommandLimits { stall: None, ..self.limits };
-        let run = CommandRun {
-            command,
-            wrapping: Wrapping::Shell,
-            limits: &limits,
-            cancel: &cancel,
-            stdin: Some(feed),
-            sudo: self.sudo.as_ref(),
-            terminal: None,
-        };
-        let stalling = async {
-            match self.limits.stall {
-                Some(limit) => state.stalled(limit).await,
-                None => std::future::pending().await,
-            }
-            cancel.cancel();
-            std::future::pending::<Infallible>().await
-        };
-        let outcome = tokio::select! {
-            outcome = run_command(session, run, said) => outcome,
-            never = stalling => match never {},
-        };
-        match (outcome, self.limits.stall) {
-            (Outcome::Stopped { cause: StopCause::Cancelled, stop, output }, Some(limit))
-                if !host.cancel().is_cancelled() =>
-            {
-                Outcome::Stopped { cause: StopCause::Untaken(limit), stop, output }
-            }
-            (outcome, _) => outcome,
-        }
-    }
-
-    fn command(&self, share: &Share, verify: Verify, host: usize, mark: &Token) -> Result<RemoteCommand, HostError> {
-        let needed = needed_kib(self.push.manifest().selected(&share.selection));
-        let copy = self.receiving.copy_in(self.destinations.landing(host), needed, verify);
-        let command = copy_in_command(&copy, mark).map_err(|error| HostError::local(error.to_string()))?;
-        Ok(RemoteCommand { command, env: Vec::new(), stdin: StdinMode::Passed, grace: self.limits.grace })
     }
 
     /// Runs the command that comes after the copy, as `psh` would.
@@ -310,5 +246,11 @@ impl OutputSink for Reporter<'_> {
 
     async fn note(&self, text: String) {
         self.remark(text).await;
+    }
+}
+
+impl CopyObserver for Reporter<'_> {
+    async fn progress(&self, so_far: Transferred) {
+        self.host.emit(Event::Progress(so_far)).await;
     }
 }

@@ -3,6 +3,9 @@
 //! Must not contact any host.
 
 mod flags;
+mod local;
+mod naming;
+mod passed;
 mod receiver;
 mod releasing;
 mod rules;
@@ -10,6 +13,7 @@ mod syncing;
 mod unsupported;
 
 use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,11 +27,15 @@ use fleet_ssh::remote::{SudoUser, sh_quote};
 use fleet_ssh::{CommandLimits, Connector, Sudo};
 use fleet_tool::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, SudoPassword, typed, usage_failure};
 use fleet_transfer::destination::{PathTemplate, Place};
-use fleet_transfer::sync::{Sync, SyncPlan};
+use fleet_transfer::sync::{Sync, SyncPlan, Tar};
 
 use self::flags::Flag;
+use self::local::LocalSettings;
+use self::passed::Read;
 use self::syncing::SyncArgs;
+use crate::engine::Engine;
 use crate::on_host::{self, Access, Remarks};
+use crate::question::Question;
 use crate::recipe::Recipe;
 use crate::release;
 use crate::safety::{self, Deleting};
@@ -77,6 +85,8 @@ pub(crate) enum Asked {
     List,
     /// To bring something.
     Sync(Box<Settings>),
+    /// To have the rsync of this machine bring something.
+    Rsync(Box<LocalSettings>),
     /// To take the release before into use: `--rollback`.
     Rollback(Rollback),
 }
@@ -98,17 +108,28 @@ pub(crate) struct Spoken {
 
 /// The flags. Letters are rsync's, but for those of the selection; `--exclude` and `--filter` are about files.
 fn command() -> clap::Command {
-    let shared =
-        ["user", "ssh_config", "options", "askpass", "parallel", "timeout", "inline", "print", "outdir", "errdir"];
+    let shared = [
+        "user",
+        "ssh_config",
+        "options",
+        "askpass",
+        "parallel",
+        "timeout",
+        "inline",
+        "print",
+        "outdir",
+        "errdir",
+        "extra_arg",
+    ];
     let command = PrsyncArgs::command().mut_arg("exclude", |hosts| hosts.long(None));
     let command = command.mut_arg("filter", |hosts| hosts.long("host-filter")).args_override_self(true);
     shared.into_iter().fold(command, |command, name| command.mut_arg(name, |arg| arg.short(None)))
 }
 
-/// Reads the arguments of this process.
-pub(crate) fn parse() -> Result<(Prepared, record::Work, Asked), Failure> {
+/// Reads the words of a command line, the name of the program first.
+pub(crate) fn parse(words: Vec<OsString>) -> Result<(Prepared, record::Work, Asked), Failure> {
     let failed = |error: clap::Error| usage_failure("prsync", &error);
-    let matches = command().try_get_matches().map_err(failed)?;
+    let Read { matches, unknown } = passed::read(&command(), words).map_err(failed)?;
     let given = PrsyncArgs::from_arg_matches(&matches).map_err(failed)?;
     let lists_only = given.fleet.lists_only();
     let mut prepared = given.fleet.prepare("prsync", StdinUse::Free)?;
@@ -116,7 +137,7 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, Asked), Failure> {
     if lists_only {
         return Ok((prepared, recorded, Asked::List));
     }
-    let wanted = Wanted::of(&prepared, matches, given.sync, given.paths)?;
+    let wanted = Wanted::of(&prepared, Read { matches, unknown }, given.sync, given.paths)?;
     let words: Vec<Vec<u8>> = wanted.paths.iter().map(|word| sh_quote(word.as_bytes())).collect();
     recorded.text = String::from_utf8_lossy(&words.join(&b' ')).into_owned();
     prepared.sudo_password = if wanted.args.ask_sudo { SudoPassword::Ask } else { SudoPassword::None };
@@ -124,8 +145,7 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, Asked), Failure> {
         return Ok((prepared, recorded, Asked::Rollback(rollback(&wanted)?)));
     }
     recorded.again = serde_json::to_value(&wanted.recipe).unwrap_or_default();
-    let settings = wanted.settings()?;
-    if settings.plan.itemize && matches!(prepared.render.layout, Layout::Lines(_)) {
+    if wanted.args.itemize_changes && matches!(prepared.render.layout, Layout::Lines(_)) {
         prepared.render.layout = Layout::Groups(GroupSettings {
             order: GroupOrder::default(),
             ignored: Ignored::default(),
@@ -133,12 +153,18 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, Asked), Failure> {
             others: Others::default(),
         });
     }
-    Ok((prepared, recorded, Asked::Sync(Box::new(settings))))
+    if wanted.args.engine == Engine::Rsync {
+        local::bound(&mut prepared);
+        return Ok((prepared, recorded, Asked::Rsync(Box::new(wanted.local_settings()?))));
+    }
+    Ok((prepared, recorded, Asked::Sync(Box::new(wanted.settings()?))))
 }
 
 /// The words of a run: those of the command line, or with `--failed` and its like those of the former run.
 struct Wanted {
     matches: ArgMatches,
+    /// Flags of the local rsync that are not known here.
+    unknown: Vec<OsString>,
     args: SyncArgs,
     paths: Vec<OsString>,
     /// `None` where they cannot be written down.
@@ -146,16 +172,18 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(prepared: &Prepared, matches: ArgMatches, args: SyncArgs, paths: Vec<OsString>) -> Result<Self, Failure> {
+    fn of(prepared: &Prepared, read: Read, args: SyncArgs, paths: Vec<OsString>) -> Result<Self, Failure> {
+        let Read { matches, unknown } = read;
         let here = std::env::current_dir().map_err(|error| Failure::usage(&error))?;
-        let flags: Vec<OsString> = flags::given(&matches).iter().map(Flag::word).collect();
+        let given = flags::given(&matches);
+        let flags: Vec<OsString> = given.iter().map(Flag::word).chain(unknown.iter().cloned()).collect();
         match &prepared.former {
             Some(former) if paths.is_empty() => {
                 Self::again(Recipe::again(former, &prepared.selected.hosts, &flags, &here)?)
             }
             _ => {
                 let recipe = Recipe::of(&here, &flags, &paths);
-                Ok(Self { matches, args, paths, recipe })
+                Ok(Self { matches, unknown, args, paths, recipe })
             }
         }
     }
@@ -165,21 +193,29 @@ impl Wanted {
         let flags = recipe.flags.iter().map(String::as_str);
         let paths = recipe.paths.iter().map(String::as_str);
         let words = ["prsync"].into_iter().chain(flags).chain(["--"]).chain(paths);
-        let matches = command().try_get_matches_from(words).map_err(failed)?;
+        let words = words.map(OsString::from).collect();
+        let Read { matches, unknown } = passed::read(&command(), words).map_err(failed)?;
         let PrsyncArgs { sync: args, paths, .. } = PrsyncArgs::from_arg_matches(&matches).map_err(failed)?;
-        Ok(Self { matches, args, paths, recipe: Some(recipe) })
+        Ok(Self { matches, unknown, args, paths, recipe: Some(recipe) })
     }
 
-    fn settings(self) -> Result<Settings, Failure> {
-        let Self { matches, args, paths, recipe } = self;
-        let [sources @ .., destination] = &paths[..] else { return Err(no_paths()) };
+    /// The sources, the destination, and it as it is typed.
+    fn read_paths(&self) -> Result<(Vec<OsString>, PathTemplate, PathBuf), Failure> {
+        let [sources @ .., destination] = &self.paths[..] else { return Err(no_paths()) };
         if sources.is_empty() {
             return Err(no_paths());
         }
-        let sources: Vec<PathBuf> = sources.iter().map(PathBuf::from).collect();
         let (destination, path) = read_destination(destination)?;
-        safety::check_paths(&sources, &path, args.deleting(), args.force())?;
+        Ok((sources.to_vec(), destination, path))
+    }
+
+    fn settings(self) -> Result<Settings, Failure> {
+        let (sources, destination, path) = self.read_paths()?;
+        let Self { matches, args, recipe, .. } = self;
         args.refuse_unsupported()?;
+        let sources = args.naming.sources(&sources)?;
+        let from: Vec<PathBuf> = sources.iter().map(naming::path).collect();
+        safety::check_paths(&from, &path, args.deleting(), args.force())?;
         let rules = rules::rules(&matches, &args)?;
         let (plan, sudo) = (args.plan(sources, rules)?, args.sudo_user()?);
         Ok(Settings { args, plan, destination, sudo, places: recipe.and_then(|recipe| recipe.places) })
@@ -249,14 +285,22 @@ impl Settings {
         let sync = Sync::prepare(plan).map_err(|error| Failure::usage(&error))?;
         safety::check_sources(&sync.summary(), args.deleting(), args.force())?;
         let spoken = Spoken::about(&sync, args.deleting());
+        // A new release has nothing to be deleted.
+        let most_deleted = most_deleted.filter(|_| beginning.is_none());
+        let asked = most_deleted.filter(|_| io::stdin().is_terminal());
         let task = Bring {
             access: Access { places, ..access(connector, prepared, sudo, then) },
+            tar: Arc::new(Tar::new(&sync)),
             sync,
+            engine: args.engine.with_program(&args.rsync_path),
             destinations,
             program: args.rsync_path.into_bytes(),
             purpose,
-            // A new release has nothing to be deleted.
-            most_deleted: most_deleted.filter(|_| beginning.is_none()),
+            most_deleted,
+            question: asked.map(|most| {
+                let prompt = Arc::clone(&prepared.prompt);
+                Question::new(Arc::new(move |text| prompt.line(text)), most)
+            }),
             beginning,
         };
         Ok((task, spoken))

@@ -14,19 +14,64 @@ const MAX_WORDS: usize = 300;
 /// How many files are named that could not be sent.
 const MAX_NAMED: usize = 3;
 
+/// Why a host is not synced.
+#[derive(Debug)]
+pub(crate) enum NoSync {
+    /// It has no rsync that we can talk to.
+    Unable(Unable),
+    /// It has ended so.
+    Ended(Outcome),
+}
+
+/// A host without an rsync that we can talk to.
+#[derive(Debug)]
+pub(crate) struct Unable {
+    /// What the host lacks: `no rsync`.
+    pub(crate) reason: &'static str,
+    /// How it ended, if nothing else is tried.
+    pub(crate) outcome: Outcome,
+}
+
+impl From<Outcome> for NoSync {
+    fn from(outcome: Outcome) -> Self {
+        Self::Ended(outcome)
+    }
+}
+
 /// Whether all is as it should be, or why not.
-pub(crate) fn judged(outcome: Outcome, end: &SyncEnd) -> Result<(), Outcome> {
+pub(crate) fn judged(outcome: Outcome, end: &SyncEnd) -> Result<(), NoSync> {
     let code = match outcome {
         Outcome::Exited(code) => code,
         // That it was stopped, or lost, says more than what was said until then.
-        outcome => return Err(outcome),
+        outcome => return Err(outcome.into()),
     };
-    let failed = |error| Err(Outcome::Failed(error));
+    let failed = |error| Err(Outcome::Failed(error).into());
     match (&end.failure, code) {
+        _ if end.agreed.is_none() && lacks(code, end).is_some() => {
+            let reason = lacks(code, end).unwrap_or_default();
+            let error = match &end.failure {
+                Some(failure) => of_failure(failure, end, code),
+                None => of_code(code, end),
+            };
+            Err(NoSync::Unable(Unable { reason, outcome: Outcome::Failed(error) }))
+        }
         (Some(failure), _) => failed(of_failure(failure, end, code)),
         (None, _) if !end.complete => failed(of_code(code, end)),
         (None, 0) if end.unsent.is_empty() => Ok(()),
         (None, _) => failed(incomplete(code, end)),
+    }
+}
+
+/// What a server of ours would need and the host does not have. rsync itself ends each complaint with a line of its own;
+/// openrsync prints how it is used.
+fn lacks(code: u32, end: &SyncEnd) -> Option<&'static str> {
+    let said = String::from_utf8_lossy(&end.standard_error);
+    let is_usage = said.contains("usage:") || said.contains("unrecognized option") || said.contains("openrsync");
+    match &end.failure {
+        _ if missing(code, end).is_some() => Some("no rsync"),
+        Some(DriveError::Session(SessionError::Greeting(GreetingError::TooOld(_)))) => Some("an old rsync"),
+        _ if matches!(code, 1 | 2) && is_usage && !said.contains("rsync error:") => Some("no rsync but openrsync"),
+        _ => None,
     }
 }
 
@@ -47,7 +92,7 @@ fn of_failure(failure: &DriveError, end: &SyncEnd, code: u32) -> HostError {
             )
         }
         DriveError::Session(SessionError::Greeting(GreetingError::TooOld(_))) => copy_error(failure.to_string())
-            .with_hint("openrsync speaks the old protocol: install rsync there, or use pcp"),
+            .with_hint("openrsync speaks the old protocol: install rsync there, or use --engine=tar"),
         failure => copy_error(match said(end) {
             Some(said) => format!("{failure}; the host says: {said}"),
             None => failure.to_string(),
@@ -73,10 +118,12 @@ fn of_code(code: u32, end: &SyncEnd) -> HostError {
 }
 
 fn missing(code: u32, end: &SyncEnd) -> Option<HostError> {
-    let text = String::from_utf8_lossy(&end.standard_error);
-    (code == 127 || text.contains("command not found")).then(|| {
+    // Shells say so by 127; csh and sudo say it in words alone, and start-up files say it of other commands.
+    let text = String::from_utf8_lossy(&end.standard_error).to_lowercase();
+    let is_said = text.lines().any(|line| line.trim_end_matches('.').ends_with("rsync: command not found"));
+    (code == 127 || (end.agreed.is_none() && is_said)).then(|| {
         copy_error("the host has no rsync".to_owned())
-            .with_hint("install it there, name it with --rsync-path, or copy with pcp")
+            .with_hint("install it there, name it with --rsync-path, or use --engine=tar")
     })
 }
 
@@ -99,6 +146,7 @@ fn incomplete(code: u32, end: &SyncEnd) -> HostError {
     let named = if named.is_empty() { String::new() } else { format!(": {}", named.join(", ")) };
     let code = if code == 0 { String::new() } else { format!(" (exit code {code})") };
     HostError::new(Stage::Command, FailureClass::Incomplete, format!("{meaning}{code}{named}"))
+        .with_hint("all else is there; another run brings what is missing")
 }
 
 fn files(end: &SyncEnd) -> String {
@@ -133,8 +181,11 @@ mod tests {
     fn message(code: u32, end: &SyncEnd) -> String {
         match judged(Outcome::Exited(code), end) {
             Ok(()) => String::new(),
-            Err(Outcome::Failed(error)) => error.message,
-            Err(outcome) => panic!("{outcome:?}"),
+            Err(NoSync::Ended(Outcome::Failed(error))) => error.message,
+            Err(NoSync::Unable(Unable { reason, outcome: Outcome::Failed(error) })) => {
+                format!("{reason}: {}", error.message)
+            }
+            Err(other) => panic!("{other:?}"),
         }
     }
 
@@ -155,7 +206,25 @@ mod tests {
                 SyncEnd { unsent, ..complete },
                 "1 file vanished or changed while it was sent (exit code 24): a: gone",
             ),
-            (127, heard("sh: rsync: not found\n"), "the host has no rsync"),
+            (127, heard("sh: rsync: not found\n"), "no rsync: the host has no rsync"),
+            (1, heard("rsync: Command not found.\n"), "no rsync: the host has no rsync"),
+            (
+                12,
+                heard(".bashrc: line 3: starship: command not found\n"),
+                "the conversation with rsync on the host broke off (exit code 12): .bashrc: line 3: starship: command \
+                 not found",
+            ),
+            (
+                1,
+                heard("openrsync: unrecognized option `--checksum-seed=3'\nusage: openrsync [-x]\n"),
+                "no rsync but openrsync: rsync on the host does not know what we ask for (exit code 1): \
+                 openrsync: unrecognized option `--checksum-seed=3'",
+            ),
+            (
+                1,
+                heard("rsync: --mkpath: unknown option\nrsync error: syntax or usage error (code 1) at main.c\n"),
+                "rsync on the host does not know what we ask for (exit code 1): rsync: --mkpath: unknown option",
+            ),
             (
                 11,
                 heard("\nrsync: [Receiver] mkdir \"/x/y\" failed\nrsync error: x\n"),

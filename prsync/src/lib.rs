@@ -1,9 +1,14 @@
 //! `prsync`: brings trees of files to the same state on many hosts at once, as one rsync sender for all of them.
 
+mod by_rsync;
+mod by_tar;
 mod cli;
 mod ending;
+mod engine;
 mod exchange;
 mod on_host;
+mod pipe;
+mod question;
 mod recipe;
 mod release;
 mod safety;
@@ -11,6 +16,7 @@ mod switch;
 mod tally;
 mod task;
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -28,7 +34,11 @@ const PROGRAM: &str = "prsync";
 
 /// Runs the tool with the arguments and the environment of this process.
 pub fn main() -> ExitCode {
-    let status = match try_main() {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(command) = pipe::asked(&words) {
+        return pipe::pass(command, io::stdout(), io::stderr());
+    }
+    let status = match try_main(words) {
         Ok(status) => status,
         Err(failure) => {
             failure.print(PROGRAM, io::stderr());
@@ -38,22 +48,23 @@ pub fn main() -> ExitCode {
     ExitCode::from(status.code())
 }
 
-fn try_main() -> Result<ExitStatus, Failure> {
-    let (prepared, work, asked) = cli::parse()?;
+fn try_main(words: Vec<OsString>) -> Result<ExitStatus, Failure> {
+    let (prepared, work, asked) = cli::parse(words)?;
     match asked {
         Asked::List => list(&prepared),
         Asked::Sync(settings) => sync(prepared, work, *settings),
+        Asked::Rsync(settings) => run(prepared, work, |connector, prepared| settings.into_task(connector, prepared)),
         Asked::Rollback(rollback) => run(prepared, work, |connector, prepared| rollback.into_task(connector, prepared)),
     }
 }
 
 fn sync(prepared: Prepared, work: Work, settings: Settings) -> Result<ExitStatus, Failure> {
-    let (mut incomplete, mut sync, mut release) = (ExitStatus::Success, None, None);
+    let (mut incomplete, mut engines, mut release) = (ExitStatus::Success, None, None);
     let wants_stats = settings.wants_stats();
     let mut status = run(prepared, work, |connector, prepared| {
         let (task, spoken) = settings.into_task(connector, prepared)?;
         spoken.texts.iter().for_each(|text| say(text));
-        (incomplete, sync) = (spoken.status, Some(Arc::clone(&task.sync)));
+        (incomplete, engines) = (spoken.status, Some((Arc::clone(&task.sync), Arc::clone(&task.tar))));
         let beginning = task.beginning.clone().filter(|_| task.purpose == Purpose::Change);
         release = beginning.map(|beginning| (beginning, prepared.once_more()));
         Ok(task)
@@ -61,8 +72,9 @@ fn sync(prepared: Prepared, work: Work, settings: Settings) -> Result<ExitStatus
     if let Some((beginning, prepared)) = release {
         status = status.worse(take_into_use(&beginning, prepared)?);
     }
-    if let Some(sync) = sync.filter(|_| wants_stats) {
+    if let Some((sync, tar)) = engines.filter(|_| wants_stats) {
         tally::stats(&sync.summary(), &sync.stats()).iter().for_each(|text| say(text));
+        Some(tar.stats()).filter(|stats| stats.hosts > 0).iter().for_each(|stats| say(&tally::tar_stats(stats)));
     }
     Ok(status.worse(incomplete))
 }

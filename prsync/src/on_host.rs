@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use fleet_core::event::{Event, Stream};
+use fleet_core::event::{Event, Stream, Transferred};
 use fleet_core::fanout::HostContext;
 use fleet_core::outcome::{FailureClass, HostError, Outcome, SkipCause, Stage};
 use fleet_core::record::Places;
@@ -15,6 +15,7 @@ use fleet_ssh::remote::{RemoteCommand, StdinMode};
 use fleet_ssh::{
     CommandLimits, CommandRun, ConnectObserver, Connector, NoStdin, OutputSink, Session, Sudo, Wrapping, run_command,
 };
+use fleet_transfer::push::CopyObserver;
 
 /// What is kept of what a script says.
 const SAID_BYTES: usize = 4 << 10;
@@ -40,9 +41,14 @@ pub(crate) enum Remarks {
 }
 
 impl Access {
+    /// Passes what is heard of a host on to the run.
+    pub(crate) fn reporter<'a>(&self, host: &'a HostContext) -> Reporter<'a> {
+        Reporter { host, remarks: self.remarks }
+    }
+
     /// A session to a host.
     pub(crate) async fn connected(&self, host: &HostContext) -> Result<Session, Outcome> {
-        let reporter = Reporter { host, remarks: self.remarks };
+        let reporter = self.reporter(host);
         let connected = tokio::select! {
             connected = self.connector.connect(&self.hosts[host.index()].host, &reporter) => connected,
             () = host.cancel().cancelled() => return Err(Outcome::Skipped(SkipCause::Interrupted)),
@@ -66,7 +72,7 @@ impl Access {
             ("FLEET_GROUP", group),
         ];
         let env = variables.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).into();
-        let reporter = Reporter { host, remarks: self.remarks };
+        let reporter = self.reporter(host);
         self.run(command.clone(), env, session, host, &reporter).await
     }
 
@@ -147,13 +153,13 @@ impl OutputSink for Heard {
 }
 
 /// Passes what a host says to the run.
-struct Reporter<'a> {
+pub(crate) struct Reporter<'a> {
     host: &'a HostContext,
     remarks: Remarks,
 }
 
 impl Reporter<'_> {
-    async fn remark(&self, text: String) {
+    pub(crate) async fn remark(&self, text: String) {
         if self.remarks == Remarks::Shown {
             self.host.emit(Event::Note(text)).await;
         }
@@ -167,6 +173,12 @@ impl ConnectObserver for Reporter<'_> {
 
     async fn note(&self, text: String) {
         self.remark(text).await;
+    }
+}
+
+impl CopyObserver for Reporter<'_> {
+    async fn progress(&self, so_far: Transferred) {
+        self.host.emit(Event::Progress(so_far)).await;
     }
 }
 

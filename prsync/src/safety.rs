@@ -1,6 +1,6 @@
 //! What is refused as it is hardly meant: most of it before any host is contacted.
 //!
-//! Must not read any source.
+//! Must not read more of a source than whether there is anything.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -28,22 +28,40 @@ const HINT: &str = "--force does it all the same";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MostDeleted(pub(crate) u8);
 
+/// More than that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Excess {
+    /// What would be deleted.
+    pub(crate) deleted: u64,
+    /// What there is.
+    pub(crate) there: u64,
+}
+
 impl MostDeleted {
     /// Looks at what a rehearsal with a source of so many entries has counted.
     ///
     /// # Errors
     /// When more would be deleted.
-    pub(crate) fn check(self, end: &SyncEnd, entries: u64) -> Result<(), HostError> {
+    pub(crate) fn check(self, end: &SyncEnd, entries: u64) -> Result<(), Excess> {
         let there = entries.saturating_sub(end.created) + end.deleted;
-        if end.deleted * 100 <= there * u64::from(self.0) {
-            return Ok(());
-        }
+        let is_too_much = end.deleted * 100 > there * u64::from(self.0);
+        if is_too_much { Err(Excess { deleted: end.deleted, there }) } else { Ok(()) }
+    }
+}
+
+impl Excess {
+    pub(crate) fn percent(self) -> u64 {
+        self.deleted * 100 / self.there.max(1)
+    }
+
+    /// That nothing was done on the host.
+    pub(crate) fn refused(self, most: MostDeleted) -> HostError {
         let message = format!(
-            "would delete {} of {there} at the destination, more than --max-delete {}%: nothing is changed",
-            end.deleted, self.0
+            "would delete {} of {} at the destination, more than --max-delete {}%: nothing is changed",
+            self.deleted, self.there, most.0
         );
-        Err(HostError::new(Stage::Command, FailureClass::Copy, message)
-            .with_hint("-n -i shows what; --max-delete 100% deletes it"))
+        HostError::new(Stage::Command, FailureClass::Copy, message)
+            .with_hint("-n -i shows what; --max-delete 100% deletes it")
     }
 }
 
@@ -74,13 +92,28 @@ pub(crate) fn check_paths(
 /// # Errors
 /// When there is nothing, and so all would be deleted.
 pub(crate) fn check_sources(summary: &ScanSummary, deleting: Deleting, force: Force) -> Result<(), Failure> {
-    let is_empty = summary.entries <= summary.folders && summary.folders <= 1;
-    if is_empty && deleting == Deleting::Yes && force == Force::NotGiven {
+    if summary.content == 0 && deleting == Deleting::Yes && force == Force::NotGiven {
         return Err(
             Failure::usage_text("the source is empty, and --delete would delete all at the destination").hint(HINT)
         );
     }
     Ok(())
+}
+
+/// Looks whether there is anything in sources of which only the contents are meant, without reading more.
+///
+/// # Errors
+/// When there is nothing, and so all would be deleted; or when a source cannot be looked at.
+pub(crate) fn check_folders(sources: &[PathBuf], deleting: Deleting, force: Force) -> Result<(), Failure> {
+    let mut summary = ScanSummary::default();
+    for source in sources {
+        let failed = |error: std::io::Error| Failure::usage_text(format!("cannot read {}: {error}", source.display()));
+        let is_content = source.as_os_str().as_encoded_bytes().ends_with(b"/");
+        std::fs::symlink_metadata(source).map_err(failed)?;
+        let has_any = !is_content || std::fs::read_dir(source).map_err(failed)?.next().is_some();
+        summary.content += u64::from(has_any);
+    }
+    check_sources(&summary, deleting, force)
 }
 
 /// `/`, `//`, `/./`, `/opt/..`
@@ -131,10 +164,8 @@ mod tests {
 
     #[test]
     fn an_empty_source_deletes_nothing() {
-        let summary = |entries, folders| ScanSummary { entries, folders, ..ScanSummary::default() };
-        for (summary, is_refused) in
-            [(summary(1, 1), true), (summary(0, 0), true), (summary(2, 1), false), (summary(2, 2), false)]
-        {
+        let summary = |entries, content| ScanSummary { entries, content, ..ScanSummary::default() };
+        for (summary, is_refused) in [(summary(1, 0), true), (summary(0, 0), true), (summary(2, 1), false)] {
             assert_eq!(check_sources(&summary, Deleting::Yes, Force::NotGiven).is_err(), is_refused, "{summary:?}");
             assert!(check_sources(&summary, Deleting::No, Force::NotGiven).is_ok());
         }

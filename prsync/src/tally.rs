@@ -3,12 +3,18 @@
 //! Must not know hosts.
 
 use fleet_core::size;
-use fleet_transfer::sync::{ScanSummary, SyncEnd, SyncStats};
+use fleet_transfer::sync::{ScanSummary, SyncEnd, SyncStats, TarStats};
 
+use crate::engine::Engine;
 use crate::task::Purpose;
 
-/// `12 files sent, 3.4 MB; 2 deleted`, `the same already`, `would change 3, delete 1`
-pub(crate) fn brought(end: &SyncEnd, purpose: Purpose) -> String {
+/// `12 files sent, 3.4 MB; 2 deleted`, `the same already`, `would change 3, delete 1`; and by what, unless by the host's rsync.
+pub(crate) fn brought(end: &SyncEnd, purpose: Purpose, engine: Engine) -> String {
+    let told = told(end, purpose);
+    if engine == Engine::Native { told } else { format!("{told}; engine={engine}") }
+}
+
+fn told(end: &SyncEnd, purpose: Purpose) -> String {
     if purpose == Purpose::DryRun {
         return match (end.changed, end.deleted) {
             (0, 0) => "the same already".to_owned(),
@@ -30,14 +36,13 @@ pub(crate) fn brought(end: &SyncEnd, purpose: Purpose) -> String {
 
 /// What the sender did for all hosts together: `--stats`.
 pub(crate) fn stats(summary: &ScanSummary, stats: &SyncStats) -> Vec<String> {
-    let SyncStats { scans, lists, deltas, deltas_reused, segments, segments_reused, source_bytes, peak_bytes } = *stats;
+    let SyncStats { lists, deltas, deltas_reused, segments, segments_reused, source_bytes, peak_bytes } = *stats;
     vec![
         format!(
-            "sources: {}, {}, {}; read {} for {}, list of {}",
+            "sources: {}, {}, {}; read once for {} of {}",
             plural(summary.files, "file"),
             plural(summary.folders, "folder"),
             size::shown(summary.bytes),
-            plural(scans, "scan"),
             plural(lists, "list"),
             size::shown(summary.list_bytes),
         ),
@@ -46,6 +51,12 @@ pub(crate) fn stats(summary: &ScanSummary, stats: &SyncStats) -> Vec<String> {
         ),
         format!("source bytes read: {source_bytes}; kept for other hosts at most: {}", size::shown(peak_bytes)),
     ]
+}
+
+/// What was done for the hosts without rsync: `--stats`.
+pub(crate) fn tar_stats(stats: &TarStats) -> String {
+    let TarStats { hosts, source_bytes, delivered_bytes } = *stats;
+    format!("engine=tar: {}; source bytes read: {source_bytes}; streamed: {delivered_bytes}", plural(hosts, "host"))
 }
 
 /// `1 file`, `2 files`
@@ -74,8 +85,8 @@ mod tests {
             (end(4, 0, 0, 0, 0), "4 changed", "would change 4"),
             (end(0, 0, 0, 0, 1), "1 deleted", "would delete 1"),
         ] {
-            assert_eq!(brought(&end, Purpose::Change), changed);
-            assert_eq!(brought(&end, Purpose::DryRun), would);
+            assert_eq!(brought(&end, Purpose::Change, Engine::Native), changed);
+            assert_eq!(brought(&end, Purpose::DryRun, Engine::Tar), format!("{would}; engine=tar"));
         }
     }
 }

@@ -2,21 +2,24 @@
 //!
 //! Must not know other hosts, flags or terminals.
 
+use std::cmp::Ordering;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use fleet_core::event::{Event, Stream};
 use fleet_core::fanout::{HostContext, Task};
-use fleet_core::outcome::{Outcome, StopCause};
+use fleet_core::outcome::{Outcome, SkipCause, StopCause};
 use fleet_ssh::remote::{RemoteCommand, StdinMode, sh_quote};
 use fleet_ssh::{CommandLimits, CommandRun, Session, Wrapping, run_command};
-use fleet_transfer::sync::{Conversation, Pass, Sync, SyncEnd};
+use fleet_transfer::sync::{Changed, Conversation, Pass, Sync, SyncEnd, Tar};
 use tracing::Instrument as _;
 
-use crate::ending::judged;
+use crate::ending::{NoSync, Unable, judged};
+use crate::engine::Engine;
 use crate::exchange::{Exchange, Feed};
 use crate::on_host::Access;
+use crate::question::Question;
 use crate::release::{self, Target};
 use crate::safety::MostDeleted;
 use crate::switch::Beginning;
@@ -26,6 +29,9 @@ use crate::tally;
 pub(crate) struct Bring {
     pub(crate) access: Access,
     pub(crate) sync: Arc<Sync>,
+    /// For hosts that are synced by tar.
+    pub(crate) tar: Arc<Tar>,
+    pub(crate) engine: Engine,
     /// Where to, on each host, but for releases.
     pub(crate) destinations: Vec<Vec<u8>>,
     /// What is started there: words of its shell.
@@ -33,6 +39,8 @@ pub(crate) struct Bring {
     pub(crate) purpose: Purpose,
     /// What share of a destination may be deleted; hosts are asked before.
     pub(crate) most_deleted: Option<MostDeleted>,
+    /// Who is asked where more would be deleted.
+    pub(crate) question: Option<Question>,
     /// `--atomic`
     pub(crate) beginning: Option<Arc<Beginning>>,
 }
@@ -86,21 +94,51 @@ impl Bring {
 
     /// All that is done on a host; an error is what ended it early.
     async fn work(&self, target: &Target, session: &Session, host: &HostContext) -> Result<Outcome, Outcome> {
+        // In a box: few hosts need it, and every one would pay for its room.
+        let (end, engine) = match self.engine {
+            Engine::Tar => (Box::pin(self.by_tar(target, session, host)).await?, Engine::Tar),
+            Engine::Auto | Engine::Native | Engine::Rsync => match self.by_server(target, session, host).await {
+                Ok(end) => (end, Engine::Native),
+                Err(NoSync::Unable(Unable { reason, .. })) if self.engine == Engine::Auto => {
+                    self.access.reporter(host).remark(format!("{reason}: engine=tar")).await;
+                    (Box::pin(self.by_tar(target, session, host)).await?, Engine::Tar)
+                }
+                Err(NoSync::Unable(Unable { outcome, .. }) | NoSync::Ended(outcome)) => return Err(outcome),
+            },
+        };
+        host.emit(Event::Result(tally::brought(&end, self.purpose, engine))).await;
+        Ok(self.access.run_after(session, host).await)
+    }
+
+    /// The host's own rsync receives.
+    async fn by_server(&self, target: &Target, session: &Session, host: &HostContext) -> Result<SyncEnd, NoSync> {
         if let Some(most) = self.most_deleted {
             let (outcome, end) = self.converse(Pass::Rehearsal, target, session, host).await;
             judged(outcome, &end)?;
-            most.check(&end, self.sync.summary().entries).map_err(Outcome::Failed)?;
+            self.may_delete(most, &end, host).await?;
         }
         let (outcome, end) = self.converse(Pass::Plan, target, session, host).await;
         self.tell_changes(&end, host).await;
         judged(outcome, &end)?;
-        host.emit(Event::Result(tally::brought(&end, self.purpose))).await;
-        Ok(self.access.run_after(session, host).await)
+        Ok(end)
+    }
+
+    /// Looks at what a rehearsal would have deleted. Where it is too much, somebody is asked, if there is somebody.
+    pub(crate) async fn may_delete(&self, most: MostDeleted, end: &SyncEnd, host: &HostContext) -> Result<(), Outcome> {
+        let Err(excess) = most.check(end, self.sync.summary().entries) else { return Ok(()) };
+        let refused = || Outcome::Failed(excess.refused(most));
+        let question = self.question.as_ref().ok_or_else(refused)?;
+        let is_allowed = tokio::select! {
+            is_allowed = question.is_allowed(self.access.hosts[host.index()].host.name(), excess) => is_allowed,
+            () = host.cancel().cancelled() => return Err(Outcome::Skipped(SkipCause::Interrupted)),
+        };
+        if is_allowed { Ok(()) } else { Err(refused()) }
     }
 
     /// The lines of `-i` are the host's output, so that hosts with equal ones are shown together.
-    async fn tell_changes(&self, end: &SyncEnd, host: &HostContext) {
-        for some in end.changes.chunks(256) {
+    pub(crate) async fn tell_changes(&self, end: &SyncEnd, host: &HostContext) {
+        let changes = in_order(&end.changes);
+        for some in changes.chunks(256) {
             let mut lines = Vec::new();
             for changed in some {
                 lines.extend(escaped(&self.sync.line(changed)));
@@ -165,6 +203,18 @@ impl Bring {
         }
         command
     }
+}
+
+/// In an order that does not depend on when a server told what: what is deleted first, from the bottom up.
+fn in_order(changes: &[Changed]) -> Vec<&Changed> {
+    let mut changes: Vec<&Changed> = changes.iter().collect();
+    changes.sort_by(|one, other| match (one, other) {
+        (Changed::Deleted { path, .. }, Changed::Deleted { path: other, .. }) => other.cmp(path),
+        (Changed::Entry { index, .. }, Changed::Entry { index: other, .. }) => index.cmp(other),
+        (Changed::Deleted { .. }, Changed::Entry { .. }) => Ordering::Less,
+        (Changed::Entry { .. }, Changed::Deleted { .. }) => Ordering::Greater,
+    });
+    changes
 }
 
 /// A line with names in it: control characters as rsync writes them, `\#012`, so that it stays one line.

@@ -25,6 +25,7 @@ mod job;
 mod quote;
 mod script;
 mod sudo;
+mod tree;
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -51,6 +52,7 @@ pub use script::{Script, ScriptError};
 pub use sudo::{
     ChannelKind, Mark, SudoAsks, SudoDialogue, SudoRefusal, SudoUser, SudoUserError, sudo_command, wrap_for_sudo,
 };
+pub use tree::{MissingParents, tree_list, tree_settle};
 
 use quote::login_shell_text;
 

@@ -61,12 +61,24 @@ struct Question {
     before: Box<Termios>,
 }
 
+impl Default for TerminalPrompt {
+    fn default() -> Self {
+        Self::new(Floor::default())
+    }
+}
+
 impl TerminalPrompt {
     /// A prompt that takes `floor` for its questions.
     #[must_use]
     pub fn new(floor: Floor) -> Self {
         let (one_at_a_time, watches_signals) = (Mutex::default(), Once::new());
         Self { floor, one_at_a_time, state: Arc::default(), watches_signals, keys: Arc::default() }
+    }
+
+    /// Whose turn it is to write to the terminal.
+    #[must_use]
+    pub fn floor(&self) -> Floor {
+        self.floor.clone()
     }
 
     /// From now on `keys` reads from the same terminal, and gives it up for questions.

@@ -212,7 +212,7 @@ impl Commit<'_> {
 
 /// A time, in seconds since 1970, as `touch -t` takes it: `CCYYMMDDhhmm.SS` (POSIX). What it cannot say becomes the nearest
 /// that it can.
-fn touch_time(seconds: i64) -> String {
+pub(crate) fn touch_time(seconds: i64) -> String {
     /// The last second of the year 9999.
     const LAST: u64 = 253_402_300_799;
     let seconds = u64::try_from(seconds).unwrap_or(0).min(LAST);
@@ -257,7 +257,7 @@ fn argument_len(word: &[u8]) -> usize {
 }
 
 /// Lines that call `command` with all `words`, as many in one as a program can be given.
-pub(super) fn push_calls(text: &mut Vec<u8>, command: &[u8], words: impl Iterator<Item = Vec<u8>>) {
+pub(crate) fn push_calls(text: &mut Vec<u8>, command: &[u8], words: impl Iterator<Item = Vec<u8>>) {
     let (mut names, mut len) = (0, 0);
     for word in words {
         if names == MAX_NAMES || len + argument_len(&word) > MAX_ARGUMENTS_LEN {

@@ -11,7 +11,6 @@ use fleet_ssh::remote::{Attributes, Verify};
 
 use super::commit::{Batch, Commit, batches_for, header};
 use crate::archive::padding;
-use crate::bandwidth::Rate;
 use crate::manifest::{Entry, Manifest, Selection};
 use crate::source_cache::{
     Counters, Framing, Packing, SourceCache, SourceError, SourceReader, SourceSettings, compress,
@@ -45,10 +44,8 @@ pub struct PushSettings<'a> {
     pub verify: Verify,
     /// What may be kept in memory, in bytes.
     pub memory_bytes: usize,
-    /// The limit of all hosts together.
-    pub total_rate: Option<Rate>,
-    /// The limit of each.
-    pub host_rate: Option<Rate>,
+    /// The limits of the run.
+    pub throttle: Arc<Throttle>,
 }
 
 /// Copies to many hosts: one for a run.
@@ -62,7 +59,7 @@ pub struct Push {
     plain: OnceLock<SourceCache>,
     /// The same, with SHA-256, for hosts without `cksum`; made when the first of them comes.
     with_sha256: OnceLock<SourceCache>,
-    throttle: Throttle,
+    throttle: Arc<Throttle>,
     ends: Mutex<VecDeque<(End, Bytes)>>,
 }
 
@@ -108,8 +105,7 @@ impl Push {
     /// Nothing is read yet.
     #[must_use]
     pub fn new(settings: PushSettings<'_>) -> Self {
-        let PushSettings { manifest, hosts, attributes, packing, verify, memory_bytes, total_rate, host_rate } =
-            settings;
+        let PushSettings { manifest, hosts, attributes, packing, verify, memory_bytes, throttle } = settings;
         let settings = SourceSettings {
             manifest: Arc::clone(&manifest),
             framing: Arc::new(Tar(attributes)),
@@ -125,7 +121,7 @@ impl Push {
             settings,
             plain: OnceLock::new(),
             with_sha256: OnceLock::new(),
-            throttle: Throttle::new(total_rate, host_rate),
+            throttle,
             ends: Mutex::default(),
         }
     }

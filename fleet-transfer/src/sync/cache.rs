@@ -93,6 +93,14 @@ impl<K: Clone + Eq + Hash + Weigh, V: Clone + Weigh> Cache<K, V> {
         self.used(key, &cell, &value);
     }
 
+    /// Looks anew at what a value weighs that has grown since it was kept.
+    pub(super) fn weigh_again(&self, key: &K) {
+        let cell = self.lock().slots.get(key).map(|slot| Arc::clone(&slot.cell));
+        if let Some((cell, value)) = cell.as_ref().and_then(|cell| Some((cell, cell.get()?))) {
+            self.used(key, cell, value);
+        }
+    }
+
     /// Forgets what `is_stale` says of.
     pub(super) fn forget(&self, is_stale: impl Fn(&K) -> bool) {
         let mut kept = self.lock();
@@ -106,13 +114,15 @@ impl<K: Clone + Eq + Hash + Weigh, V: Clone + Weigh> Cache<K, V> {
     }
 
     fn used(&self, key: &K, cell: &Arc<OnceCell<V>>, value: &V) {
-        let mut kept = self.lock();
+        let mut guard = self.lock();
+        let kept = &mut *guard;
         kept.uses += 1;
         let (uses, weight) = (kept.uses, key.weight() + value.weight());
         let Some(slot) = kept.slots.get_mut(key).filter(|slot| Arc::ptr_eq(&slot.cell, cell)) else { return };
-        match slot.kept.replace((weight, uses)) {
-            Some((_, before)) => drop(kept.order.remove(&before)),
-            None => kept.bytes += weight,
+        kept.bytes += weight;
+        if let Some((former, before)) = slot.kept.replace((weight, uses)) {
+            kept.bytes -= former;
+            kept.order.remove(&before);
         }
         kept.order.insert(uses, key.clone());
         while kept.bytes > self.budget_bytes {
@@ -173,6 +183,28 @@ mod tests {
         assert_eq!(cache.peak_bytes(), 80);
         cache.forget(|key| *key == 1);
         assert_eq!(get(&cache, 1).await, Origin::Computed);
+    }
+
+    #[tokio::test]
+    async fn what_has_grown_is_weighed_again() {
+        #[derive(Clone)]
+        struct Grows(Arc<std::sync::atomic::AtomicUsize>);
+        impl Weigh for Grows {
+            fn weight(&self) -> usize {
+                self.0.load(std::sync::atomic::Ordering::Relaxed)
+            }
+        }
+        let (cache, weight) = (Cache::new(100), Arc::new(std::sync::atomic::AtomicUsize::new(10)));
+        let get = async |key: u32| {
+            let value = Grows(Arc::clone(&weight));
+            cache.get(&key, async || Ok::<_, ()>(value)).await.map(|(_, origin)| origin).unwrap()
+        };
+        get(1).await;
+        weight.store(90, std::sync::atomic::Ordering::Relaxed);
+        cache.weigh_again(&1);
+        assert_eq!(cache.peak_bytes(), 90);
+        get(2).await;
+        assert_eq!((get(2).await, get(1).await), (Origin::Reused, Origin::Computed));
     }
 
     #[tokio::test]

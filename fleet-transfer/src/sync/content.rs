@@ -1,8 +1,9 @@
 //! Deltas, digests and segments of files: computed once for all hosts, on threads that may wait for the disk.
 //!
 //! A file is known by what `fstat` says of it when it is opened, so that nothing is used again once it has changed. A
-//! small file is read once: its delta and its segments are made of the same bytes. Of a large one only the delta is made
-//! in one go; literals are read when somebody needs them. Must not know hosts, nor lists.
+//! small file is read once: its delta and its segments are made of the same bytes. So is a large one of which a host has
+//! nothing: its digest is made on the way. Of other large ones hosts send the delta while it is made, and literals are read
+//! when somebody needs them. Must not know hosts, nor lists.
 
 use std::fs::File;
 use std::io;
@@ -20,8 +21,11 @@ use fleet_rsync::delta::{Delta, Search, Segment, Signature};
 use fleet_rsync::wire::greeting::Agreed;
 use rustix::fs::OFlags;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use super::cache::{Cache, Origin, Weigh};
+use super::growing::{Growing, Making};
+use super::whole::Whole;
 use super::{SyncPlan, SyncStats};
 
 /// What is read at once.
@@ -55,8 +59,22 @@ enum Key {
 
 #[derive(Clone, Debug)]
 enum Value {
-    Delta(Arc<Delta>),
+    Delta(Described),
     Segment(Bytes),
+}
+
+/// What a host lacks of a file.
+#[derive(Clone, Debug)]
+pub(super) struct Described {
+    pub(super) delta: Arc<Growing>,
+    /// The digest, where the delta has none: it is made of what is sent.
+    whole: Option<Arc<Whole>>,
+}
+
+impl From<Delta> for Described {
+    fn from(delta: Delta) -> Self {
+        Self { delta: Arc::new(Growing::whole(delta)), whole: None }
+    }
 }
 
 /// What nobody expects the map to take beside what is in it.
@@ -74,7 +92,7 @@ impl Weigh for Key {
 impl Weigh for Value {
     fn weight(&self) -> usize {
         match self {
-            Self::Delta(delta) => delta.memory_bytes(),
+            Self::Delta(described) => described.delta.memory_bytes(),
             Self::Segment(bytes) => bytes.len(),
         }
     }
@@ -104,6 +122,8 @@ pub(super) struct Contents {
 struct Maker {
     level: Option<i32>,
     copy_links: bool,
+    /// Of all hosts alike: a delta for copies that are overwritten is another one than for those that are not.
+    in_place: bool,
     counts: Arc<Counts>,
 }
 
@@ -120,7 +140,7 @@ impl Contents {
         Self {
             cache: Cache::new(plan.memory_bytes),
             cores: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
-            maker: Maker { level: plan.level, copy_links: plan.copy_links, counts },
+            maker: Maker { level: plan.level, copy_links: plan.copy_links, in_place: plan.in_place, counts },
             deltas_reused: AtomicU64::new(0),
             segments_reused: AtomicU64::new(0),
         }
@@ -132,38 +152,68 @@ impl Contents {
         self.work(move || maker.open(path.as_ref())).await
     }
 
-    /// What a host with this signature lacks of the file. Where the file is small, what it lacks is then there, too.
+    /// What a host with this signature lacks of the file. Where the file is small, what it lacks is then there, too; where
+    /// it is large, the delta may still be growing.
     pub(super) async fn delta(
         &self,
         opened: &Opened,
         signature: &Arc<Signature>,
         agreed: &Agreed,
-    ) -> io::Result<Arc<Delta>> {
+    ) -> io::Result<Described> {
         let key = Key::Delta(opened.id, agreed.block_sum(), Arc::clone(signature));
         let compute = async || {
             let (maker, file, signature, agreed) = (self.maker.clone(), opened.clone(), Arc::clone(signature), *agreed);
+            if opened.id.size > SMALL_BYTES && signature.head().count() > 0 {
+                let (delta, making) = Growing::begun();
+                self.begin(move || maker.search(&file, &signature, &agreed, making)).await?;
+                return Ok(Value::Delta(Described { delta, whole: None }));
+            }
             let made = self.work(move || maker.delta(&file, &signature, &agreed)).await?;
             for (range, bytes) in made.segments {
                 let key = Key::Segment(opened.id, agreed.codec.segments_of(), range);
                 self.cache.put(&key, Value::Segment(bytes));
             }
-            Ok::<_, io::Error>(Value::Delta(made.delta))
+            Ok::<_, io::Error>(Value::Delta(made.described))
         };
-        let (Value::Delta(delta), origin) = self.cache.get(&key, compute).await? else {
+        let (Value::Delta(described), origin) = self.cache.get(&key, compute).await? else {
             unreachable!("a delta's key has a delta");
         };
         if origin == Origin::Reused {
             self.deltas_reused.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(delta)
+        Ok(described)
+    }
+
+    /// The digest of what a host has when it has been sent all that it lacks.
+    pub(super) async fn digest_of(&self, opened: &Opened, described: &Described) -> io::Result<Digest> {
+        let Some(whole) = described.whole.clone() else {
+            let end = described.delta.end().ok_or_else(|| io::Error::other("its delta has no end yet"))?;
+            return Ok(end.digest);
+        };
+        let (maker, opened) = (self.maker.clone(), opened.clone());
+        // Parts that others had are no longer read.
+        let rest = move || match whole.wanted() {
+            Some(start) if start < opened.id.size => {
+                maker.pieces(&opened, start, |at, piece| whole.take(at, piece))?;
+                Ok(whole.finish())
+            }
+            _ => Ok(whole.finish()),
+        };
+        self.work(rest).await
     }
 
     /// A range of the file as it travels, at most [`Codec::segment_len`] long.
-    pub(super) async fn segment(&self, opened: &Opened, codec: Codec, range: Range<u64>) -> io::Result<Bytes> {
+    pub(super) async fn segment(
+        &self,
+        opened: &Opened,
+        described: &Described,
+        codec: Codec,
+        range: Range<u64>,
+    ) -> io::Result<Bytes> {
         let key = Key::Segment(opened.id, codec.segments_of(), range.clone());
         let compute = async || {
-            let (maker, opened) = (self.maker.clone(), opened.clone());
-            self.work(move || maker.segment(&opened, codec, range)).await.map(Value::Segment)
+            let (maker, opened, whole) = (self.maker.clone(), opened.clone(), described.whole.clone());
+            self.work(move || maker.segment(&opened, whole.as_deref(), codec, range)).await.map(Value::Segment)
         };
         let (Value::Segment(bytes), origin) = self.cache.get(&key, compute).await? else {
             unreachable!("a segment's key has a segment");
@@ -172,6 +222,13 @@ impl Contents {
             self.segments_reused.fetch_add(1, Ordering::Relaxed);
         }
         Ok(bytes)
+    }
+
+    /// Counts what a delta takes, which has grown since it was asked for.
+    pub(super) fn weigh_again(&self, opened: &Opened, signature: &Arc<Signature>, agreed: &Agreed) {
+        if opened.id.size > SMALL_BYTES {
+            self.cache.weigh_again(&Key::Delta(opened.id, agreed.block_sum(), Arc::clone(signature)));
+        }
     }
 
     /// Forgets all of a file: a host has got something wrong of it.
@@ -183,7 +240,7 @@ impl Contents {
     pub(super) fn digest(&self, path: &Path, kind: ChecksumKind) -> io::Result<Digest> {
         let opened = self.maker.open(path)?;
         let mut hasher = FileHasher::new(kind);
-        self.maker.pieces(&opened, |piece| hasher.update(piece))?;
+        self.maker.pieces(&opened, 0, |_, piece| hasher.update(piece))?;
         Ok(hasher.finish())
     }
 
@@ -191,7 +248,6 @@ impl Contents {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counts = &self.maker.counts;
         SyncStats {
-            scans: 0,
             lists: 0,
             deltas: count(&counts.deltas),
             deltas_reused: count(&self.deltas_reused),
@@ -204,18 +260,22 @@ impl Contents {
 
     /// Does `job` on a thread that may wait, when a core is free.
     async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+        self.begin(job).await?.await.map_err(io::Error::other)?
+    }
+
+    /// The same without waiting for its end.
+    async fn begin<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
         let permit = Arc::clone(&self.cores).acquire_owned().await.map_err(io::Error::other)?;
-        let job = move || {
+        Ok(tokio::task::spawn_blocking(move || {
             let _permit = permit;
             job()
-        };
-        tokio::task::spawn_blocking(job).await.map_err(io::Error::other)?
+        }))
     }
 }
 
 /// A delta, and the segments that were made of the same bytes.
 struct Made {
-    delta: Arc<Delta>,
+    described: Described,
     segments: Vec<(Range<u64>, Bytes)>,
 }
 
@@ -240,30 +300,54 @@ impl Maker {
     }
 
     fn delta(&self, opened: &Opened, signature: &Signature, agreed: &Agreed) -> io::Result<Made> {
-        let mut search = Search::new(signature, agreed.block_sum());
-        let mut content = Vec::new();
+        self.counts.deltas.fetch_add(1, Ordering::Relaxed);
         let is_small = opened.id.size <= SMALL_BYTES;
-        self.pieces(opened, |piece| {
+        if !is_small && signature.head().count() == 0 {
+            let described = Described::from(Delta::whole(opened.id.size, Digest::default()));
+            let whole = Some(Arc::new(Whole::new(agreed.digest)));
+            return Ok(Made { described: Described { whole, ..described }, segments: Vec::new() });
+        }
+        let mut search = self.begun(signature, agreed);
+        let mut content = Vec::new();
+        self.pieces(opened, 0, |_, piece| {
             search.push(piece);
             if is_small {
                 content.extend_from_slice(piece);
             }
         })?;
         let delta = search.finish();
-        self.counts.deltas.fetch_add(1, Ordering::Relaxed);
         let mut segments = Vec::new();
         // It may have grown meanwhile, and is small no more: then `content` is all the same what the delta is of.
         for range in literals(&delta, agreed.codec).filter(|_| is_small) {
             let (start, end) = (usize_of(range.start)?, usize_of(range.end)?);
             segments.push((range, self.compressed(agreed.codec, &content[start..end])?));
         }
-        Ok(Made { delta: Arc::new(delta), segments })
+        Ok(Made { described: delta.into(), segments })
     }
 
-    fn segment(&self, opened: &Opened, codec: Codec, range: Range<u64>) -> io::Result<Bytes> {
+    /// The delta of a large file, told while it is made.
+    fn search(&self, opened: &Opened, signature: &Signature, agreed: &Agreed, making: Making) {
+        self.counts.deltas.fetch_add(1, Ordering::Relaxed);
+        let mut search = self.begun(signature, agreed);
+        let read = self.pieces(opened, 0, |_, piece| {
+            search.push(piece);
+            making.add(search.settled());
+        });
+        making.end(read.map(|()| search.finish()));
+    }
+
+    fn begun<'a>(&self, signature: &'a Signature, agreed: &Agreed) -> Search<'a> {
+        let begin = if self.in_place { Search::in_place } else { Search::new };
+        begin(signature, agreed.block_sum())
+    }
+
+    fn segment(&self, opened: &Opened, whole: Option<&Whole>, codec: Codec, range: Range<u64>) -> io::Result<Bytes> {
         let mut content = vec![0; usize_of(range.end - range.start)?];
         opened.file.read_exact_at(&mut content, range.start)?;
         self.counts.source_bytes.fetch_add(content.len() as u64, Ordering::Relaxed);
+        if let Some(whole) = whole {
+            whole.take(range.start, &content);
+        }
         self.compressed(codec, &content)
     }
 
@@ -273,21 +357,21 @@ impl Maker {
         compressor.segment(content).map(Bytes::from).map_err(io::Error::other)
     }
 
-    /// Reads the file to its end.
-    fn pieces(&self, opened: &Opened, mut take: impl FnMut(&[u8])) -> io::Result<()> {
-        let (mut piece, mut at) = (vec![0; PIECE_BYTES], 0);
+    /// Reads the file from `start` to its end, in pieces with their offsets.
+    fn pieces(&self, opened: &Opened, start: u64, mut take: impl FnMut(u64, &[u8])) -> io::Result<()> {
+        let (mut piece, mut at) = (vec![0; PIECE_BYTES], start);
         loop {
             match opened.file.read_at(&mut piece, at) {
                 Ok(0) => break,
                 Ok(len) => {
-                    take(&piece[..len]);
+                    take(at, &piece[..len]);
                     at += len as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        self.counts.source_bytes.fetch_add(at, Ordering::Relaxed);
+        self.counts.source_bytes.fetch_add(at - start, Ordering::Relaxed);
         Ok(())
     }
 }

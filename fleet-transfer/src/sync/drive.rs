@@ -3,30 +3,25 @@
 //! Reading goes on while anything is computed or sent, as the server does not read while what it says is not read. Must not
 //! know how the command is started, nor what its exit status means.
 
+mod answer;
+
 use std::collections::HashSet;
 use std::future::Future;
-use std::io;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fleet_rsync::checksum::spoilt;
-use fleet_rsync::codec::{Codec, Tokens};
-use fleet_rsync::delta::{Delta, Segment};
-use fleet_rsync::flist::{FileList, IoErrors};
+use fleet_rsync::flist::FileList;
 use fleet_rsync::session::{Change, Event, Request, Session, Settings, itemized};
 use fleet_rsync::wire::greeting::Agreed;
 use fleet_rsync::wire::mux::Message;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::content::{Opened, cut};
 use super::line::Line;
-use super::{Changed, DriveError, Pass, Problem, Said, Sync, SyncEnd};
+use super::{Changed, DriveError, Pass, Said, Sync, SyncEnd};
 use crate::push::Uplink;
-use crate::reason;
 
 /// Pieces of the server's output that wait to be looked at.
 const WAITING_PIECES: usize = 16;
@@ -38,8 +33,6 @@ const SAID_BYTES: usize = 64 << 10;
 const LATE_BYTES: usize = 1 << 20;
 /// How often the server gets a sign of life while something takes long.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
-/// Files that could not be sent are named up to this many.
-const MOST_UNSENT: usize = 1000;
 
 /// A conversation with the `rsync --server` of one host.
 ///
@@ -167,12 +160,16 @@ impl Host {
                     event => self.note(sync, event),
                 }
             }
+            let taken_bytes = self.end.received_bytes;
             self.flush(&mut line).await?;
             if self.end.complete {
                 return Ok(());
             }
-            let bytes = self.incoming.recv().await.ok_or(Stop::Refused)?;
-            self.take(&bytes)?;
+            // What came while that was sent may be all that the server says before it is answered.
+            if self.end.received_bytes == taken_bytes {
+                let bytes = self.incoming.recv().await.ok_or(Stop::Refused)?;
+                self.take(&bytes)?;
+            }
         }
     }
 
@@ -226,7 +223,8 @@ impl Host {
 
     async fn send_list(&mut self, sync: &Sync, agreed: Agreed) -> Result<(), Stop> {
         let list = self.beside(sync.list(agreed)).await?.map_err(|error| DriveError::Local(error.to_string()))?;
-        let rules = sync.plan.delete.map(|_| sync.plan.rules.on_the_wire(sync.plan.excluded));
+        let plan = &sync.plan;
+        let rules = (plan.delete.is_some() || plan.prune).then(|| plan.rules.on_the_wire(plan.excluded));
         self.session.send_list(rules.as_deref(), Arc::clone(&list));
         (self.list, self.agreed, self.end.agreed) = (Some(list), Some(agreed), Some(agreed));
         Ok(())
@@ -271,97 +269,6 @@ impl Host {
         if self.keeps_lines(sync) {
             self.end.changes.push(Changed::Entry { index: request.index, letters, link: request.name.clone() });
         }
-    }
-
-    async fn answer<U: Uplink>(&mut self, sync: &Sync, request: Request, line: &mut Line<'_, U>) -> Result<(), Stop> {
-        let is_first = self.asked.insert(request.index);
-        if is_first {
-            self.note_change(sync, &request);
-        }
-        let (Some(agreed), Some(signature)) = (self.agreed, request.signature) else {
-            unreachable!("content is wanted behind the list, with a signature");
-        };
-        let (path, signature) = (sync.source.file(request.index), Arc::new(signature));
-        let contents = &sync.contents;
-        let prepared = async {
-            let opened = contents.open(path.clone()).await?;
-            if !is_first {
-                contents.forget(opened.id);
-            }
-            let delta = contents.delta(&opened, &signature, &agreed).await?;
-            Ok::<_, io::Error>((opened, delta))
-        };
-        match self.at_length(prepared, line).await? {
-            Ok((opened, delta)) => {
-                self.session.begin_answer();
-                let sent = self.content(sync, &opened, &delta, line).await?;
-                self.session.end_answer(if sent.is_ok() { delta.digest } else { spoilt(delta.digest) });
-                self.end.files_sent += 1;
-                self.end.literal_bytes += delta.literal_bytes();
-                self.end.matched_bytes += delta.len - delta.literal_bytes();
-                if let Err(error) = sent {
-                    self.unsent(path, &error);
-                }
-            }
-            Err(error) => {
-                let errors = self.unsent(path, &error);
-                self.session.cannot_send(errors);
-            }
-        }
-        self.flush(line).await?;
-        line.uplink.progress(self.end.literal_bytes + self.end.matched_bytes).await;
-        Ok(())
-    }
-
-    /// Sends the parts of a file. Where one cannot be read any more the rest is left out.
-    async fn content<U: Uplink>(
-        &mut self,
-        sync: &Sync,
-        opened: &Opened,
-        delta: &Delta,
-        line: &mut Line<'_, U>,
-    ) -> Result<io::Result<()>, Stop> {
-        let codec = self.end.agreed.map_or(Codec::Plain, |agreed| agreed.codec);
-        let (mut tokens, mut out, mut read) = (Tokens::new(codec), Vec::new(), Ok(()));
-        'parts: for segment in &delta.segments {
-            let range = match segment {
-                Segment::Blocks(run) => {
-                    tokens.blocks(run.clone(), &mut out);
-                    continue;
-                }
-                Segment::Literal(range) => range,
-            };
-            for part in cut(range, codec) {
-                let segment = sync.contents.segment(opened, codec, part);
-                match self.at_length(segment, line).await? {
-                    Ok(bytes) => {
-                        out.extend_from_slice(tokens.joint());
-                        self.session.send(std::mem::take(&mut out).into());
-                        self.session.send(bytes);
-                        self.flush(line).await?;
-                    }
-                    Err(error) => {
-                        read = Err(error);
-                        break 'parts;
-                    }
-                }
-            }
-        }
-        tokens.end(&mut out);
-        self.session.send(out.into());
-        Ok(read)
-    }
-
-    /// Keeps that a file could not be sent, and says what the server is told of it.
-    fn unsent(&mut self, path: PathBuf, error: &io::Error) -> IoErrors {
-        let errors = match error.kind() {
-            io::ErrorKind::NotFound => IoErrors::VANISHED,
-            _ => IoErrors::UNREADABLE,
-        };
-        if self.end.unsent.len() < MOST_UNSENT {
-            self.end.unsent.push(Problem { path, reason: reason(error), errors });
-        }
-        errors
     }
 
     /// Takes what has come since nobody talks any more.

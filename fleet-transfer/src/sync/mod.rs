@@ -3,14 +3,16 @@
 //! | module | what |
 //! | --- | --- |
 //! | `plan` | what a run is told: [`SyncPlan`] |
-//! | `walk`, `merged`, `names` | reads the sources once, in the order of lists |
+//! | `roots`, `walk`, `names` | reads the sources once, in the order of lists |
 //! | `source` | gives each kind of server its list, and says where files are |
 //! | `chmod` | `--chmod`: what becomes of permissions |
 //! | `cache` | values that are computed by one host and waited for by the others, within one budget of bytes |
-//! | `content` | deltas, segments and digests of files, through the cache |
+//! | `content`, `whole` | deltas, segments and digests of files, through the cache |
+//! | `growing` | a delta that is sent while it is made |
 //! | `line` | the way to one server, at its pace |
 //! | `drive` | [`Conversation`]: one host's `Session` between a command's input and output |
 //! | `end` | [`SyncEnd`]: how it ended, in numbers and lines |
+//! | `tar` | [`Tar`]: hosts without rsync |
 //!
 //! A tool does: [`Sync::prepare`] once, which contacts nobody; then for each host start `rsync` with
 //! [`Sync::words`], give what it says to [`Conversation::received`] and [`Conversation::heard`], let
@@ -24,12 +26,15 @@ mod chmod;
 mod content;
 mod drive;
 mod end;
+mod growing;
 mod line;
-mod merged;
 mod names;
 mod plan;
+mod roots;
 mod source;
+mod tar;
 mod walk;
+mod whole;
 
 use std::sync::Arc;
 
@@ -38,6 +43,7 @@ pub use drive::Conversation;
 pub use end::{Changed, DriveError, Said, SyncEnd};
 pub use plan::{SyncPlan, SyncStats};
 pub use source::{Problem, ScanSummary, SyncError};
+pub use tar::{Settling, Tar, TarError, TarPlan, TarStats};
 
 use content::Contents;
 use fleet_rsync::flist::FileList;
@@ -64,7 +70,7 @@ pub struct Sync {
     seed: i32,
     source: Arc<Source>,
     contents: Arc<Contents>,
-    throttle: Throttle,
+    throttle: Arc<Throttle>,
 }
 
 impl Sync {
@@ -77,7 +83,7 @@ impl Sync {
     pub fn prepare(plan: SyncPlan) -> Result<Arc<Self>, SyncError> {
         let source = Arc::new(Source::scan(&plan)?);
         let contents = Arc::new(Contents::new(&plan));
-        let throttle = Throttle::new(plan.total_rate, plan.host_rate);
+        let throttle = Arc::new(Throttle::new(plan.total_rate, plan.host_rate));
         Ok(Arc::new(Self { seed: rand::random_range(1..=i32::MAX), plan, source, contents, throttle }))
     }
 
@@ -103,7 +109,7 @@ impl Sync {
     /// What was computed and what was used again, so far.
     #[must_use]
     pub fn stats(&self) -> SyncStats {
-        SyncStats { scans: 1, lists: self.source.lists(), ..self.contents.stats() }
+        SyncStats { lists: self.source.lists(), ..self.contents.stats() }
     }
 
     /// A line as `rsync -i` has it: `<f.st...... app.js`, `*deleting   old/`.
@@ -125,6 +131,7 @@ impl Sync {
             fields: plan.fields,
             permissions: plan.permissions,
             times: plan.times,
+            relative: plan.relative,
             dry_run: plan.dry_run || pass == Pass::Rehearsal,
             checksum: plan.checksum,
             whole_file: plan.whole_file,
@@ -132,7 +139,10 @@ impl Sync {
             delete: plan.delete,
             compression: plan.compression,
             level: plan.level,
+            prune: plan.prune,
+            in_place: plan.in_place,
             forwarded: plan.forwarded.clone(),
+            forwarded_letters: plan.forwarded_letters.clone(),
             ..ServerArguments::archive(self.seed, destination.to_vec())
         }
     }

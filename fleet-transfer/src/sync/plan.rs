@@ -2,11 +2,10 @@
 //!
 //! Must not know how any of it is done.
 
-use std::path::PathBuf;
-
 use fleet_rsync::filter::{Excluded, Rules};
 use fleet_rsync::flist::Fields;
 use fleet_rsync::session::Delete;
+use fleet_rsync::sources::Named;
 use fleet_rsync::wire::greeting::Compression;
 
 use super::Chmod;
@@ -16,9 +15,14 @@ use crate::bandwidth::Rate;
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "options of rsync that are set or not, each known by its own letter")]
 pub struct SyncPlan {
-    /// As they were given: with a `/` behind it the contents of a folder, without one the folder or file itself. At
-    /// least one.
-    pub sources: Vec<PathBuf>,
+    /// At least one.
+    pub sources: Vec<Named>,
+    /// Whether they are of a list: one that is missing is a problem of this run, and no error.
+    pub sources_are_listed: bool,
+    /// Whether they keep their paths: `-R`.
+    pub relative: bool,
+    /// `-r`. Without it, folders themselves alone, and of those that are named with a `/` behind also their entries.
+    pub recursive: bool,
     /// Which of it.
     pub rules: Rules,
     /// Whether what is excluded is deleted: `--delete-excluded` itself is also one of `forwarded`.
@@ -52,6 +56,12 @@ pub struct SyncPlan {
     pub level: Option<i32>,
     /// Options that concern the receiver alone, as the server takes them.
     pub forwarded: Vec<Vec<u8>>,
+    /// Those of them that are letters.
+    pub forwarded_letters: String,
+    /// `-m`: folders without any file below them are not brought.
+    pub prune: bool,
+    /// `--inplace`: the server changes its old copies themselves.
+    pub in_place: bool,
     /// What may be kept for other hosts, in bytes.
     pub memory_bytes: usize,
     /// The limit of all hosts together.
@@ -63,9 +73,12 @@ pub struct SyncPlan {
 impl SyncPlan {
     /// `-a` of `sources`, and nothing more.
     #[must_use]
-    pub fn archive(sources: Vec<PathBuf>) -> Self {
+    pub fn archive(sources: Vec<Named>) -> Self {
         Self {
             sources,
+            sources_are_listed: false,
+            relative: false,
+            recursive: true,
             rules: Rules::new(),
             excluded: Excluded::Kept,
             fields: Fields::ARCHIVE,
@@ -82,6 +95,9 @@ impl SyncPlan {
             compression: Compression::Off,
             level: None,
             forwarded: Vec::new(),
+            forwarded_letters: String::new(),
+            prune: false,
+            in_place: false,
             memory_bytes: 256 << 20,
             total_rate: None,
             host_rate: None,
@@ -92,8 +108,6 @@ impl SyncPlan {
 /// What was computed, and what was used again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SyncStats {
-    /// How often the sources were read.
-    pub scans: u64,
     /// Lists that were encoded, one for each kind of server.
     pub lists: u64,
     /// Deltas that were computed: searches, and digests of what is sent whole.

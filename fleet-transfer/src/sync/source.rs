@@ -11,7 +11,7 @@ use std::thread::{self, available_parallelism};
 
 use fleet_rsync::checksum::{ChecksumKind, Digest};
 use fleet_rsync::filter::FilterError;
-use fleet_rsync::flist::{Encoder, Entry, Fields, FileList, IoErrors, Item, ItemKind, Kind, ListError};
+use fleet_rsync::flist::{Encoder, Entry, Fields, FileList, Folder, IoErrors, Item, ItemKind, Kind, ListError};
 use fleet_rsync::wire::greeting::WireClass;
 use thiserror::Error;
 use tokio::sync::OnceCell;
@@ -19,7 +19,8 @@ use tokio::sync::OnceCell;
 use super::SyncPlan;
 use super::content::Contents;
 use super::names::SystemNames;
-use super::walk::{Root, Walk};
+use super::roots::{Roots, below};
+use super::walk::{Walked, walk};
 
 /// Problems that are named; more are counted.
 const MOST_PROBLEMS: usize = 1000;
@@ -66,6 +67,8 @@ pub struct ScanSummary {
     pub files: u64,
     /// Folders, with those that were named as sources.
     pub folders: u64,
+    /// Entries but for folders that were named as sources, or are on the way to one.
+    pub content: u64,
     /// Bytes of the regular files.
     pub bytes: u64,
     /// What could not be read, or was gone.
@@ -80,9 +83,10 @@ type ListKey = (WireClass, Option<ChecksumKind>);
 /// What was read.
 #[derive(Debug)]
 pub(super) struct Source {
-    roots: Vec<Root>,
-    /// Which source an entry is of, where there are several.
-    origins: Vec<u16>,
+    /// The folders that names in the list are relative to.
+    bases: Vec<PathBuf>,
+    /// The base of each entry, where there are several.
+    origins: Vec<u32>,
     /// What all lists are made of.
     base: Arc<FileList>,
     lists: Mutex<HashMap<ListKey, Arc<OnceCell<Arc<FileList>>>>>,
@@ -94,7 +98,8 @@ pub(super) struct Source {
 impl Source {
     /// Reads all sources. Waits for the disk.
     pub(super) fn scan(plan: &SyncPlan) -> Result<Self, SyncError> {
-        let roots: Vec<Root> = plan.sources.iter().map(|source| Root::of(source)).collect();
+        let mut problems = Vec::new();
+        let roots = Roots::of(plan, &mut problems)?;
         let mut summary = ScanSummary::default();
         let mut encoder = Encoder::new(WireClass::A, Fields { digest: None, ..plan.fields });
         let mut push = |entry: &Entry<'_>| {
@@ -102,17 +107,15 @@ impl Source {
             count(&mut summary, entry);
             Ok(())
         };
-        let (mut problems, origins) = match &roots[..] {
-            [root] => (Walk::source(plan, root, &mut push)?, Vec::new()),
-            roots => super::merged::walk(plan, roots, &mut push)?,
-        };
+        let Walked { problems: met, origins } = walk(plan, &roots, &mut push)?;
+        problems.extend(met);
         let errors = problems.iter().fold(IoErrors::NONE, |errors, problem| errors.and(problem.errors));
         let base = Arc::new(encoder.finish(&SystemNames, errors));
         summary.problems = problems.len() as u64;
         summary.list_bytes = base.memory_bytes() as u64;
         problems.truncate(MOST_PROBLEMS);
         let (lists, made) = (Mutex::default(), AtomicU64::new(0));
-        Ok(Self { roots, origins, base, lists, made, summary, problems })
+        Ok(Self { bases: roots.bases, origins, base, lists, made, summary, problems })
     }
 
     pub(super) fn summary(&self) -> ScanSummary {
@@ -128,6 +131,11 @@ impl Source {
         self.made.load(Ordering::Relaxed)
     }
 
+    /// What all lists are made of.
+    pub(super) fn base(&self) -> &FileList {
+        &self.base
+    }
+
     /// An entry of all lists.
     pub(super) fn item(&self, index: u32) -> Option<Item> {
         self.base.get(index)
@@ -135,9 +143,9 @@ impl Source {
 
     /// Where an entry is on this machine.
     pub(super) fn file(&self, index: u32) -> PathBuf {
-        let root = self.origins.get(index as usize).map_or(0, |origin| usize::from(*origin));
+        let base = self.origins.get(index as usize).map_or(0, |origin| *origin as usize);
         let path = self.item(index).map(|item| item.path).unwrap_or_default();
-        self.roots[root].path(&path)
+        below(&self.bases[base], &path)
     }
 
     /// The list for servers of a class, with digests if they are asked for. One host makes it, the others wait.
@@ -223,6 +231,8 @@ impl Source {
 
 fn count(summary: &mut ScanSummary, entry: &Entry<'_>) {
     summary.entries += 1;
+    let is_content = !matches!(entry.kind, Kind::Directory(Folder::Source | Folder::Alone));
+    summary.content += u64::from(is_content);
     match entry.kind {
         Kind::File { size, .. } => {
             summary.files += 1;

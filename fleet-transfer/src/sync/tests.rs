@@ -10,6 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use fleet_rsync::codec::Codec;
 use fleet_rsync::session::Delete;
+use fleet_rsync::sources::Named;
 use fleet_rsync::wire::greeting::Compression;
 use fleet_rsync::wire::mux::Severity;
 use tempfile::TempDir;
@@ -18,6 +19,8 @@ use tokio::process::{ChildStdin, Command};
 
 use super::*;
 use crate::push::Uplink;
+
+mod selection;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -42,12 +45,17 @@ impl Place {
 
     /// What is in the source goes to the hosts' own folders.
     fn plan(&self) -> SyncPlan {
-        SyncPlan { itemize: true, ..SyncPlan::archive(vec![self.source().join("")]) }
+        SyncPlan { itemize: true, ..SyncPlan::archive(plain(&[self.source().join("")])) }
     }
 
     fn differences(&self, number: usize) -> String {
         differences(&[self.source().join("")], &self.host(number))
     }
+}
+
+/// Sources by their names alone.
+fn plain(sources: &[PathBuf]) -> Vec<Named> {
+    sources.iter().map(|source| Named::plain(source.as_os_str().as_bytes()).unwrap()).collect()
 }
 
 fn differences(sources: &[PathBuf], destination: &Path) -> String {
@@ -220,7 +228,7 @@ async fn hosts_with_equal_old_files_share_one_list_and_one_delta_of_each_file() 
         assert!(all[0].lines.contains(&"*deleting   surplus".to_owned()), "{:?}", all[0].lines);
         assert!(all[0].lines.contains(&"cL+++++++++ link -> nowhere".to_owned()), "{:?}", all[0].lines);
         let stats = sync.stats();
-        assert_eq!((stats.scans, stats.lists, stats.deltas, stats.deltas_reused), (1, 1, 4, 12), "{stats:?}");
+        assert_eq!((stats.lists, stats.deltas, stats.deltas_reused), (1, 4, 12), "{stats:?}");
         assert_eq!(stats.segments_reused % 4, 0, "{stats:?}");
         assert_eq!(stats.source_bytes, sync.summary().bytes, "each byte is read once: {stats:?}");
     }
@@ -313,6 +321,34 @@ async fn a_large_file_goes_in_segments_and_is_searched_once() {
 }
 
 #[tokio::test]
+async fn a_large_file_that_has_shrunk_is_sent_as_it_is_then() {
+    let place = Place::new();
+    let content = noise(3, 20_000_000);
+    fs::write(place.source().join("large"), &content).unwrap();
+    fs::create_dir(place.host(0)).unwrap();
+    fs::write(place.host(0).join("large"), &content[5_000_000..]).unwrap();
+    let sync = Sync::prepare(place.plan()).unwrap();
+    File::options().write(true).open(place.source().join("large")).unwrap().set_len(12_000_000).unwrap();
+    drive_all(&sync, vec![place.host(0)]).await[0].is_well();
+    assert!(fs::read(place.host(0).join("large")).unwrap() == content[..12_000_000]);
+}
+
+#[tokio::test]
+async fn a_large_new_file_is_read_once_also_when_little_of_it_is_kept() {
+    for (memory_bytes, is_kept) in [(256 << 20, true), (1 << 20, false)] {
+        let place = Place::new();
+        fs::write(place.source().join("large"), noise(5, 20_000_000)).unwrap();
+        let sync = Sync::prepare(SyncPlan { memory_bytes, ..place.plan() }).unwrap();
+        for number in 0..2 {
+            drive_all(&sync, vec![place.host(number)]).await[0].is_well();
+            assert_eq!(place.differences(number), "");
+        }
+        let reads = if is_kept { 1 } else { 2 };
+        assert_eq!(sync.stats().source_bytes, reads * 20_000_000, "{:?}", sync.stats());
+    }
+}
+
+#[tokio::test]
 async fn sources_without_a_slash_keep_their_names_and_several_are_one_list() {
     let place = Place::new();
     fill(&place.source());
@@ -330,7 +366,7 @@ async fn sources_without_a_slash_keep_their_names_and_several_are_one_list() {
         vec![second.clone(), place.source().join("a"), file, second.join("")],
     ];
     for (number, sources) in cases.iter().enumerate() {
-        let sync = Sync::prepare(SyncPlan { sources: sources.clone(), ..place.plan() }).unwrap();
+        let sync = Sync::prepare(SyncPlan { sources: plain(sources), ..place.plan() }).unwrap();
         // A single file would be the name of the destination itself.
         fs::create_dir(place.host(number)).unwrap();
         let driven = &drive_all(&sync, vec![place.host(number)]).await[0];

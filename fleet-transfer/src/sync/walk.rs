@@ -1,18 +1,21 @@
-//! The walk through the sources, in the order of a list: one source after the other.
+//! The walk through all sources at once, folder by folder, in the order of a list.
 //!
-//! What cannot be read is a [`Problem`], and the walk goes on. Must not know how a list is written, nor who gets it.
+//! What several sources have in a folder is [`union`]'s to say. What cannot be read is a [`Problem`], and the walk goes on.
+//! Must not know how a list is written, nor who gets it.
 
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::vec;
+use std::{iter, vec};
 
 use fleet_rsync::filter::{EntryKind, FilterError, Scope, Verdict};
 use fleet_rsync::flist::{DeviceForm, Entry, Folder, IoErrors, Kind, Modified};
+use fleet_rsync::sources::{Child, Content, United, Way, union};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
+use super::roots::{Roots, below, entered};
 use super::source::{Problem, SyncError};
 use super::{Chmod, SyncPlan};
 use crate::reason;
@@ -20,101 +23,162 @@ use crate::reason;
 /// May be read by everybody.
 const ALL_READ: u32 = 0o444;
 
-/// What of a source is known without a look at the disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Root {
-    /// The folder that paths of the list are below.
-    pub(super) base: PathBuf,
-    /// The source itself in the list: `.` where its contents are meant.
-    name: Vec<u8>,
-}
-
-impl Root {
-    /// As rsync takes a source: `a/`, `a/.`, `.` and `..` are contents, all else has its own name.
-    pub(super) fn of(source: &Path) -> Self {
-        let bytes = source.as_os_str().as_bytes();
-        let last = bytes.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        if matches!(last, b"" | b"." | b"..") {
-            return Self { base: source.to_owned(), name: b".".to_vec() };
-        }
-        let above = &bytes[..bytes.len() - last.len()];
-        let base = if above.is_empty() { Path::new(".") } else { Path::new(std::ffi::OsStr::from_bytes(above)) };
-        Self { base: base.to_owned(), name: last.to_vec() }
-    }
-
-    /// Where something of the list is on this machine.
-    pub(super) fn path(&self, path: &[u8]) -> PathBuf {
-        if path == b"." { self.base.clone() } else { self.base.join(std::ffi::OsStr::from_bytes(path)) }
-    }
-}
-
 /// Takes what is found; says why it will not.
 pub(super) type Take<'a> = &'a mut dyn FnMut(&Entry<'_>) -> Result<(), String>;
 
+/// What a walk has found beside the entries.
+#[derive(Debug)]
+pub(super) struct Walked {
+    pub(super) problems: Vec<Problem>,
+    /// The base of each entry, where there are several bases.
+    pub(super) origins: Vec<u32>,
+}
+
 /// One walk.
-pub(super) struct Walk<'a> {
+struct Walk<'a> {
     plan: &'a SyncPlan,
-    problems: Vec<Problem>,
+    roots: &'a Roots,
+    walked: Walked,
     take: Take<'a>,
 }
 
-/// Something in a folder.
-struct Child {
-    /// In the list.
-    path: Vec<u8>,
+/// What is wanted of a folder of one source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// What the source's path leads to behind so many bytes.
+    Way(usize),
+    /// What is in it, and nothing below that.
+    Entries,
+    All,
+}
+
+/// A folder of one source.
+struct Part {
+    source: usize,
     /// On this machine.
     at: PathBuf,
-    metadata: Metadata,
+    /// The rules for what is in it.
+    scope: Scope,
+    wanted: Wanted,
+    /// Device and inode, but of folders on the way.
+    identity: Option<(u64, u64)>,
+}
+
+/// Something in a folder of one source.
+struct Found {
+    /// Its place among the [`Level::parts`].
+    part: usize,
+    /// Of a folder on the way only when it is needed.
+    metadata: Option<Metadata>,
+    /// Of what is in it; `None` if nothing is.
+    wanted: Option<Wanted>,
 }
 
 /// A folder that the walk is in.
 struct Level {
-    children: vec::IntoIter<Child>,
-    scope: Scope,
-    identity: (u64, u64),
+    /// In the list; empty for the destination itself.
+    path: Vec<u8>,
+    parts: Vec<Part>,
+    children: vec::IntoIter<United<Found>>,
+    /// What the parts are, by their sources.
+    identities: Vec<(usize, (u64, u64))>,
 }
 
-impl<'a> Walk<'a> {
-    /// Gives all of a source to `take`, and what could not be read.
-    pub(super) fn source(plan: &'a SyncPlan, root: &Root, take: Take<'a>) -> Result<Vec<Problem>, SyncError> {
-        let mut walk = Self { plan, problems: Vec::new(), take };
-        let at = root.path(&root.name);
-        let failed = |source| SyncError::Source { path: at.clone(), source };
-        // With a slash behind it, a symlink is what it points to.
-        let followed = plan.copy_links || root.name == b".";
-        let metadata = if followed { fs::metadata(&at) } else { fs::symlink_metadata(&at) }.map_err(failed)?;
-        if root.name == b"." && !metadata.is_dir() {
-            return Err(failed(io::ErrorKind::NotADirectory.into()));
+/// Gives all of the sources to `take`.
+pub(super) fn walk(plan: &SyncPlan, roots: &Roots, take: Take<'_>) -> Result<Walked, SyncError> {
+    let walked = Walked { problems: Vec::new(), origins: Vec::new() };
+    let mut walk = Walk { plan, roots, walked, take };
+    let mut levels: Vec<Level> = walk.begin()?.into_iter().collect();
+    while let Some(level) = levels.last_mut() {
+        let Some(next) = level.children.next() else {
+            levels.pop();
+            continue;
+        };
+        if let Some((path, parts)) = walk.visit_united(next, &levels) {
+            levels.push(walk.enter(path, parts)?);
         }
-        let above = std::path::absolute(&root.base).map_err(failed)?;
-        let scope = plan.rules.scope(above.as_os_str().as_bytes());
-        let device = metadata.dev();
-        let child = Child { path: root.name.clone(), at, metadata };
-        let mut levels = Vec::new();
-        if walk.visit(&child, Depth::Top) {
-            levels.push(walk.enter(child, &scope)?);
+    }
+    Ok(walk.walked)
+}
+
+impl Walk<'_> {
+    /// The destination itself.
+    fn begin(&mut self) -> Result<Option<Level>, SyncError> {
+        let roots = self.roots;
+        let is_source = |path: &[u8]| path.is_empty();
+        let first = roots.sources.iter().find(|root| is_source(&root.named.path) || root.named.way == Way::PathAndRoot);
+        if let Some(first) = first {
+            let all = roots.sources.iter().any(|root| is_source(&root.named.path));
+            let at = &roots.bases[first.base];
+            let metadata = fs::metadata(at).map_err(|source| SyncError::Source { path: at.clone(), source })?;
+            let folder = if all { Folder::Source } else { Folder::Alone };
+            if !self.visit(b".", at, &metadata, folder, first.base) {
+                return Ok(None);
+            }
         }
-        while let Some(level) = levels.last_mut() {
-            let Some(child) = level.children.next() else {
-                levels.pop();
-                continue;
+        let parts = roots.sources.iter().enumerate().map(|(source, root)| {
+            let wanted = match (root.named.path.is_empty(), self.plan.recursive) {
+                (false, _) => Wanted::Way(0),
+                (true, true) => Wanted::All,
+                (true, false) => Wanted::Entries,
             };
-            if !walk.visit(&child, Depth::Below) || (plan.one_file_system && child.metadata.dev() != device) {
-                continue;
-            }
-            let scope = level.scope.clone();
-            if levels.iter().any(|level| level.identity == identity(&child.metadata)) {
-                walk.problem(child.at, "a symlink to a folder that it is in", IoErrors::UNREADABLE);
-                continue;
-            }
-            levels.push(walk.enter(child, &scope)?);
+            let at = roots.bases[root.base].clone();
+            Part { source, at, scope: root.scope.clone(), wanted, identity: None }
+        });
+        let parts = parts.collect();
+        Ok(Some(self.enter(Vec::new(), parts)?))
+    }
+
+    /// What is wanted of a folder that was named.
+    fn wanted_of(&self, content: Content) -> Option<Wanted> {
+        match (self.plan.recursive, content) {
+            (true, _) => Some(Wanted::All),
+            (false, Content::Within) => Some(Wanted::Entries),
+            (false, Content::Itself) => None,
         }
-        Ok(walk.problems)
+    }
+
+    /// Gives what is in a folder away; if it is a folder itself, where to go on.
+    fn visit_united(&mut self, united: United<Found>, levels: &[Level]) -> Option<(Vec<u8>, Vec<Part>)> {
+        let level = levels.last()?;
+        let United { name, folder, first, others } = united;
+        let path = if level.path.is_empty() { name.clone() } else { [&level.path[..], b"/", &name].concat() };
+        let Part { source, at, .. } = &level.parts[first.part];
+        let (at, base) = (at.join(std::ffi::OsStr::from_bytes(&name)), self.roots.sources[*source].base);
+        let metadata = match &first.metadata {
+            Some(metadata) => metadata,
+            // A folder on the way, which is one also where it is a symlink.
+            None => &match fs::metadata(&at) {
+                Ok(metadata) => metadata,
+                Err(error) => {
+                    self.failed(&at, &error);
+                    return None;
+                }
+            },
+        };
+        if !self.visit(&path, &at, metadata, folder.unwrap_or(Folder::Below), base) {
+            return None;
+        }
+        let parts: Vec<Part> =
+            iter::once(first).chain(others).filter_map(|found| self.part(&name, found, levels)).collect();
+        (!parts.is_empty()).then_some((path, parts))
+    }
+
+    /// A folder of one source, unless nothing is wanted of it. Its rules are still those of the folder that it is in.
+    fn part(&mut self, name: &[u8], found: Found, levels: &[Level]) -> Option<Part> {
+        let Part { source, at, scope, .. } = &levels.last()?.parts[found.part];
+        let (wanted, at) = (found.wanted?, at.join(std::ffi::OsStr::from_bytes(name)));
+        let identity = found.metadata.map(|metadata| (metadata.dev(), metadata.ino()));
+        let is_above = |identity| levels.iter().any(|level| level.identities.contains(&(*source, identity)));
+        if identity.is_some_and(is_above) {
+            self.problem(at, "a symlink to a folder that it is in", IoErrors::UNREADABLE);
+            return None;
+        }
+        Some(Part { source: *source, at, scope: scope.clone(), wanted, identity })
     }
 
     /// Gives an entry away; whether it is a folder that was taken.
-    fn visit(&mut self, child: &Child, depth: Depth) -> bool {
-        let Child { path, at, metadata } = child;
+    fn visit(&mut self, path: &[u8], at: &Path, metadata: &Metadata, folder: Folder, base: usize) -> bool {
         let fields = self.plan.fields;
         let target = if metadata.is_symlink() {
             match fs::read_link(at) {
@@ -124,7 +188,7 @@ impl<'a> Walk<'a> {
         } else {
             None
         };
-        let kind = kind(metadata, target.as_deref(), depth);
+        let kind = kind(metadata, target.as_deref(), folder);
         let is_kept = match kind {
             Kind::File { .. } | Kind::Directory(_) => true,
             Kind::Symlink { .. } => fields.symlinks,
@@ -147,8 +211,11 @@ impl<'a> Walk<'a> {
             link: (metadata.nlink() > 1 && !metadata.is_dir()).then(|| (metadata.dev(), metadata.ino())),
         };
         if let Err(reason) = (self.take)(&entry) {
-            self.problem(at.clone(), &reason, IoErrors::UNREADABLE);
+            self.problem(at.to_owned(), &reason, IoErrors::UNREADABLE);
             return false;
+        }
+        if self.roots.bases.len() > 1 {
+            self.walked.origins.push(u32::try_from(base).unwrap_or(u32::MAX));
         }
         self.look_whether_it_can_be_read(at, metadata);
         metadata.is_dir()
@@ -162,63 +229,92 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn enter(&mut self, folder: Child, scope: &Scope) -> Result<Level, FilterError> {
-        let mut read = |name: &[u8]| match fs::read(folder.at.join(std::ffi::OsStr::from_bytes(name))) {
-            Ok(content) => Ok(Some(content)),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => Ok(None),
-            Err(error) => Err(error),
-        };
-        let scope = scope.enter(&folder.path, &mut read)?;
-        let mut children = self.children(&folder, &scope);
-        children.sort_by(|one, other| {
-            (one.metadata.is_dir().cmp(&other.metadata.is_dir())).then_with(|| {
-                if one.metadata.is_dir() {
-                    slashed(&one.path).cmp(slashed(&other.path))
-                } else {
-                    one.path.cmp(&other.path)
-                }
-            })
-        });
-        Ok(Level { children: children.into_iter(), scope, identity: identity(&folder.metadata) })
+    fn enter(&mut self, path: Vec<u8>, mut parts: Vec<Part>) -> Result<Level, FilterError> {
+        let mut found = Vec::new();
+        for (number, part) in parts.iter_mut().enumerate() {
+            // The destination itself is no folder of sources that only have their names there.
+            if !(path.is_empty() && matches!(part.wanted, Wanted::Way(_))) {
+                part.scope = entered(&part.scope, &path, &part.at)?;
+            }
+            match part.wanted {
+                Wanted::Way(start) => found.extend(self.on_the_way(number, part.source, start)),
+                Wanted::Entries | Wanted::All => self.children(number, part, &path, &mut found),
+            }
+        }
+        let identities =
+            parts.iter().filter_map(|part| part.identity.map(|identity| (part.source, identity))).collect();
+        Ok(Level { path, parts, children: union(found).into_iter(), identities })
     }
 
-    /// What the rules leave in a folder.
-    fn children(&mut self, folder: &Child, scope: &Scope) -> Vec<Child> {
-        let names = match fs::read_dir(&folder.at) {
-            Ok(names) => names,
+    /// What a source's path leads to next.
+    fn on_the_way(&mut self, part: usize, source: usize, start: usize) -> Option<Child<Found>> {
+        let roots = self.roots;
+        let root = &roots.sources[source];
+        let (named, rest) = (&root.named, &root.named.path[start..]);
+        if let Some(end) = rest.iter().position(|byte| *byte == b'/') {
+            let found = Found { part, metadata: None, wanted: Some(Wanted::Way(start + end + 1)) };
+            return Some(Child { name: rest[..end].to_vec(), folder: Some(Folder::Alone), of: found });
+        }
+        let at = below(&roots.bases[root.base], &named.path);
+        let is_followed = self.plan.copy_links || named.content == Content::Within;
+        let metadata = match if is_followed { fs::metadata(&at) } else { fs::symlink_metadata(&at) } {
+            Ok(metadata) => metadata,
             Err(error) => {
-                self.failed(&folder.at, &error);
-                return Vec::new();
+                self.failed(&at, &error);
+                return None;
             }
         };
-        let below = if folder.path == b"." { Vec::new() } else { [&folder.path[..], b"/"].concat() };
-        let mut children = Vec::new();
+        let wanted = self.wanted_of(named.content).filter(|_| metadata.is_dir());
+        let folder = if wanted.is_some() { Folder::Source } else { Folder::Alone };
+        let folder = metadata.is_dir().then_some(folder);
+        Some(Child { name: rest.to_vec(), folder, of: Found { part, metadata: Some(metadata), wanted } })
+    }
+
+    /// What the rules leave in a folder of a source.
+    fn children(&mut self, number: usize, part: &Part, path: &[u8], found: &mut Vec<Child<Found>>) {
+        let names = match fs::read_dir(&part.at) {
+            Ok(names) => names,
+            Err(error) => {
+                self.failed(&part.at, &error);
+                return;
+            }
+        };
+        let mut below = if path.is_empty() { Vec::new() } else { [path, b"/"].concat() };
+        let above = below.len();
         for entry in names {
-            let found = match &entry {
+            let metadata = match &entry {
                 Ok(entry) if self.plan.copy_links => fs::metadata(entry.path()),
                 Ok(entry) => entry.metadata(),
                 Err(error) => {
-                    self.failed(&folder.at, error);
+                    self.failed(&part.at, error);
                     continue;
                 }
             };
             let Ok(entry) = entry else { continue };
-            let path = [&below[..], entry.file_name().as_bytes()].concat();
+            let name = entry.file_name().into_vec();
+            below.truncate(above);
+            below.extend_from_slice(&name);
             // What cannot be looked at is left out by its name, as far as that goes.
-            let is_dir = found.as_ref().is_ok_and(Metadata::is_dir);
+            let is_dir = metadata.as_ref().is_ok_and(Metadata::is_dir);
             let kind = if is_dir { EntryKind::Directory } else { EntryKind::Other };
-            if scope.verdict(&path, kind) == Verdict::Excluded {
+            if part.scope.verdict(&below, kind) == Verdict::Excluded {
                 continue;
             }
-            match found {
-                Ok(metadata) => children.push(Child { path, at: entry.path(), metadata }),
+            match metadata {
+                Ok(metadata) => {
+                    let is_elsewhere =
+                        self.plan.one_file_system && metadata.dev() != self.roots.sources[part.source].device;
+                    let wanted = (is_dir && !is_elsewhere && part.wanted == Wanted::All).then_some(Wanted::All);
+                    let folder = if wanted.is_some() { Folder::Below } else { Folder::Alone };
+                    let of = Found { part: number, metadata: Some(metadata), wanted };
+                    found.push(Child { name, folder: is_dir.then_some(folder), of });
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && self.plan.copy_links => {
                     self.problem(entry.path(), "a symlink to nothing", IoErrors::UNREADABLE);
                 }
-                Err(error) => drop(self.failed(&entry.path(), &error)),
+                Err(error) => _ = self.failed(&entry.path(), &error),
             }
         }
-        children
     }
 
     /// Keeps that something could not be read: it is no folder to be entered.
@@ -230,32 +326,17 @@ impl<'a> Walk<'a> {
     }
 
     fn problem(&mut self, path: PathBuf, reason: &str, errors: IoErrors) {
-        self.problems.push(Problem { path, reason: reason.to_owned(), errors });
+        self.walked.problems.push(Problem { path, reason: reason.to_owned(), errors });
     }
 }
 
-/// Whether something was named as a source.
-#[derive(Clone, Copy, PartialEq)]
-enum Depth {
-    Top,
-    Below,
-}
-
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
-}
-
-fn slashed(path: &[u8]) -> impl Iterator<Item = u8> {
-    path.iter().copied().chain([b'/'])
-}
-
-fn kind<'a>(metadata: &Metadata, target: Option<&'a [u8]>, depth: Depth) -> Kind<'a> {
+fn kind<'a>(metadata: &Metadata, target: Option<&'a [u8]>, folder: Folder) -> Kind<'a> {
     let file_type = metadata.file_type();
     let number = metadata.rdev();
     let device = |form| Kind::Device { form, major: rustix::fs::major(number), minor: rustix::fs::minor(number) };
     match target {
         Some(target) => Kind::Symlink { target },
-        None if file_type.is_dir() => Kind::Directory(if depth == Depth::Top { Folder::Source } else { Folder::Below }),
+        None if file_type.is_dir() => Kind::Directory(folder),
         None if file_type.is_fifo() => Kind::Fifo,
         None if file_type.is_socket() => Kind::Socket,
         None if file_type.is_block_device() => device(DeviceForm::Block),

@@ -74,26 +74,33 @@ pub(super) struct ReceiverArgs {
 }
 
 impl ReceiverArgs {
-    /// As the server takes them.
+    /// Those that the server takes as letters. rsync itself sends no other form of them, so restricted shells know none.
+    pub(super) fn letters(&self) -> String {
+        let letters = [
+            (self.backup, 'b'),
+            (self.update, 'u'),
+            (self.sparse, 'S'),
+            (self.keep_dirlinks, 'K'),
+            (self.omit_dir_times, 'O'),
+            (self.omit_link_times, 'J'),
+        ];
+        letters.into_iter().filter_map(|(is_set, letter)| is_set.then_some(letter)).collect()
+    }
+
+    /// The others, as the server takes them.
     pub(super) fn words(&self) -> Vec<Vec<u8>> {
         let mut words: Vec<String> = Vec::new();
         for (flag, is_set) in [
             ("--partial", self.partial),
-            ("--backup", self.backup),
             ("--delay-updates", self.delay_updates),
             ("--fuzzy", self.fuzzy),
-            ("--update", self.update),
             ("--existing", self.existing),
             ("--ignore-existing", self.ignore_existing),
             ("--size-only", self.size_only),
             ("--ignore-times", self.ignore_times),
-            ("--sparse", self.sparse),
             ("--preallocate", self.preallocate),
             ("--fsync", self.fsync),
             ("--mkpath", self.mkpath),
-            ("--keep-dirlinks", self.keep_dirlinks),
-            ("--omit-dir-times", self.omit_dir_times),
-            ("--omit-link-times", self.omit_link_times),
             ("--super", self.super_user),
         ] {
             words.extend(is_set.then(|| flag.to_owned()));

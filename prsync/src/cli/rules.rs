@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::ArgMatches;
 use fleet_rsync::filter::{FilterError, Rules};
+use fleet_rsync::sources::{LineEnd, listed};
 use fleet_tool::cli::Failure;
 
 use super::syncing::SyncArgs;
@@ -24,8 +25,12 @@ pub(super) fn rules(matches: &ArgMatches, args: &SyncArgs) -> Result<Rules, Fail
     given.extend(places("include_from").into_iter().zip(args.include_from.iter().map(Given::IncludeFrom)));
     given.sort_by_key(|(place, _)| *place);
     let mut rules = Rules::new();
+    rules.cvs_words(&ignored_at_home(), std::env::var_os("CVSIGNORE").unwrap_or_default().as_bytes());
     for (_, given) in given {
-        given.add(&mut rules)?;
+        given.add(&mut rules, args.naming.line_end())?;
+    }
+    if args.cvs_exclude {
+        rules.cvs_exclude().map_err(|error| Failure::usage(&error))?;
     }
     Ok(rules)
 }
@@ -40,7 +45,7 @@ enum Given<'a> {
 }
 
 impl Given<'_> {
-    fn add(self, rules: &mut Rules) -> Result<(), Failure> {
+    fn add(self, rules: &mut Rules, line_end: LineEnd) -> Result<(), Failure> {
         let content = |path: &PathBuf| {
             read(path.as_os_str().as_bytes())
                 .map_err(|error| Failure::usage_text(format!("cannot read {}: {error}", path.display())))
@@ -49,14 +54,21 @@ impl Given<'_> {
             Self::Exclude(text) => rules.exclude(text.as_bytes()),
             Self::Include(text) => rules.include(text.as_bytes()),
             Self::Rule(text) => rules.filter(text.as_bytes(), &mut read),
-            Self::ExcludeFrom(path) => rules.exclude_from(&content(path)?),
-            Self::IncludeFrom(path) => rules.include_from(&content(path)?),
+            Self::ExcludeFrom(path) => listed(&content(path)?, line_end).try_for_each(|pattern| rules.exclude(pattern)),
+            Self::IncludeFrom(path) => listed(&content(path)?, line_end).try_for_each(|pattern| rules.include(pattern)),
         };
         added.map_err(|error| Failure::usage(&error))
     }
 }
 
-fn read(path: &[u8]) -> io::Result<Vec<u8>> {
+/// What the user's own file says that CVS ignores.
+fn ignored_at_home() -> Vec<u8> {
+    let file = std::env::home_dir().map(|home| home.join(".cvsignore"));
+    file.and_then(|file| fs::read(file).ok()).unwrap_or_default()
+}
+
+/// Reads a file; `-` is standard input.
+pub(super) fn read(path: &[u8]) -> io::Result<Vec<u8>> {
     if path == b"-" {
         let mut content = Vec::new();
         io::stdin().read_to_end(&mut content)?;

@@ -10,15 +10,18 @@ use fleet_rsync::codec::Codec;
 use fleet_rsync::filter::{Excluded, Rules};
 use fleet_rsync::flist::Fields;
 use fleet_rsync::session::Delete;
+use fleet_rsync::sources::Named;
 use fleet_rsync::wire::greeting::Compression;
 use fleet_ssh::remote::SudoUser;
 use fleet_tool::cli::Failure;
 use fleet_transfer::bandwidth::{Limit, Rate};
 use fleet_transfer::sync::{Chmod, SyncPlan};
 
+use super::naming::NamingArgs;
 use super::receiver::ReceiverArgs;
 use super::releasing::ReleaseArgs;
 use super::unsupported::UnsupportedArgs;
+use crate::engine::Engine;
 use crate::safety::{Deleting, Force, MostDeleted};
 
 #[derive(Args, Debug)]
@@ -81,13 +84,17 @@ pub(super) struct SyncArgs {
     dry_run: bool,
     /// Show each change in rsync's letters, once for all hosts with the same changes
     #[arg(short = 'i', long)]
-    itemize_changes: bool,
+    pub(super) itemize_changes: bool,
     /// Compare contents rather than size and time
     #[arg(short = 'c', long)]
     checksum: bool,
     /// Send whole files
     #[arg(short = 'W', long)]
     whole_file: bool,
+    /// Have the hosts change their copies themselves, rather than make new ones beside them: less room, but whoever reads
+    /// them meanwhile reads neither the old nor the new
+    #[arg(long, conflicts_with_all = ["partial_dir", "delay_updates"])]
+    inplace: bool,
 
     /// Delete what is not in the sources
     #[arg(long, visible_alias = "del", alias = "delete-during")]
@@ -104,8 +111,8 @@ pub(super) struct SyncArgs {
     /// Delete what is excluded, too
     #[arg(long)]
     delete_excluded: bool,
-    /// Delete no more than N on each host, or refuse a host before anything is changed there when more than P% of what its
-    /// destination has would be deleted [default: 50% at a terminal, else no limit]
+    /// Delete no more than N on each host; or, where more than P% of what a destination has would be deleted, ask at the
+    /// terminal before anything is changed there, and refuse the host in scripts [default: 50% at a terminal, else no limit]
     #[arg(long, value_name = "N|P%")]
     max_delete: Option<String>,
     /// Do what is refused as hardly meant, and replace folders by files
@@ -127,6 +134,17 @@ pub(super) struct SyncArgs {
     /// Add a filter rule, such as '- *.o' or ':- .gitignore'; repeatable
     #[arg(short = 'f', long = "filter", value_name = "RULE", action = ArgAction::Append, allow_hyphen_values = true)]
     pub(super) rules: Vec<String>,
+    /// Leave out what CVS ignores: its own names, those in ~/.cvsignore and CVSIGNORE, and of each folder those in its
+    /// .cvsignore
+    #[arg(short = 'C', long)]
+    pub(super) cvs_exclude: bool,
+
+    /// Leave out folders without any file below them
+    #[arg(short = 'm', long)]
+    prune_empty_dirs: bool,
+
+    #[command(flatten)]
+    pub(super) naming: NamingArgs,
 
     /// Bring what symlinks lead to
     #[arg(short = 'L', long)]
@@ -154,6 +172,11 @@ pub(super) struct SyncArgs {
     /// Say at the end what was computed, and what was used again
     #[arg(long)]
     pub(super) stats: bool,
+    /// By what hosts are synced: native (their rsync receives), tar (what differs goes there as a tar stream), auto: native,
+    /// and tar for hosts without rsync; or rsync: the rsync of this machine for each host, at most 8 at once unless
+    /// --parallel says so, with all flags that are not known here (values behind =)
+    #[arg(long, value_name = "ENGINE", default_value = "auto", value_parser = Engine::parse)]
+    pub(super) engine: Engine,
     /// The hosts' rsync: a program, or words of a shell
     #[arg(long, value_name = "PROGRAM", default_value = "rsync")]
     pub(super) rsync_path: String,
@@ -197,9 +220,10 @@ impl SyncArgs {
 
     /// Names what rsync has and this does not.
     pub(super) fn refuse_unsupported(&self) -> Result<(), Failure> {
-        let Some(flag) = self.unsupported.first() else { return Ok(()) };
-        Err(Failure::usage_text(format!("{flag} is not supported"))
-            .hint("rsync itself does it, host by host: see rsync(1)"))
+        match self.unsupported.first() {
+            Some(refused) => Err(Failure::usage_text(format!("{} is not supported", refused.flag)).hint(refused.hint)),
+            None => Ok(()),
+        }
     }
 
     /// The share of a destination that may be deleted.
@@ -236,7 +260,7 @@ impl SyncArgs {
     }
 
     /// What is brought, and how.
-    pub(super) fn plan(&self, sources: Vec<PathBuf>, rules: Rules) -> Result<SyncPlan, Failure> {
+    pub(super) fn plan(&self, sources: Vec<Named>, rules: Rules) -> Result<SyncPlan, Failure> {
         let rate = |flag: &str, text: &Option<String>| -> Result<Option<Rate>, Failure> {
             match text.as_deref().map(str::parse::<Limit>) {
                 None | Some(Ok(Limit::Unlimited)) => Ok(None),
@@ -245,6 +269,10 @@ impl SyncArgs {
             }
         };
         Ok(SyncPlan {
+            sources_are_listed: self.naming.is_list(),
+            relative: self.naming.keeps_paths(),
+            // As with rsync, -a does not mean -r with a list.
+            recursive: self.recursive || !self.naming.is_list(),
             rules,
             excluded: if self.delete_excluded { Excluded::Deleted } else { Excluded::Kept },
             fields: Fields {
@@ -268,7 +296,10 @@ impl SyncArgs {
             delete: self.delete_form(),
             compression: self.compression()?,
             level: self.compress_level,
+            prune: self.prune_empty_dirs,
+            in_place: self.inplace,
             forwarded: self.forwarded()?,
+            forwarded_letters: self.receiver.letters(),
             memory_bytes: memory(&self.memory)?,
             total_rate: rate("--bwlimit", &self.bwlimit)?,
             host_rate: rate("--bwlimit-host", &self.bwlimit_host)?,
@@ -277,12 +308,10 @@ impl SyncArgs {
     }
 
     fn chmod(&self) -> Result<Option<Chmod>, Failure> {
-        // The mask of this process can only be read by setting it.
-        let umask = rustix::process::umask(rustix::fs::Mode::empty());
-        rustix::process::umask(umask);
+        let umask = umask();
         let mut chmod = Chmod::default();
         for text in &self.chmod {
-            chmod.add(text, umask.bits()).map_err(|error| Failure::usage_text(format!("--chmod: {error}")))?;
+            chmod.add(text, umask).map_err(|error| Failure::usage_text(format!("--chmod: {error}")))?;
         }
         Ok((!self.chmod.is_empty()).then_some(chmod))
     }
@@ -309,6 +338,18 @@ impl SyncArgs {
         }
         Ok(words)
     }
+}
+
+/// What this process takes of the permissions of new files.
+fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let told = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    told.and_then(|octal| u32::from_str_radix(octal.trim(), 8).ok()).unwrap_or_else(|| {
+        // Elsewhere it can only be read by setting it.
+        let umask = rustix::process::umask(rustix::fs::Mode::empty());
+        rustix::process::umask(umask);
+        umask.bits()
+    })
 }
 
 /// Written as rates are.

@@ -10,64 +10,63 @@ use clap::Args;
 pub(super) struct UnsupportedArgs {
     #[arg(short = 'A', long, hide = true)]
     acls: bool,
-    #[arg(long, hide = true)]
+    #[arg(short = 'X', long, hide = true)]
     xattrs: bool,
-    #[arg(long, hide = true)]
-    inplace: bool,
     #[arg(long, hide = true)]
     append: bool,
     #[arg(long, hide = true)]
     append_verify: bool,
     #[arg(long, hide = true)]
     remove_source_files: bool,
-    #[arg(short = 'R', long, hide = true)]
-    relative: bool,
-    #[arg(long, hide = true, value_name = "FILE")]
-    files_from: Option<String>,
     #[arg(long, hide = true, value_name = "CONVERT")]
     iconv: Option<String>,
-    #[arg(short = 'm', long, hide = true)]
-    prune_empty_dirs: bool,
     #[arg(short = 'U', long, hide = true)]
     atimes: bool,
     #[arg(short = 'N', long, hide = true)]
     crtimes: bool,
     #[arg(long, hide = true)]
     dirs: bool,
+    #[arg(long, hide = true)]
+    no_implied_dirs: bool,
     #[arg(short = 'k', long, hide = true)]
     copy_dirlinks: bool,
     #[arg(long, hide = true)]
     copy_unsafe_links: bool,
     #[arg(long, hide = true)]
     safe_links: bool,
-    #[arg(short = 'C', long, hide = true)]
-    cvs_exclude: bool,
     #[arg(short = 'e', long, hide = true, value_name = "COMMAND")]
     rsh: Option<String>,
 }
 
+/// What is said of one of them.
+pub(super) struct Refused {
+    pub(super) flag: &'static str,
+    pub(super) hint: &'static str,
+}
+
+const ENGINE: &str = "--engine=rsync does it: it starts the rsync of this machine for each host";
+const REACHED: &str =
+    "prsync has connections of its own: --ssh-config FILE and --option KEY=VALUE say how hosts are reached";
+const KEPT: &str = "other hosts may still need them: remove them when prsync has succeeded";
+
 impl UnsupportedArgs {
     /// The first of them that is given.
-    pub(super) fn first(&self) -> Option<&'static str> {
+    pub(super) fn first(&self) -> Option<Refused> {
         let flags = [
-            ("--acls", self.acls),
-            ("--xattrs", self.xattrs),
-            ("--inplace", self.inplace),
-            ("--append", self.append || self.append_verify),
-            ("--remove-source-files", self.remove_source_files),
-            ("--relative", self.relative),
-            ("--files-from", self.files_from.is_some()),
-            ("--iconv", self.iconv.is_some()),
-            ("--prune-empty-dirs", self.prune_empty_dirs),
-            ("--atimes", self.atimes),
-            ("--crtimes", self.crtimes),
-            ("--dirs", self.dirs),
-            ("--copy-dirlinks", self.copy_dirlinks),
-            ("--copy-unsafe-links", self.copy_unsafe_links),
-            ("--safe-links", self.safe_links),
-            ("--cvs-exclude", self.cvs_exclude),
-            ("--rsh", self.rsh.is_some()),
+            ("--acls", self.acls, ENGINE),
+            ("--xattrs", self.xattrs, ENGINE),
+            ("--append", self.append || self.append_verify, ENGINE),
+            ("--remove-source-files", self.remove_source_files, KEPT),
+            ("--iconv", self.iconv.is_some(), ENGINE),
+            ("--atimes", self.atimes, ENGINE),
+            ("--crtimes", self.crtimes, ENGINE),
+            ("--dirs", self.dirs, ENGINE),
+            ("--no-implied-dirs", self.no_implied_dirs, ENGINE),
+            ("--copy-dirlinks", self.copy_dirlinks, ENGINE),
+            ("--copy-unsafe-links", self.copy_unsafe_links, ENGINE),
+            ("--safe-links", self.safe_links, ENGINE),
+            ("--rsh", self.rsh.is_some(), REACHED),
         ];
-        flags.into_iter().find_map(|(flag, is_set)| is_set.then_some(flag))
+        flags.into_iter().find_map(|(flag, is_set, hint)| is_set.then_some(Refused { flag, hint }))
     }
 }

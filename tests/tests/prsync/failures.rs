@@ -12,7 +12,8 @@ use crate::world::World;
 fn a_host_without_rsync_says_so() {
     let world = World::new(1);
     world.dist();
-    let failed = world.env.prsync(["-H", "web01", "--rsync-path=no-such-rsync", "dist/", &world.each("opt")]);
+    let program = "--rsync-path=no-such-rsync";
+    let failed = world.env.prsync(["-H", "web01", program, "--engine=native", "dist/", &world.each("opt")]);
     failed.finish().expect_code(5).expect_stderr("the host has no rsync");
 }
 
@@ -85,11 +86,15 @@ fn more_than_may_be_deleted_is_deleted_nowhere() {
 fn what_is_not_supported_is_named_before_any_host_is_contacted() {
     let world = World::new(1);
     world.dist();
-    for (flag, name) in
-        [("--inplace", "--inplace"), ("-A", "--acls"), ("-R", "--relative"), ("--files-from=x", "--files-from")]
-    {
+    for (flag, name, hint) in [
+        ("-A", "--acls", "--engine=rsync"),
+        ("-X", "--xattrs", "--engine=rsync"),
+        ("--no-implied-dirs", "--no-implied-dirs", "--engine=rsync"),
+        ("--remove-source-files", "--remove-source-files", "other hosts may still need them"),
+        ("-essh", "--rsh", "--ssh-config"),
+    ] {
         let text = format!("{name} is not supported");
-        world.prsync([flag, "dist/", "/opt"]).finish().expect_code(2).expect_stderr(&text);
+        world.prsync([flag, "dist/", "/opt"]).finish().expect_code(2).expect_stderr(&text).expect_stderr(hint);
     }
     world.prsync(["--max-delete=101%", "--delete", "dist/", "/opt"]).finish().expect_code(2);
     assert_eq!(world.servers[0].connections(), 0);

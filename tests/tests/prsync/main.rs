@@ -7,9 +7,15 @@
 mod world;
 
 mod again;
+mod engines;
 mod failures;
+mod hosts;
+mod local;
+mod question;
 mod releases;
 mod runs;
+mod sources;
+mod ways;
 
 use std::ffi::OsStr;
 use std::path::PathBuf;

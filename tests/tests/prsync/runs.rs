@@ -14,7 +14,7 @@ fn all_hosts_get_the_same_from_one_list_and_one_delta_of_each_file() {
         world.file_on(host, "opt/surplus", "to be deleted");
     }
     let done = world.synced(["--stats", "--delete", "-z", "dist/", &world.each("opt")]);
-    let done = done.expect_stderr("read 1 scan for 1 list").expect_stderr("deltas: 3 computed, 9 used again");
+    let done = done.expect_stderr("read once for 1 list").expect_stderr("deltas: 3 computed, 9 used again");
     for host in ["web01", "web02", "web03", "web04"] {
         assert_eq!(world.differences("dist", host, "opt"), "", "{}", done.stderr_text());
     }

@@ -6,13 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fleet_core::event::{Event, Stream, Transferred};
-use fleet_core::fanout::HostContext;
+use fleet_core::event::{Stream, Transferred};
 use fleet_core::outcome::HostError;
 use fleet_ssh::remote::Verify;
 use fleet_ssh::{ExecStdin, OutputSink, StdinFeed};
-use fleet_transfer::push::{Push, Sent, Share, Uplink};
 use tokio::time::Instant;
+
+use super::{CopyObserver, Push, Sent, Share, Uplink};
 
 /// How often the progress of a host is told.
 const TELL_EVERY: Duration = Duration::from_millis(500);
@@ -20,19 +20,19 @@ const TELL_EVERY: Duration = Duration::from_millis(500);
 const SAID_LIMIT: usize = 64 * 1024;
 
 /// The stream to one host.
-pub(crate) struct Feed<'a> {
-    pub(crate) push: &'a Push,
-    pub(crate) share: &'a Share,
-    pub(crate) verify: Verify,
-    pub(crate) host: &'a HostContext,
+pub(super) struct Feed<'a, S> {
+    pub(super) push: &'a Push,
+    pub(super) share: &'a Share,
+    pub(super) verify: Verify,
+    pub(super) beside: &'a S,
     /// Bytes of contents in all.
-    pub(crate) content_bytes: u64,
-    pub(crate) state: &'a FeedState,
+    pub(super) content_bytes: u64,
+    pub(super) state: &'a FeedState,
 }
 
 /// How far it is.
 #[derive(Debug)]
-pub(crate) struct FeedState {
+pub(super) struct FeedState {
     /// When the host last took something; `None` when it has all, or has nothing to take yet.
     moved: Mutex<Option<Instant>>,
     told: Mutex<Option<Instant>>,
@@ -40,17 +40,17 @@ pub(crate) struct FeedState {
 }
 
 impl FeedState {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { moved: Mutex::new(None), told: Mutex::new(None), sent: Mutex::new(None) }
     }
 
     /// What was sent, once that was all.
-    pub(crate) fn sent(&self) -> Option<Sent> {
+    pub(super) fn sent(&self) -> Option<Sent> {
         lock(&self.sent).clone()
     }
 
     /// Returns when the host has taken nothing for `limit` although there was something to take.
-    pub(crate) async fn stalled(&self, limit: Duration) {
+    pub(super) async fn stalled(&self, limit: Duration) {
         loop {
             let idle = lock(&self.moved).map_or(Duration::ZERO, |moved| moved.elapsed());
             if idle >= limit {
@@ -61,7 +61,7 @@ impl FeedState {
     }
 }
 
-impl StdinFeed for Feed<'_> {
+impl<S: CopyObserver> StdinFeed for Feed<'_, S> {
     async fn feed(&self, stdin: ExecStdin) -> Result<(), HostError> {
         self.tell(0).await;
         let uplink = Channel { stdin, feed: self };
@@ -75,20 +75,20 @@ impl StdinFeed for Feed<'_> {
     }
 }
 
-impl Feed<'_> {
+impl<S: CopyObserver> Feed<'_, S> {
     async fn tell(&self, bytes: u64) {
         *lock(&self.state.told) = Some(Instant::now());
-        self.host.emit(Event::Progress(Transferred { bytes, of: Some(self.content_bytes) })).await;
+        self.beside.progress(Transferred { bytes, of: Some(self.content_bytes) }).await;
     }
 }
 
 /// The input of the command.
-struct Channel<'a> {
+struct Channel<'a, S> {
     stdin: ExecStdin,
-    feed: &'a Feed<'a>,
+    feed: &'a Feed<'a, S>,
 }
 
-impl Uplink for Channel<'_> {
+impl<S: CopyObserver> Uplink for Channel<'_, S> {
     async fn send(&self, bytes: Bytes) -> bool {
         // What takes long before this is our own doing: another host, or a limit.
         *lock(&self.feed.state.moved) = Some(Instant::now());
@@ -106,17 +106,21 @@ impl Uplink for Channel<'_> {
 }
 
 /// Keeps what the program says on both outputs; all else goes on to another.
-pub(crate) struct Said<'a, S> {
+#[derive(Debug)]
+pub struct Said<'a, S> {
     beside: &'a S,
     bytes: Mutex<Vec<u8>>,
 }
 
 impl<'a, S> Said<'a, S> {
-    pub(crate) fn new(beside: &'a S) -> Self {
+    /// Nothing is said yet.
+    pub fn new(beside: &'a S) -> Self {
         Self { beside, bytes: Mutex::default() }
     }
 
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    /// What was said, but for what lies in the middle of very much.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
         lock(&self.bytes).clone()
     }
 }

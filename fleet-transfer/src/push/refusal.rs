@@ -6,11 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fleet_core::outcome::{FailureClass, HostError, Outcome, Stage};
-use fleet_core::render::sanitized_line;
+use fleet_core::sanitize::sanitized_line;
 use fleet_ssh::remote::{CopyRefusal, RefusalKind, Token, copy_is_done};
-use fleet_transfer::source_cache::SourceError;
 
-use crate::tally::plural;
+use crate::source_cache::SourceError;
 
 /// How many files are named that changed.
 const MAX_NAMED: usize = 3;
@@ -19,7 +18,7 @@ const MAX_WORDS: usize = 200;
 
 /// What the copy command came to.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub enum Ended {
     /// All that was sent is in place.
     Done,
     /// It is not.
@@ -31,7 +30,8 @@ pub(crate) enum Ended {
 }
 
 /// Reads the end of the command that was marked so: its outcome, and all that it said on both outputs.
-pub(crate) fn ended(outcome: Outcome, said: &[u8], mark: &Token) -> Ended {
+#[must_use]
+pub fn ended(outcome: Outcome, said: &[u8], mark: &Token) -> Ended {
     if let Some(refusal) = CopyRefusal::find(said, mark) {
         return match (outcome, refusal.kind) {
             // We had it stopped, and it says so.
@@ -49,7 +49,8 @@ pub(crate) fn ended(outcome: Outcome, said: &[u8], mark: &Token) -> Ended {
 }
 
 /// What a host says when it does not copy.
-pub(crate) fn refused(refusal: &CopyRefusal) -> HostError {
+#[must_use]
+pub fn refused(refusal: &CopyRefusal) -> HostError {
     let error = HostError::new(Stage::Command, FailureClass::Copy, refusal.to_string());
     match (refusal.kind.hint(), refusal.kind) {
         (Some(hint), _) => error.with_hint(hint),
@@ -70,7 +71,8 @@ fn not_run(said: &[u8]) -> HostError {
 }
 
 /// Why a host lacks files that could not be read; `kept` others are in place there.
-pub(crate) fn incomplete(failures: &BTreeMap<usize, Arc<SourceError>>, kept: u64) -> HostError {
+#[must_use]
+pub fn incomplete(failures: &BTreeMap<usize, Arc<SourceError>>, kept: u64) -> HostError {
     let mut words: Vec<String> = failures.values().take(MAX_NAMED).map(ToString::to_string).collect();
     if failures.len() > MAX_NAMED {
         words.push(format!("and {} more", failures.len() - MAX_NAMED));
@@ -84,7 +86,7 @@ pub(crate) fn incomplete(failures: &BTreeMap<usize, Arc<SourceError>>, kept: u64
 }
 
 fn are(count: u64) -> String {
-    format!("{} {}", plural(count, "other"), if count == 1 { "is" } else { "are" })
+    if count == 1 { "1 other is".to_owned() } else { format!("{count} others are") }
 }
 
 #[cfg(test)]
