@@ -114,7 +114,13 @@ fn of_code(code: u32, end: &SyncEnd) -> HostError {
         _ => "rsync on the host gave up",
     };
     let said = said(end).map(|said| format!(": {said}")).unwrap_or_default();
-    copy_error(format!("{meaning} (exit code {code}){said}"))
+    let error = copy_error(format!("{meaning} (exit code {code}){said}"));
+    let lacks_folder = code == 11 && said.contains("mkdir") && said.contains("No such file or directory");
+    if lacks_folder {
+        error.with_hint("--mkpath makes the folders above it, with rsync 3.2.3 or later there")
+    } else {
+        error
+    }
 }
 
 fn missing(code: u32, end: &SyncEnd) -> Option<HostError> {
@@ -187,6 +193,13 @@ mod tests {
             }
             Err(other) => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn who_lacks_the_folders_above_is_told_what_makes_them() {
+        let text = "rsync: [Receiver] mkdir \"/srv/a/b\" failed: No such file or directory (2)\n";
+        let end = SyncEnd { standard_error: text.into(), ..SyncEnd::default() };
+        assert!(of_code(11, &end).hint.unwrap().starts_with("--mkpath"));
     }
 
     #[test]

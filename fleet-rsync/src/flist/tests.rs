@@ -301,3 +301,27 @@ proptest! {
         prop_assert_eq!(again.stream(CompatFlags::SAFE_FILE_LIST), list.stream(CompatFlags::SAFE_FILE_LIST));
     }
 }
+
+/// Names, sizes and times as measurements have them, in folders of a thousand.
+#[test]
+fn a_million_entries_take_less_than_25_bytes_each_and_any_of_them_is_found() {
+    let mut encoder = Encoder::new(WireClass::A, Fields::ARCHIVE);
+    encoder.push(&folder(".")).unwrap();
+    let modified = |number: u64| Modified { secs: 1_600_000_000 + number as i64 % 9_973, nanos: number as u32 * 7 + 1 };
+    for place in 0..1_000_u64 {
+        let name = format!("folder{place:04}");
+        encoder.push(&Entry { modified: modified(place), ..folder(&name) }).unwrap();
+        for number in 0..1_000_u64 {
+            let path = format!("{name}/measurement-{number:04}.csv");
+            let size = (place * 1_000 + number) * 7_919 % 1_000_003;
+            encoder.push(&Entry { modified: modified(place * 1_000 + number), ..file(&path, size) }).unwrap();
+        }
+    }
+    let list = encoder.finish(&OneName, IoErrors::NONE);
+    assert_eq!(list.count(), 1_001_001);
+    let each = list.memory_bytes() as f64 / f64::from(list.count());
+    assert!((10.0..25.0).contains(&each), "{each} bytes for each entry");
+    // The first folder and its files come behind the root.
+    let item = list.get(2 + 1_001 * 700 + 70).unwrap();
+    assert_eq!(String::from_utf8_lossy(&item.path), "folder0700/measurement-0070.csv");
+}

@@ -49,7 +49,7 @@ impl Roots {
                     problems.push(Problem { path: at, reason: reason(&error), errors: IoErrors::UNREADABLE });
                     continue;
                 }
-                Err(source) => return Err(SyncError::Source { path: at, source }),
+                Err(error) => return Err(SyncError::Source { path: at, error }),
             };
             let scope = bases.scope(plan, base, &roots.bases[base], named)?;
             let kind = if metadata.is_dir() { EntryKind::Directory } else { EntryKind::Other };
@@ -96,8 +96,7 @@ impl Bases {
         if let Some(scope) = known {
             return Ok(scope.clone());
         }
-        let absolute =
-            std::path::absolute(base).map_err(|source| SyncError::Source { path: base.to_owned(), source })?;
+        let absolute = std::path::absolute(base).map_err(|error| SyncError::Source { path: base.to_owned(), error })?;
         let mut scope = plan.rules.scope(absolute.as_os_str().as_bytes());
         if scope.wants_files() {
             let above: Vec<&Path> = absolute.ancestors().skip(usize::from(named.path.is_empty())).collect();

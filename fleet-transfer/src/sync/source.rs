@@ -29,12 +29,12 @@ const MOST_PROBLEMS: usize = 1000;
 #[derive(Debug, Error)]
 pub enum SyncError {
     /// A source that is not there, or cannot be looked at.
-    #[error("cannot read {}: {}", .path.display(), crate::reason(.source))]
+    #[error("cannot read {}: {}", .path.display(), crate::reason(.error))]
     Source {
         /// As it was given.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
     /// A merge file in a folder.
     #[error(transparent)]

@@ -110,7 +110,7 @@ impl Walk<'_> {
         if let Some(first) = first {
             let all = roots.sources.iter().any(|root| is_source(&root.named.path));
             let at = &roots.bases[first.base];
-            let metadata = fs::metadata(at).map_err(|source| SyncError::Source { path: at.clone(), source })?;
+            let metadata = fs::metadata(at).map_err(|error| SyncError::Source { path: at.clone(), error })?;
             let folder = if all { Folder::Source } else { Folder::Alone };
             if !self.visit(b".", at, &metadata, folder, first.base) {
                 return Ok(None);
