@@ -13,6 +13,7 @@ use super::exec::{Exec, ExecEnd, ExecEvent};
 use super::prompt::Secret;
 use super::remote::{ChannelKind, Mark, SudoAsks, SudoDialogue, SudoRefusal, SudoUser, Token, sudo_command};
 use super::session::Session;
+use super::sftp_greeting::{SftpGreeting, runs_no_commands};
 use super::stop::outcome_of;
 use super::terminal::{Terminal, Typing};
 use fleet_core::event::Stream;
@@ -83,11 +84,19 @@ impl Sudo {
                 said.retain(|(_, bytes)| !bytes.is_empty());
                 Ok(said)
             }
-            Some(end) => Err(match outcome_of(&end, session) {
-                Outcome::Exited(code) => refusal(&dialogue.into_said(), code),
-                Outcome::Failed(error) => error,
-                _ => refusal(&dialogue.into_said(), 0),
-            }),
+            Some(end) => {
+                let words = dialogue.into_said();
+                // sudo says why it does not do something.
+                let is_silent = words.iter().all(u8::is_ascii_whitespace);
+                if is_silent && matches!(session.greet_sftp(None).await, Ok(SftpGreeting::Answered)) {
+                    return Err(runs_no_commands());
+                }
+                Err(match outcome_of(&end, session) {
+                    Outcome::Exited(code) => refusal(&words, code),
+                    Outcome::Failed(error) => error,
+                    _ => refusal(&words, 0),
+                })
+            }
         }
     }
 

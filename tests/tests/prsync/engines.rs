@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt, symlink};
 
 use fleet_tests::accounts::{self, Throwaway};
-use fleet_tests::{Finished, Run, Sshd, TestEnv};
+use fleet_tests::{Finished, Run, Sshd, TestEnv, program};
 use rustix::fs::{AtFlags, CWD, Gid, Timespec, Timestamps, Uid, chownat, utimensat};
 
 use crate::world::{World, ids, own};
@@ -21,6 +21,17 @@ fn bare(hosts: usize) -> World {
         own(&folder);
     }
     world
+}
+
+/// A host without rsync and without GNU's find, with this stat.
+fn without_gnu_find(stat: &str) -> World {
+    let env = TestEnv::new();
+    let path = env.programs_without(&["rsync", "find", "stat"]);
+    symlink(program("busybox"), path.join("find")).unwrap();
+    fs::write(path.join("stat"), stat).unwrap();
+    fs::set_permissions(path.join("stat"), PermissionsExt::from_mode(0o755)).unwrap();
+    let server = Sshd::new(&env).named("bare01").option("SetEnv", &format!("PATH={}", path.display())).start();
+    World::of(env, server, "bare01")
 }
 
 impl World {
@@ -169,6 +180,33 @@ fn openrsync_is_no_rsync_and_another_failure_is_none_of_the_kind() {
     // What would have been done as somebody else is not done as oneself.
     let failed = world.by_engine(&["--rsync-path=env no-such-rsync", "dist/", &world.each("opt")]).finish();
     failed.expect_code(5).expect_stderr("the host has no rsync");
+}
+
+#[test]
+fn hosts_with_the_find_and_stat_of_busybox_or_bsd_are_synced_too() {
+    let busybox = format!("#!/bin/sh\nexec {} stat \"$@\"\n", program("busybox").display());
+    // What BSD's prints for the format that it is asked for.
+    let bsd = format!(
+        "#!/bin/sh\n[ \"$1\" = -f ] || exit 1\nshift 2\nexec {} -c '%f %s %Y %u %g' \"$@\"\n",
+        program("stat").display()
+    );
+    for stat in [busybox, bsd] {
+        let world = without_gnu_find(&stat);
+        world.dist();
+        world.file("dist/li\nne", "of a name");
+        symlink("two\nlines\n", world.env.work().join("dist/link")).unwrap();
+        world.file_on("bare01", "opt/surplus/deep", "to be deleted");
+        ["opt", "opt/surplus"].map(|name| own(&world.on("bare01").join(name)));
+        let done = world.synced_by_engine(&["--delete", "-i", "dist/", &world.each("opt")]);
+        assert_eq!(world.differences("dist", "bare01", "opt"), "", "{}", done.stderr_text());
+        world
+            .synced_by_engine(&["--delete", "dist/", &world.each("opt")])
+            .expect_stderr("the same already; engine=tar");
+    }
+    let world = without_gnu_find("#!/bin/sh\nexit 1\n");
+    world.dist();
+    let failed = world.by_engine(&["dist/", &world.each("opt")]).finish().expect_code(5);
+    failed.expect_stderr("rsync has to be installed");
 }
 
 #[test]

@@ -50,9 +50,11 @@ fn what_would_be_fetched_is_listed() {
     put(&env, "logs/deep/b", "345");
     let logs = format!("{}/", env.shared().join("logs").display());
     let run = slurp(&env, &["-n", &logs, "dry"]).expect_code(0).expect_stderr("2 files, 5 B");
-    for name in ["web01/a", "web01/deep/b", "web02/a", "web02/deep/b"] {
-        let told = run.stdout_text().lines().filter(|line| line.ends_with(&format!("dry/{name}"))).count();
-        assert_eq!(told, 1, "{name}: {run}");
+    for host in ["web01", "web02"] {
+        for name in ["a", "deep/b"] {
+            let line = format!("{host}: {logs}{name}");
+            assert_eq!(run.stdout_text().lines().filter(|told| *told == line).count(), 1, "{line}: {run}");
+        }
     }
     assert!(!env.work().join("dry").exists());
 }

@@ -100,14 +100,15 @@ impl Tree {
 }
 
 impl There {
-    /// `f 644 12 1700000000.5 0 0`
+    /// `f 644 12 1700000000.5 0 0`, or `x 81a4 12 1700000000 0 0`
     fn read(facts: &[u8], target: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(facts).ok()?.split(' ');
-        let (kind, permissions, size, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
-        let kind = match kind {
-            "f" => ThereKind::File(size.parse().ok()?),
-            "d" => ThereKind::Folder,
-            "l" => ThereKind::Symlink(target.to_vec()),
+        let (kind, mode, size, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
+        let mode = u32::from_str_radix(mode, if kind == "x" { 16 } else { 8 }).ok()?;
+        let kind = match (kind, mode >> 12) {
+            ("f", _) | ("x", 0o10) => ThereKind::File(size.parse().ok()?),
+            ("d", _) | ("x", 0o4) => ThereKind::Folder,
+            ("l", _) | ("x", 0o12) => ThereKind::Symlink(target.to_vec()),
             _ => ThereKind::Other,
         };
         // Before 1970 the seconds and their fraction have one sign: down to a whole second, as the system has it.
@@ -115,7 +116,7 @@ impl There {
         let behind = i64::from(whole.starts_with('-') && fraction.bytes().any(|digit| digit != b'0'));
         Some(Self {
             kind,
-            permissions: u32::from_str_radix(permissions, 8).ok()?,
+            permissions: mode & 0o7777,
             secs: whole.parse::<i64>().ok()? - behind,
             owner: words.next()?.parse().ok()?,
             group: words.next()?.parse().ok()?,
@@ -161,7 +162,8 @@ mod tests {
     fn an_answer_has_the_receiver_its_numbers_and_the_tree() {
         let said = "motd\n\x1efleet 00000000000000ab folder 1000 1000 1000 27\n33\n\n34\n\x1e\n\
                     d 755 4096 1700000000.5000000000 1000 1000\0\0\0\
-                    f 4644 12 -1.5000000000 0 0\0a\nb\0\0l 777 3 -1.0000000000 0 0\0c\0a\nb\0p 644 0 0 0 0\0d\0\0";
+                    f 4644 12 -1.5000000000 0 0\0a\nb\0\0l 777 3 -1.0000000000 0 0\0c\0a\nb\0p 644 0 0 0 0\0d\0\0\
+                    x 89ed 7 5 0 0\0e\0\0x a1ff 1 6 0 0\0f\0t\0x 41c0 1 7 0 0\0g\0\0";
         let tree = read(said).unwrap();
         assert!(tree.exists);
         assert_eq!((tree.receiver.user, tree.receiver.groups), (1000, vec![1000, 27]));
@@ -174,6 +176,9 @@ mod tests {
             (b"a\nb", there(ThereKind::File(12), 0o4644, -2)),
             (b"c", there(ThereKind::Symlink(b"a\nb".to_vec()), 0o777, -1)),
             (b"d", there(ThereKind::Other, 0o644, 0)),
+            (b"e", there(ThereKind::File(7), 0o4755, 5)),
+            (b"f", there(ThereKind::Symlink(b"t".to_vec()), 0o777, 6)),
+            (b"g", there(ThereKind::Folder, 0o700, 7)),
         ];
         assert_eq!(tree.entries, expected.map(|(path, there)| (path.to_vec(), there)).into());
     }
@@ -187,5 +192,7 @@ mod tests {
         }
         assert_eq!(read(&format!("{whole}f 644 1 0 0 0\0a\0")), Err(ListingError));
         assert_eq!(read(&format!("{whole}f x 1 0 0 0\0a\0\0")), Err(ListingError));
+        assert_eq!(read(&format!("{whole}x")), Err(ListingError));
+        assert_eq!(read(&format!("{whole}xx 81a4 1 0 0 0\0a\0\0")), Err(ListingError));
     }
 }
