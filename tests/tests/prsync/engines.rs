@@ -196,7 +196,7 @@ fn hosts_with_the_find_and_stat_of_busybox_or_bsd_are_synced_too() {
         world.file("dist/li\nne", "of a name");
         symlink("two\nlines\n", world.env.work().join("dist/link")).unwrap();
         world.file_on("bare01", "opt/surplus/deep", "to be deleted");
-        ["opt", "opt/surplus"].map(|name| own(&world.on("bare01").join(name)));
+        ["opt", "opt/surplus"].iter().for_each(|name| own(&world.on("bare01").join(name)));
         let done = world.synced_by_engine(&["--delete", "-i", "dist/", &world.each("opt")]);
         assert_eq!(world.differences("dist", "bare01", "opt"), "", "{}", done.stderr_text());
         world
