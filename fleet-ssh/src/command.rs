@@ -22,7 +22,7 @@ use super::sftp_greeting::{Answered, Answerer, runs_no_commands};
 use super::stop::{Process, outcome_of, outcome_of_end};
 use super::sudo::Sudo;
 use super::terminal::{Terminal, Typing};
-use fleet_core::event::Stream;
+use fleet_core::event::{Stream, Transferred};
 use fleet_core::outcome::{HostError, LastOutput, Outcome, SkipCause, Stage, Stop, StopCause};
 
 /// How long the last output of a stopped command is waited for.
@@ -71,6 +71,11 @@ pub trait OutputSink: Send + Sync {
 
     /// Takes a chunk; may wait.
     fn output(&self, stream: Stream, bytes: Bytes) -> impl Future<Output = ()> + Send;
+
+    /// So much of what the command is sent has been taken.
+    fn progress(&self, _so_far: Transferred) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 
     /// Something worth a remark happened.
     fn note(&self, text: String) -> impl Future<Output = ()> + Send {

@@ -56,13 +56,16 @@ pub use self::sources::SourceArgs;
 pub use self::storing::object_store;
 pub use self::sudo::{SudoPassword, SudoRequest};
 pub use self::terminal::{TerminalPrompt, our_terminal};
+use crate::reporter::Remarks;
 use fleet_core::fanout::RolloutSettings;
 use fleet_core::outcome::{ExitRule, ExitStatus};
 use fleet_core::record::{Connection, FormerRun, RecordError, Store};
-use fleet_core::render::RenderSettings;
+use fleet_core::render::{Layout, RenderSettings};
 use fleet_core::select::Selected;
 use fleet_core::settings::{self, Environment, Layer, LayerSource, Settings};
 use fleet_ssh::config::SshConfig;
+use fleet_ssh::remote::SudoUser;
+use fleet_ssh::{CommandLimits, Sudo};
 
 /// The exit codes, for the end of every `--help`.
 pub const EXIT_CODES_HELP: &str = "\
@@ -136,6 +139,29 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Whether remarks on single hosts are shown.
+    #[must_use]
+    pub fn remarks(&self) -> Remarks {
+        if self.verbosity > 0 || self.render.layout == Layout::Json { Remarks::Shown } else { Remarks::Hidden }
+    }
+
+    /// The limits of each command on a host.
+    #[must_use]
+    pub fn command_limits(&self) -> CommandLimits {
+        CommandLimits {
+            timeout: self.settings.timeout.value.duration(),
+            stall: self.settings.stall.value,
+            grace: self.settings.grace.value,
+            channel: None,
+        }
+    }
+
+    /// The way to `user` on the hosts, with the password that was asked for.
+    #[must_use]
+    pub fn sudo(&self, user: SudoUser) -> Sudo {
+        Sudo { user, password: self.sudo_password.known().cloned() }
+    }
+
     /// For another run on the same hosts right behind this one, as its second half: on all of them at once, without remarks on
     /// the choice and without a record.
     #[must_use]

@@ -1,5 +1,6 @@
 //! What every tool is made of, around what it does on a host: its flags, and the run in which hosts, sessions, fan-out and
-//! reports meet.
+//! reports meet, with what each task tells of its host.
 
 pub mod cli;
+pub mod reporter;
 pub mod run;

@@ -12,9 +12,8 @@ use std::sync::Arc;
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser};
 use fleet_core::outcome::ExitStatus;
 use fleet_core::record;
-use fleet_core::render::Layout;
+use fleet_ssh::Connector;
 use fleet_ssh::remote::{SudoUser, sh_quote};
-use fleet_ssh::{CommandLimits, Connector, Sudo};
 use fleet_tool::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, check_excluded, typed, usage_failure};
 use fleet_transfer::filter::{Filter, Pattern};
 use fleet_transfer::manifest::{Manifest, Selection};
@@ -31,7 +30,7 @@ use crate::places;
 use crate::receiving::{Receiving, attributes, verify};
 use crate::recipe::Recipe;
 use crate::sources::{Archives, Given, Sources};
-use crate::task::{Copy, Knowledge, Remarks};
+use crate::task::{Copy, Knowledge};
 use crate::unpack::Owners;
 use crate::via::{Afterwards, PlaceError, Wanted};
 
@@ -195,7 +194,6 @@ impl CopySettings {
             memory_bytes: limits.memory_bytes,
             throttle: Arc::new(Throttle::new(limits.total_rate, limits.host_rate)),
         });
-        let settings = &prepared.settings;
         let shares: Vec<Share> =
             selections.into_iter().map(|selection| Share { selection, ..Share::default() }).collect();
         let via = via.map(|wanted| wanted.upload(&push, &shares, prepared)).transpose()?.map(Arc::new);
@@ -212,18 +210,9 @@ impl CopySettings {
             digests: Digests::default(),
             places: recipe.places,
             then: recipe.then.map(String::into_bytes),
-            sudo: sudo.map(|user| Sudo { user, password: prepared.sudo_password.known().cloned() }),
-            limits: CommandLimits {
-                timeout: settings.timeout.value.duration(),
-                stall: settings.stall.value,
-                grace: settings.grace.value,
-                channel: None,
-            },
-            remarks: if prepared.verbosity > 0 || prepared.render.layout == Layout::Json {
-                Remarks::Shown
-            } else {
-                Remarks::Hidden
-            },
+            sudo: sudo.map(|user| prepared.sudo(user)),
+            limits: prepared.command_limits(),
+            remarks: prepared.remarks(),
         };
         Ok((task, spoken))
     }

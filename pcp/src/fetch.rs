@@ -10,7 +10,9 @@ use fleet_ssh::remote::{
 use fleet_ssh::{CommandLimits, CommandRun, ExecStdin, Secret, Session, StdinFeed, Wrapping, run_command};
 use fleet_transfer::push::{Ended, Said, Share, ended, needed_kib};
 
-use crate::task::{Copy, Reporter};
+use fleet_tool::reporter::Reporter;
+
+use crate::task::Copy;
 use crate::via::Via;
 
 /// What came of having a host fetch.

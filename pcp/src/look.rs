@@ -14,8 +14,10 @@ use fleet_transfer::manifest::{EntryKind, Manifest, Selection};
 use fleet_transfer::push::{Answer, Ask, Ended, Findings, Look, Share, There, digests, ended};
 use tokio::sync::OnceCell;
 
+use fleet_tool::reporter::Reporter;
+
 use crate::tally;
-use crate::task::{Copy, Reporter};
+use crate::task::Copy;
 
 /// What an answer may have, beside what each entry may take in it: the longest name (`PATH_MAX`) twice over, as escaped.
 const ANSWER_BYTES: usize = 1 << 20;

@@ -16,9 +16,11 @@ use fleet_transfer::sftp::{Connection, Watch, instead_of_command};
 use fleet_transfer::throttle::Pace;
 use tokio_util::sync::CancellationToken;
 
+use fleet_tool::reporter::Reporter;
+
 use crate::fetch::not_via;
 use crate::tally;
-use crate::task::{Copy, Knowledge, Purpose, Reporter};
+use crate::task::{Copy, Knowledge, Purpose};
 
 /// How often the progress of a host is told.
 const TELL_EVERY: Duration = Duration::from_millis(500);

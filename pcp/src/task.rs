@@ -5,19 +5,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
-use fleet_core::event::{Event, Stream, Transferred};
+use fleet_core::event::Event;
 use fleet_core::fanout::{HostContext, Task};
-use fleet_core::outcome::{Outcome, SkipCause, Stage};
+use fleet_core::outcome::Outcome;
 use fleet_core::record::Places;
 use fleet_core::select::SelectedHost;
 use fleet_ssh::remote::{RemoteCommand, StdinMode};
-use fleet_ssh::{
-    CommandLimits, CommandRun, ConnectObserver, Connector, NoStdin, OutputSink, Session, Sudo, Wrapping, run_command,
-};
-use fleet_transfer::push::{CopyObserver, Delivery, Ended, Push, Share, incomplete};
+use fleet_ssh::{CommandLimits, CommandRun, Connector, NoStdin, Session, Sudo, Wrapping, run_command};
+use fleet_tool::reporter::{Remarks, Reporter};
+use fleet_transfer::push::{Delivery, Ended, Push, Share, incomplete};
 use fleet_transfer::source_cache::SourceError;
 use tracing::Instrument as _;
 
@@ -82,13 +79,6 @@ pub(crate) enum Purpose {
     DryRun,
 }
 
-/// Whether remarks on single hosts, such as another try, reach the user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Remarks {
-    Shown,
-    Hidden,
-}
-
 impl Task for Copy {
     async fn run(&self, host: HostContext) -> Outcome {
         let span = tracing::info_span!("host", name = %self.hosts[host.index()].host);
@@ -99,16 +89,11 @@ impl Task for Copy {
 impl Copy {
     async fn run_on(&self, host: HostContext) -> Outcome {
         let target = &self.hosts[host.index()];
-        let reporter = Reporter { host: &host, remarks: self.remarks, announced: AtomicBool::new(false) };
-        let connected = tokio::select! {
-            connected = self.connector.connect(&target.host, &reporter) => connected,
-            () = host.cancel().cancelled() => return Outcome::Skipped(SkipCause::Interrupted),
-        };
-        let session = match connected {
+        let reporter = Reporter::new(&host, self.remarks);
+        let session = match reporter.connected(&self.connector, &target.host).await {
             Ok(session) => session,
-            Err(error) => return Outcome::Failed(error),
+            Err(outcome) => return outcome,
         };
-        host.emit(Event::Stage(Stage::Channel)).await;
         let worked = match self.work(&session, &reporter).await {
             // In a box: few hosts need it, and every one would pay for its room.
             Err(outcome) if !reporter.has_announced() => Box::pin(self.instead(outcome, &session, &reporter)).await,
@@ -198,59 +183,5 @@ impl Copy {
             terminal: None,
         };
         run_command(session, run, reporter).await
-    }
-}
-
-/// Passes what a host says to the run.
-pub(crate) struct Reporter<'a> {
-    pub(crate) host: &'a HostContext,
-    remarks: Remarks,
-    /// Whether the host runs our commands: one has announced itself.
-    announced: AtomicBool,
-}
-
-impl Reporter<'_> {
-    pub(crate) fn has_announced(&self) -> bool {
-        self.announced.load(Ordering::Relaxed)
-    }
-
-    pub(crate) async fn remark(&self, text: String) {
-        if self.remarks == Remarks::Shown {
-            self.host.emit(Event::Note(text)).await;
-        }
-    }
-}
-
-impl ConnectObserver for Reporter<'_> {
-    async fn stage(&self, stage: Stage) {
-        self.host.emit(Event::Stage(stage)).await;
-    }
-
-    async fn note(&self, text: String) {
-        self.remark(text).await;
-    }
-}
-
-impl OutputSink for Reporter<'_> {
-    fn announced(&self) {
-        self.announced.store(true, Ordering::Relaxed);
-    }
-
-    async fn started(&self) {
-        self.host.emit(Event::Stage(Stage::Command)).await;
-    }
-
-    async fn output(&self, stream: Stream, bytes: Bytes) {
-        self.host.emit(Event::Output { stream, bytes }).await;
-    }
-
-    async fn note(&self, text: String) {
-        self.remark(text).await;
-    }
-}
-
-impl CopyObserver for Reporter<'_> {
-    async fn progress(&self, so_far: Transferred) {
-        self.host.emit(Event::Progress(so_far)).await;
     }
 }

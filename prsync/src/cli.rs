@@ -23,8 +23,8 @@ use fleet_core::outcome::ExitStatus;
 use fleet_core::record::{self, Places};
 use fleet_core::render::{GroupOrder, GroupSettings, Ignored, Layout, Majority, Others};
 use fleet_core::select::SelectedHost;
+use fleet_ssh::Connector;
 use fleet_ssh::remote::{SudoUser, sh_quote};
-use fleet_ssh::{CommandLimits, Connector, Sudo};
 use fleet_tool::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, SudoPassword, typed, usage_failure};
 use fleet_transfer::destination::{PathTemplate, Place};
 use fleet_transfer::sync::{Sync, SyncPlan, Tar};
@@ -34,7 +34,7 @@ use self::local::LocalSettings;
 use self::passed::Read;
 use self::syncing::SyncArgs;
 use crate::engine::Engine;
-use crate::on_host::{self, Access, Remarks};
+use crate::on_host::{self, Access};
 use crate::question::Question;
 use crate::recipe::Recipe;
 use crate::release;
@@ -325,24 +325,14 @@ pub(crate) fn switch(beginning: &Beginning, whole: &[usize], connector: Arc<Conn
 }
 
 fn access(connector: Arc<Connector>, prepared: &Prepared, sudo: Option<SudoUser>, then: Option<Vec<u8>>) -> Access {
-    let settings = &prepared.settings;
     Access {
         connector,
         hosts: prepared.selected.hosts.clone(),
         places: None,
         then,
-        sudo: sudo.map(|user| Sudo { user, password: prepared.sudo_password.known().cloned() }),
-        limits: CommandLimits {
-            timeout: settings.timeout.value.duration(),
-            stall: settings.stall.value,
-            grace: settings.grace.value,
-            channel: None,
-        },
-        remarks: if prepared.verbosity > 0 || prepared.render.layout == Layout::Json {
-            Remarks::Shown
-        } else {
-            Remarks::Hidden
-        },
+        sudo: sudo.map(|user| prepared.sudo(user)),
+        limits: prepared.command_limits(),
+        remarks: prepared.remarks(),
     }
 }
 

@@ -5,17 +5,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use fleet_core::event::{Event, Stream, Transferred};
+use fleet_core::event::Stream;
 use fleet_core::fanout::HostContext;
-use fleet_core::outcome::{FailureClass, HostError, Outcome, SkipCause, Stage};
+use fleet_core::outcome::{FailureClass, HostError, Outcome, Stage};
 use fleet_core::record::Places;
 use fleet_core::render::sanitized_line;
 use fleet_core::select::SelectedHost;
 use fleet_ssh::remote::{RemoteCommand, StdinMode};
-use fleet_ssh::{
-    CommandLimits, CommandRun, ConnectObserver, Connector, NoStdin, OutputSink, Session, Sudo, Wrapping, run_command,
-};
-use fleet_transfer::push::CopyObserver;
+use fleet_ssh::{CommandLimits, CommandRun, Connector, NoStdin, OutputSink, Session, Sudo, Wrapping, run_command};
+use fleet_tool::reporter::{Remarks, Reporter};
 
 /// What is kept of what a script says.
 const SAID_BYTES: usize = 4 << 10;
@@ -33,29 +31,15 @@ pub(crate) struct Access {
     pub(crate) remarks: Remarks,
 }
 
-/// Whether remarks on single hosts, such as another try, reach the user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Remarks {
-    Shown,
-    Hidden,
-}
-
 impl Access {
     /// Passes what is heard of a host on to the run.
     pub(crate) fn reporter<'a>(&self, host: &'a HostContext) -> Reporter<'a> {
-        Reporter { host, remarks: self.remarks }
+        Reporter::new(host, self.remarks)
     }
 
     /// A session to a host.
     pub(crate) async fn connected(&self, host: &HostContext) -> Result<Session, Outcome> {
-        let reporter = self.reporter(host);
-        let connected = tokio::select! {
-            connected = self.connector.connect(&self.hosts[host.index()].host, &reporter) => connected,
-            () = host.cancel().cancelled() => return Err(Outcome::Skipped(SkipCause::Interrupted)),
-        };
-        let session = connected.map_err(Outcome::Failed)?;
-        host.emit(Event::Stage(Stage::Channel)).await;
-        Ok(session)
+        self.reporter(host).connected(&self.connector, &self.hosts[host.index()].host).await
     }
 
     /// Runs the command that comes after, as `psh` would.
@@ -149,49 +133,5 @@ impl OutputSink for Heard {
         kept.extend_from_slice(&bytes);
         let excess = kept.len().saturating_sub(SAID_BYTES);
         kept.drain(..excess);
-    }
-}
-
-/// Passes what a host says to the run.
-pub(crate) struct Reporter<'a> {
-    host: &'a HostContext,
-    remarks: Remarks,
-}
-
-impl Reporter<'_> {
-    pub(crate) async fn remark(&self, text: String) {
-        if self.remarks == Remarks::Shown {
-            self.host.emit(Event::Note(text)).await;
-        }
-    }
-}
-
-impl ConnectObserver for Reporter<'_> {
-    async fn stage(&self, stage: Stage) {
-        self.host.emit(Event::Stage(stage)).await;
-    }
-
-    async fn note(&self, text: String) {
-        self.remark(text).await;
-    }
-}
-
-impl CopyObserver for Reporter<'_> {
-    async fn progress(&self, so_far: Transferred) {
-        self.host.emit(Event::Progress(so_far)).await;
-    }
-}
-
-impl OutputSink for Reporter<'_> {
-    async fn started(&self) {
-        self.host.emit(Event::Stage(Stage::Command)).await;
-    }
-
-    async fn output(&self, stream: Stream, bytes: Bytes) {
-        self.host.emit(Event::Output { stream, bytes }).await;
-    }
-
-    async fn note(&self, text: String) {
-        self.remark(text).await;
     }
 }

@@ -15,17 +15,16 @@ use clap::{ArgAction, Args, Parser};
 use fleet_core::broadcast::Broadcast;
 use fleet_core::inventory::nearest;
 use fleet_core::record::{self, Places};
-use fleet_core::render::Layout;
 use fleet_core::template::{Template, TemplateError};
 use fleet_ssh::remote::{JobName, JobShell, SudoUser, Token, is_variable_name, sh_quote};
-use fleet_ssh::{CommandLimits, Connector, Sudo, Terminal, Wrapping};
+use fleet_ssh::{Connector, Terminal, Wrapping};
 use fleet_tool::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, our_terminal, typed, usage_failure};
 
 use self::sudo::SudoArgs;
 use self::ways::WaysArgs;
 use crate::payload::{Form, Job, Payload, template};
 use crate::recipe::Recipe;
-use crate::task::{Remarks, RunCommand, Work};
+use crate::task::{RunCommand, Work};
 
 /// The flags whose values `NAME=VALUE` are not written down.
 const SECRET_FLAGS: [&str; 1] = ["--env"];
@@ -255,7 +254,6 @@ fn shown(recipe: &Recipe, words: &[OsString]) -> Vec<u8> {
 impl CommandSettings {
     /// The task that does the work on the chosen hosts.
     pub(crate) fn into_task(self, connector: Arc<Connector>, prepared: &Prepared) -> Result<RunCommand, Failure> {
-        let settings = &prepared.settings;
         let input = match self.input {
             Input::None => None,
             Input::Ours => Some(Broadcast::start(io::stdin()).map_err(|error| Failure::ours(&error))?),
@@ -267,19 +265,10 @@ impl CommandSettings {
             input,
             wrapping: self.wrapping,
             places: self.places,
-            sudo: self.sudo.map(|user| Sudo { user, password: prepared.sudo_password.known().cloned() }),
+            sudo: self.sudo.map(|user| prepared.sudo(user)),
             terminal: self.terminal,
-            remarks: if prepared.verbosity > 0 || prepared.render.layout == Layout::Json {
-                Remarks::Shown
-            } else {
-                Remarks::Hidden
-            },
-            limits: CommandLimits {
-                timeout: settings.timeout.value.duration(),
-                stall: settings.stall.value,
-                grace: settings.grace.value,
-                channel: None,
-            },
+            remarks: prepared.remarks(),
+            limits: prepared.command_limits(),
         };
         if let Err((host, error)) = task.check() {
             let failure = Failure::usage_text(format!("{}: {error}", host.host));

@@ -3,20 +3,19 @@
 //! Must not know other hosts, flags or terminals.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use fleet_core::broadcast::Broadcast;
-use fleet_core::event::{Event, Stream};
 use fleet_core::fanout::{HostContext, Task};
-use fleet_core::outcome::{FailureClass, HostError, Outcome, SkipCause, Stage};
+use fleet_core::outcome::{FailureClass, HostError, Outcome, Stage};
 use fleet_core::record::Places;
 use fleet_core::select::SelectedHost;
 use fleet_ssh::remote::{Facts, RemoteCommand, StdinMode, Token};
 use fleet_ssh::{
-    CommandLimits, CommandRun, ConnectObserver, Connector, ExecStdin, OutputSink, Session, SftpGreeting, StdinFeed,
-    Sudo, Terminal, Wrapping, run_command, runs_no_commands,
+    CommandLimits, CommandRun, Connector, ExecStdin, Session, SftpGreeting, StdinFeed, Sudo, Terminal, Wrapping,
+    run_command, runs_no_commands,
 };
+use fleet_tool::reporter::{Remarks, Reporter};
 use tracing::Instrument;
 
 use crate::facts;
@@ -52,13 +51,6 @@ pub(crate) enum Work {
     Jobs(JobWork),
 }
 
-/// Whether remarks on single hosts, such as another try, reach the user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Remarks {
-    Shown,
-    Hidden,
-}
-
 impl Task for RunCommand {
     async fn run(&self, host: HostContext) -> Outcome {
         let span = tracing::info_span!("host", name = %self.hosts[host.index()].host);
@@ -69,16 +61,11 @@ impl Task for RunCommand {
 impl RunCommand {
     async fn run_on(&self, host: HostContext) -> Outcome {
         let target = &self.hosts[host.index()];
-        let reporter = Reporter { host: &host, remarks: self.remarks, announced: AtomicBool::new(false) };
-        let connected = tokio::select! {
-            connected = self.connector.connect(&target.host, &reporter) => connected,
-            () = host.cancel().cancelled() => return Outcome::Skipped(SkipCause::Interrupted),
-        };
-        let session = match connected {
+        let reporter = Reporter::new(&host, self.remarks);
+        let session = match reporter.connected(&self.connector, &target.host).await {
             Ok(session) => session,
-            Err(error) => return Outcome::Failed(error),
+            Err(outcome) => return outcome,
         };
-        host.emit(Event::Stage(Stage::Channel)).await;
         let outcome = match &self.work {
             Work::Run(payload) => self.run_payload(payload, &session, &host, &reporter).await,
             Work::Jobs(work) => {
@@ -217,54 +204,6 @@ fn not_sent(error: &PayloadError) -> HostError {
     match error.hint() {
         Some(hint) => failed.with_hint(hint),
         None => failed,
-    }
-}
-
-/// Passes what a host says to the run.
-struct Reporter<'a> {
-    host: &'a HostContext,
-    remarks: Remarks,
-    /// Whether the host runs our commands: one has announced itself.
-    announced: AtomicBool,
-}
-
-impl Reporter<'_> {
-    fn has_announced(&self) -> bool {
-        self.announced.load(Ordering::Relaxed)
-    }
-
-    async fn remark(&self, text: String) {
-        if self.remarks == Remarks::Shown {
-            self.host.emit(Event::Note(text)).await;
-        }
-    }
-}
-
-impl ConnectObserver for Reporter<'_> {
-    async fn stage(&self, stage: Stage) {
-        self.host.emit(Event::Stage(stage)).await;
-    }
-
-    async fn note(&self, text: String) {
-        self.remark(text).await;
-    }
-}
-
-impl OutputSink for Reporter<'_> {
-    async fn started(&self) {
-        self.host.emit(Event::Stage(Stage::Command)).await;
-    }
-
-    fn announced(&self) {
-        self.announced.store(true, Ordering::Relaxed);
-    }
-
-    async fn output(&self, stream: Stream, bytes: Bytes) {
-        self.host.emit(Event::Output { stream, bytes }).await;
-    }
-
-    async fn note(&self, text: String) {
-        self.remark(text).await;
     }
 }
 

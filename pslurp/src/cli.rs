@@ -11,9 +11,8 @@ use std::sync::Arc;
 
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser};
 use fleet_core::record;
-use fleet_core::render::Layout;
+use fleet_ssh::Connector;
 use fleet_ssh::remote::{Links, Packing, Part, SudoUser, sh_quote};
-use fleet_ssh::{CommandLimits, Connector, Sudo};
 use fleet_tool::cli::{Failure, FleetArgs, Prepared, StdinUse, check_excluded, typed, usage_failure};
 use fleet_transfer::filter::{Filter, Pattern};
 use fleet_transfer::pull::{Before, Compared, Merger, PART_PREFIX, Paths};
@@ -23,7 +22,7 @@ use self::fetching::FetchArgs;
 use crate::gather::{Afterwards, Doing, Gathering};
 use crate::landing::Landing;
 use crate::recipe::Recipe;
-use crate::task::{Remarks, Slurp};
+use crate::task::Slurp;
 
 /// More names than this no host is asked for unless the user says so.
 const MOST_FILES: usize = 250_000;
@@ -180,25 +179,15 @@ impl FetchSettings {
             doing: if recipe.dry_run { Doing::Say } else { Doing::Fetch },
             merger,
         };
-        let settings = &prepared.settings;
         Ok(Slurp {
             connector,
             hosts,
             folders,
             gathering,
             throttle,
-            sudo: sudo.map(|user| Sudo { user, password: prepared.sudo_password.known().cloned() }),
-            limits: CommandLimits {
-                timeout: settings.timeout.value.duration(),
-                stall: settings.stall.value,
-                grace: settings.grace.value,
-                channel: None,
-            },
-            remarks: if prepared.verbosity > 0 || prepared.render.layout == Layout::Json {
-                Remarks::Shown
-            } else {
-                Remarks::Hidden
-            },
+            sudo: sudo.map(|user| prepared.sudo(user)),
+            limits: prepared.command_limits(),
+            remarks: prepared.remarks(),
         })
     }
 }

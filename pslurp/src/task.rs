@@ -6,12 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
-use fleet_core::event::{Event, Stream};
 use fleet_core::fanout::{HostContext, Task};
-use fleet_core::outcome::{Outcome, SkipCause, Stage};
+use fleet_core::outcome::Outcome;
 use fleet_core::select::SelectedHost;
-use fleet_ssh::{CommandLimits, ConnectObserver, Connector, OutputSink, Sudo};
+use fleet_ssh::{CommandLimits, Connector, Sudo};
+use fleet_tool::reporter::{Remarks, Reporter};
 use fleet_transfer::throttle::Throttle;
 use tracing::Instrument as _;
 
@@ -31,13 +30,6 @@ pub(crate) struct Slurp {
     pub(crate) remarks: Remarks,
 }
 
-/// Whether remarks on single hosts, such as another try, reach the user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Remarks {
-    Shown,
-    Hidden,
-}
-
 impl Task for Slurp {
     async fn run(&self, host: HostContext) -> Outcome {
         let span = tracing::info_span!("host", name = %self.hosts[host.index()].host);
@@ -48,16 +40,11 @@ impl Task for Slurp {
 impl Slurp {
     async fn run_on(&self, host: HostContext) -> Outcome {
         let target = &self.hosts[host.index()];
-        let observer = Observer { host: &host, remarks: self.remarks };
-        let connected = tokio::select! {
-            connected = self.connector.connect(&target.host, &observer) => connected,
-            () = host.cancel().cancelled() => return Outcome::Skipped(SkipCause::Interrupted),
-        };
-        let session = match connected {
+        let reporter = Reporter::new(&host, self.remarks);
+        let session = match reporter.connected(&self.connector, &target.host).await {
             Ok(session) => session,
-            Err(error) => return Outcome::Failed(error),
+            Err(outcome) => return outcome,
         };
-        host.emit(Event::Stage(Stage::Channel)).await;
         let folder = &self.folders[host.index()];
         let on_host = OnHost {
             session: &session,
@@ -73,7 +60,7 @@ impl Slurp {
         let gathered = match self.gathering.gather(&on_host, folder, &name).await {
             // In a box: few hosts need it, and every one would pay for its room.
             Err(outcome) if !on_host.announced.load(Ordering::Relaxed) => {
-                Box::pin(self.gathering.instead(outcome, &on_host, &observer, (folder, &name))).await
+                Box::pin(self.gathering.instead(outcome, &on_host, &reporter, (folder, &name))).await
             }
             gathered => gathered,
         };
@@ -81,33 +68,5 @@ impl Slurp {
         tracing::info!(outcome = outcome.name(), "ended");
         session.disconnect().await;
         outcome
-    }
-}
-
-/// Passes what happens on the way to a host to the run.
-pub(crate) struct Observer<'a> {
-    host: &'a HostContext,
-    remarks: Remarks,
-}
-
-impl ConnectObserver for Observer<'_> {
-    async fn stage(&self, stage: Stage) {
-        self.host.emit(Event::Stage(stage)).await;
-    }
-
-    async fn note(&self, text: String) {
-        if self.remarks == Remarks::Shown {
-            self.host.emit(Event::Note(text)).await;
-        }
-    }
-}
-
-impl OutputSink for Observer<'_> {
-    async fn output(&self, _: Stream, _: Bytes) {}
-
-    async fn note(&self, text: String) {
-        if self.remarks == Remarks::Shown {
-            self.host.emit(Event::Note(text)).await;
-        }
     }
 }

@@ -3,9 +3,7 @@
 //! Must not know how hosts are connected, nor what is told of them.
 
 use std::convert::Infallible;
-use std::future::Future;
 
-use fleet_core::event::Transferred;
 use fleet_core::outcome::{HostError, Outcome, StopCause};
 use fleet_ssh::remote::{CopyIn, RemoteCommand, StdinMode, Token, Verify, copy_in_command};
 use fleet_ssh::{CommandLimits, CommandRun, OutputSink, Session, Sudo, Wrapping, run_command};
@@ -34,13 +32,7 @@ pub struct Delivery<'a, S> {
     pub beside: &'a S,
 }
 
-/// Hears how far a copy is, and all else.
-pub trait CopyObserver: OutputSink {
-    /// So much has been taken.
-    fn progress(&self, so_far: Transferred) -> impl Future<Output = ()> + Send;
-}
-
-impl<S: CopyObserver> Delivery<'_, S> {
+impl<S: OutputSink> Delivery<'_, S> {
     /// Sends a host its share. One without the program that verifies it is sent it once more, for SHA-256.
     pub async fn send(&self, share: &Share) -> (Ended, Sent) {
         let (ended, sent) = self.send_verified(share, self.copy.verify).await;

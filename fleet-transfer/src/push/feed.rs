@@ -12,7 +12,7 @@ use fleet_ssh::remote::Verify;
 use fleet_ssh::{ExecStdin, OutputSink, StdinFeed};
 use tokio::time::Instant;
 
-use super::{CopyObserver, Push, Sent, Share, Uplink};
+use super::{Push, Sent, Share, Uplink};
 
 /// How often the progress of a host is told.
 const TELL_EVERY: Duration = Duration::from_millis(500);
@@ -61,7 +61,7 @@ impl FeedState {
     }
 }
 
-impl<S: CopyObserver> StdinFeed for Feed<'_, S> {
+impl<S: OutputSink> StdinFeed for Feed<'_, S> {
     async fn feed(&self, stdin: ExecStdin) -> Result<(), HostError> {
         self.tell(0).await;
         let uplink = Channel { stdin, feed: self };
@@ -75,7 +75,7 @@ impl<S: CopyObserver> StdinFeed for Feed<'_, S> {
     }
 }
 
-impl<S: CopyObserver> Feed<'_, S> {
+impl<S: OutputSink> Feed<'_, S> {
     async fn tell(&self, bytes: u64) {
         *lock(&self.state.told) = Some(Instant::now());
         self.beside.progress(Transferred { bytes, of: Some(self.content_bytes) }).await;
@@ -88,7 +88,7 @@ struct Channel<'a, S> {
     feed: &'a Feed<'a, S>,
 }
 
-impl<S: CopyObserver> Uplink for Channel<'_, S> {
+impl<S: OutputSink> Uplink for Channel<'_, S> {
     async fn send(&self, bytes: Bytes) -> bool {
         // What takes long before this is our own doing: another host, or a limit.
         *lock(&self.feed.state.moved) = Some(Instant::now());

@@ -23,7 +23,7 @@ mod stream;
 pub use ask::{Answer, Ask};
 pub use commit::{Batch, Commit, batches, batches_for, header, needed_kib};
 pub(crate) use commit::{push_calls, touch_time};
-pub use deliver::{CopyObserver, Delivery};
+pub use deliver::Delivery;
 pub use feed::Said;
 pub use look::{Findings, Look, LookError, There, digests};
 pub use refusal::{Ended, ended, incomplete, refused};

@@ -4,11 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use fleet_tests::Sshd;
 use fleet_tests::processes::{assert_gone, wait_for};
 use rustix::process::Signal;
 
-use crate::rsync;
+use crate::restricted_to_rsync;
 use crate::world::World;
 
 /// Starts the local rsync for each host.
@@ -87,13 +86,7 @@ fn what_cannot_be_is_refused_before_any_host_is_contacted() {
 
 #[test]
 fn a_key_that_is_restricted_to_rsync_is_enough_for_it() {
-    let world = World::with(1, |sshd: Sshd<'_>| {
-        let check = format!(
-            "case \"$SSH_ORIGINAL_COMMAND\" in \"{} --server -\"*) exec $SSH_ORIGINAL_COMMAND ;; *) exit 9 ;; esac",
-            rsync().display()
-        );
-        sshd.option("ForceCommand", &check)
-    });
+    let world = World::with(1, restricted_to_rsync);
     world.dist();
     world.synced([LOCAL, "dist/", &world.each("opt")]);
     assert_eq!(world.differences("dist", "web01", "opt"), "");

@@ -21,7 +21,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
 
-use fleet_tests::{Finished, Run};
+use fleet_tests::{Finished, Run, Sshd};
 use world::World;
 
 /// The rsync of this machine, which the accounts' own `PATH` may lack.
@@ -29,6 +29,15 @@ fn rsync() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|folder| folder.join("rsync")).find(|program| program.is_file());
     found.expect("rsync is installed: ./test.sh installs it")
+}
+
+/// As `command=` of a key: the server runs what was asked for only if it is rsync's server.
+fn restricted_to_rsync(sshd: Sshd<'_>) -> Sshd<'_> {
+    let check = format!(
+        "case \"$SSH_ORIGINAL_COMMAND\" in \"{} --server -\"*) exec $SSH_ORIGINAL_COMMAND ;; *) exit 9 ;; esac",
+        rsync().display()
+    );
+    sshd.option("ForceCommand", &check)
 }
 
 impl World {

@@ -1,8 +1,6 @@
 //! What is brought, and how it is told.
 
-use fleet_tests::Sshd;
-
-use crate::rsync;
+use crate::restricted_to_rsync;
 use crate::world::World;
 
 #[test]
@@ -54,14 +52,7 @@ fn a_source_without_a_slash_keeps_its_name_and_rules_leave_out_files() {
 
 #[test]
 fn a_key_that_is_restricted_to_rsync_is_enough() {
-    let world = World::with(1, |sshd: Sshd<'_>| {
-        // As `command=` of a key: the server runs what was asked for only if it is rsync's server.
-        let check = format!(
-            "case \"$SSH_ORIGINAL_COMMAND\" in \"{} --server -\"*) exec $SSH_ORIGINAL_COMMAND ;; *) exit 9 ;; esac",
-            rsync().display()
-        );
-        sshd.option("ForceCommand", &check)
-    });
+    let world = World::with(1, restricted_to_rsync);
     world.dist();
     world.synced(["dist/", &world.each("opt")]);
     assert_eq!(world.differences("dist", "web01", "opt"), "");
