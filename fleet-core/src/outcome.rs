@@ -93,6 +93,8 @@ pub enum FailureClass {
     Sudo,
     /// The host did not take the files.
     Copy,
+    /// A service on the host is not as it was asked for.
+    Service,
     /// Some files could not be read, or not be kept here; the others are copied.
     Incomplete,
     /// The connection ended before the command's exit status was known.
@@ -119,6 +121,7 @@ impl FailureClass {
             Self::Channel => "channel",
             Self::Sudo => "sudo",
             Self::Copy => "copy",
+            Self::Service => "service",
             Self::Incomplete => "incomplete",
             Self::Lost => "lost",
             Self::Local => "local",
@@ -292,7 +295,7 @@ impl Outcome {
             Self::Failed(error) => match error.class {
                 FailureClass::Lost => "lost",
                 FailureClass::Local => "local-error",
-                FailureClass::Sudo | FailureClass::Copy | FailureClass::Incomplete => "failed",
+                FailureClass::Sudo | FailureClass::Copy | FailureClass::Service | FailureClass::Incomplete => "failed",
                 _ => "unreachable",
             },
             Self::Skipped(_) => "skipped",
@@ -333,7 +336,9 @@ impl Outcome {
             Self::Failed(error) if matches!(error.class, FailureClass::Local | FailureClass::Incomplete) => {
                 ExitStatus::OurFailure
             }
-            Self::Failed(error) if error.class == FailureClass::Sudo || error.class == FailureClass::Copy => {
+            Self::Failed(error)
+                if matches!(error.class, FailureClass::Sudo | FailureClass::Copy | FailureClass::Service) =>
+            {
                 ExitStatus::CommandFailed
             }
             Self::Failed(_) => ExitStatus::NotReached,

@@ -2,5 +2,6 @@
 //! reports meet, with what each task tells of its host.
 
 pub mod cli;
+pub mod on_host;
 pub mod reporter;
 pub mod run;

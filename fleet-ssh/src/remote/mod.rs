@@ -53,7 +53,7 @@ pub use script::{Script, ScriptError};
 pub use service::{
     Follow, LaunchBy, Room, ServiceName, ServiceNameError, ServiceReport, ServiceStart, ServiceState, ServiceWord,
     Services, StartReport, service_list_command, service_log_command, service_remove_command, service_start_command,
-    service_start_input, service_state_command, service_stop_command,
+    service_start_input, service_start_refusal, service_state_command, service_stop_command,
 };
 pub use sudo::{
     ChannelKind, Mark, SudoAsks, SudoDialogue, SudoRefusal, SudoUser, SudoUserError, sudo_command, wrap_for_sudo,

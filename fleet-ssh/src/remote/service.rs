@@ -25,6 +25,12 @@ const SERVICES: &str = "jobs=${XDG_STATE_HOME:-$HOME/.local/state}/fleet/service
 /// Starts a line that tells of a service.
 const MARK: &[u8] = b"\x1efleet-service ";
 
+/// Starts the line that tells why nothing was started.
+const REFUSED: &[u8] = b"\x1efleet-service-refused ";
+
+/// Says why nothing is started, and ends.
+const REFUSE: &str = "refuse() {\nprintf '\\036fleet-service-refused %s\\n' \"$1\"\nexit 1\n}\n";
+
 const MAX_NAME_LEN: usize = 64;
 
 /// The name of a service: one part of a path and of a unit's name, for every shell and systemd.
@@ -217,6 +223,14 @@ pub struct StartReport {
     pub last_words: Vec<u8>,
 }
 
+/// Why nothing was started, in `stdout`, all the output of [`service_start_command`].
+#[must_use]
+pub fn service_start_refusal(stdout: &[u8]) -> Option<String> {
+    let at = stdout.windows(REFUSED.len()).position(|window| window == REFUSED)?;
+    let line = stdout[at + REFUSED.len()..].split(|&b| b == b'\n').next()?;
+    Some(String::from_utf8_lossy(line).into_owned())
+}
+
 impl StartReport {
     /// The report in `stdout`, all the output of [`service_start_command`]; `None` when it did not come to one.
     #[must_use]
@@ -251,10 +265,15 @@ pub fn service_start_input(service: &ServiceStart<'_>) -> Result<Vec<u8>, WrapEr
     let settle = service.settle.as_millis().div_ceil(100);
 
     // A shell reads all of what is in braces before it runs any of it.
-    let mut program = b"{\n".to_vec();
+    let mut program = [b"{\n", REFUSE.as_bytes()].concat();
     if let Some(folder) = service.folder {
         refuse_nul(folder, || "the folder".to_owned())?;
-        push_all(&mut program, &[b"CDPATH= cd -- ", &sh_quote(folder), b" || exit\n"]);
+        let missing = [b"there is no folder ", folder, b" that can be entered"].concat();
+        push_all(
+            &mut program,
+            &[b"CDPATH= cd -- ", &sh_quote(folder), b" 2>/dev/null || refuse ", &sh_quote(&missing)],
+        );
+        program.push(b'\n');
     }
     push_all(&mut program, &[format!("set -- {} ", service.name).as_bytes(), &sh_quote(&title(service.command))]);
     push_all(&mut program, &[b" ", &sh_quote(&no_option(service.command))]);

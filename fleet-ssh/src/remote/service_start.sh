@@ -4,12 +4,7 @@
 # In: $1, its name; $2, how it is shown; $3, the command for the user's shell; $4, what is to start it: "auto", "setsid" or
 # "systemd"; $5, the seconds that systemd waits between TERM and KILL; $6, the tenths of a second in which it may not end;
 # $7, "over" when one that has ended may be replaced; $FLEET_PROGRAM, which has run, what watches over it; kept, which
-# brings look and tell; the current folder, its own.
-
-refuse() {
-  printf 'fleet: %s\n' "$1" >&2
-  exit 1
-}
+# brings look and tell; refuse, which ends it all for a reason; the current folder, its own.
 
 # Work is done in shells that end: a variable of ours could hide one of the user's environment.
 within() (
