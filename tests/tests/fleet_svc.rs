@@ -1,15 +1,59 @@
 //! `fleet svc`: services start, are looked after and stop on real servers, and nothing of them is left behind.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use fleet_tests::accounts::Throwaway;
+use fleet_tests::accounts::{self, Throwaway};
 use fleet_tests::{Dropbear, Finished, Fleet, Run, Server, Signal, Sshd, TestEnv, processes};
 use rustix::process::{Pid, kill_process};
 
 /// How long something on the host may take to be so.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A unit is a file; what its processes have in common is a variable, where systemd has a control group.
+const SYSTEMD_RUN: &str = r#"#!/bin/sh
+whose=system
+while :; do
+  case $1 in
+    --user) whose=user ;;
+    --quiet) ;;
+    --unit=*) unit=${1#--unit=}.service ;;
+    *) break ;;
+  esac
+  shift
+done
+[ -e "UNITS/$unit" ] && { echo "Unit $unit was already loaded." >&2; exit 1; }
+echo "$whose $unit" >>UNITS/log
+: >"UNITS/$unit"
+cd /
+umask 022
+env -i PATH="$PATH" setsid sh -c '
+  unit=$1
+  shift
+  env -i PATH=/usr/bin:/bin STAND_IN="$unit" "$@"
+  PROGRAMS/systemctl stop --no-block "$unit"
+  while PROGRAMS/systemctl has "$unit"; do sleep 0.1; done
+  rm "UNITS/$unit"' sh "$unit" "$@" </dev/null >/dev/null 2>&1 &
+"#;
+const SYSTEMCTL: &str = r#"#!/bin/sh
+[ "$1" = --user ] && shift
+verb=$1
+shift
+case $1 in --*) shift ;; esac
+processes() { grep -lsF "STAND_IN=$1" /proc/[0-9]*/environ | cut -d/ -f3; }
+case $verb in
+  is-system-running) cat UNITS/state ;;
+  is-active) if [ -e "UNITS/$1" ]; then echo active; else echo inactive; fi ;;
+  stop) kill -TERM $(processes "$1") ;;
+  kill) kill -KILL $(processes "$1") ;;
+  has) [ "$(processes "$1")" ] ;;
+  reset-failed) ;;
+  *) exit 1 ;;
+esac 2>/dev/null
+"#;
+const LOGINCTL: &str = "#!/bin/sh\necho Linger=$(cat UNITS/linger)\n";
 
 /// A host, `web01`, whose services are in a folder of the test.
 struct World {
@@ -19,14 +63,39 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self::with_server(|server| server)
+        Self::in_env(TestEnv::new(), accounts::plain(), "")
     }
 
-    fn with_server(options: impl FnOnce(Sshd<'_>) -> Sshd<'_>) -> Self {
+    /// With stand-ins for the programs of systemd, for the account `user`. In this machine none can run.
+    fn with_systemd(user: &str) -> Self {
         let env = TestEnv::new();
-        let state = format!("XDG_STATE_HOME={}/state", env.shared().display());
-        let server = options(Sshd::new(&env).named("web01").option("SetEnv", &state)).start();
+        let units = env.shared().join("units");
+        fs::create_dir(&units).expect("a folder in the test's own");
+        fs::set_permissions(&units, fs::Permissions::from_mode(0o777)).expect("a folder for all");
+        let programs = env.path().join("systemd");
+        for (name, text) in [("systemd-run", SYSTEMD_RUN), ("systemctl", SYSTEMCTL), ("loginctl", LOGINCTL)] {
+            let text = text.replace("UNITS", &units.display().to_string());
+            let text = text.replace("PROGRAMS", &programs.display().to_string());
+            let path = env.write(&format!("systemd/{name}"), text);
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a program of the test");
+        }
+        let variables = format!("PATH={}:/usr/bin:/bin", programs.display());
+        let world = Self::in_env(env, user, &variables);
+        world.set_systemd("running", "yes");
+        world
+    }
+
+    fn in_env(env: TestEnv, user: &str, variables: &str) -> Self {
+        let variables = format!("XDG_STATE_HOME={}/state {variables}", env.shared().display());
+        let server = Sshd::new(&env).named("web01").user(user).option("SetEnv", &variables).start();
         Self { env, server }
+    }
+
+    /// What systemd says of itself, and whether the user lingers.
+    fn set_systemd(&self, state: &str, linger: &str) {
+        for (name, value) in [("state", state), ("linger", linger)] {
+            fs::write(self.env.shared().join("units").join(name), value).expect("write a file of the test");
+        }
     }
 
     /// `fleet svc` with these words, on that host.
@@ -354,4 +423,69 @@ fn a_login_shell_of_any_kind_has_its_commands_run() {
         svc(&["stop", "web"]).expect_code(0);
         assert!(processes::find(&marker).is_empty(), "{shell}");
     }
+}
+
+#[test]
+fn a_unit_of_systemd_is_a_service_like_any_other_and_leaves_nothing() {
+    for (user, whose) in [(accounts::plain(), "user"), ("root", "system")] {
+        let world = World::with_systemd(user);
+        let marker = processes::unique_sleep();
+        let folder = world.env.shared().join("a $HOME {folder}");
+        fs::create_dir(&folder).expect("a folder in the test's own");
+        let folder = folder.display().to_string();
+        // It leaves its session, its parent and our mark, and is deaf: only its control group tells of it.
+        let line = format!(
+            "echo \"$A|$(pwd)|$(umask)|$FLEET_HOST|${{FLEET_PROGRAM-}}\"; echo err >&2; \
+             (env -u FLEET_JOB setsid sh -c \"trap '' TERM; sleep {marker}; sleep {marker}\" &); exec sleep {marker}"
+        );
+        let value = "A=it's\n100% $HOME ${X} \\ \"";
+        let start = ["start", "web", "--env", value, "--cwd", &folder];
+        let start = |more: &[&str]| world.svc(&[&start, more, &["--", &format!("umask 027; {line}")]].concat());
+        start(&[]).expect_code(0).expect_stderr("web started, by=systemd");
+        assert_eq!(
+            fs::read_to_string(world.env.shared().join("units/log")).ok(),
+            Some(format!("{whose} fleet-web.service\n"))
+        );
+        processes::wait_for(&format!("sleep {marker}"), 3);
+        let expected = format!("it's\n100% $HOME ${{X}} \\ \"|{folder}|0027|web01|\nerr\n");
+        assert_eq!(world.svc(&["logs", "web", "--no-prefix"]).stdout_text(), expected);
+        world.svc(&["status", "web"]).expect_code(0).expect_stdout("by=systemd");
+        assert!(!world.folder("web").join("environment").exists(), "it held the values of variables");
+        start(&[]).expect_code(5).expect_stderr("it runs already");
+        start(&["--replace", "--grace", "1s"]).expect_code(0);
+        processes::wait_for(&format!("sleep {marker}"), 3);
+
+        kill_process(world.watcher("web"), Signal::KILL).expect("what watches over it can be killed");
+        world.svc(&["stop", "--all", "--grace", "1s"]).expect_code(0).expect_stderr("stopped web");
+        assert!(processes::find(&marker).is_empty(), "{user}");
+        world
+            .svc(&["start", "x", "--settle", "60s", "--", "echo last; exit 7"])
+            .expect_code(5)
+            .expect_stderr("exited 7");
+        world.svc(&["stop", "--all"]).expect_code(0).expect_stderr("nothing ran");
+        let ended = |name: &str| !world.env.shared().join("units").join(name).exists();
+        assert!(ended("fleet-web.service") && ended("fleet-x.service"));
+    }
+}
+
+#[test]
+fn a_systemd_that_cannot_be_used_is_not_used() {
+    let world = World::with_systemd(accounts::plain());
+    for (state, linger) in [("offline", "yes"), ("running", "no"), ("", "yes")] {
+        world.set_systemd(state, linger);
+        let refused = world.svc(&["start", "web", "--by", "systemd", "--", "exec sleep 1000"]).expect_code(5);
+        refused.expect_stderr("there is no systemd here that can be used");
+        assert!(!world.folder("web").exists());
+        world.svc(&["start", "web", "--", "exec sleep 1000"]).expect_code(0).expect_stderr("by=setsid");
+        world.svc(&["stop", "web"]).expect_code(0);
+        world.svc(&["rm", "web"]).expect_code(0);
+    }
+    world.set_systemd("running", "yes");
+    world.svc(&["start", "web", "--by", "setsid", "--", "exec sleep 1000"]).expect_code(0).expect_stderr("by=setsid");
+    assert!(!world.env.shared().join("units/log").exists());
+    // Somebody else has a unit of that name.
+    fs::write(world.env.shared().join("units/fleet-other.service"), "").expect("write a file of the test");
+    let refused = world.svc(&["start", "other", "--", "true"]).expect_code(5).expect_stderr("already loaded");
+    refused.expect_stderr("the service cannot be started");
+    assert!(!world.folder("other").exists());
 }

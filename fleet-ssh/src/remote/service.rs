@@ -102,8 +102,6 @@ pub struct ServiceStart<'a> {
     pub room: Room,
     /// How long it is watched: it is to run for so long. Counted in tenths of a second.
     pub settle: Duration,
-    /// How long systemd waits between TERM and KILL when it stops the unit. Counted in seconds.
-    pub grace: Duration,
 }
 
 /// What has become of a service on a host.
@@ -261,7 +259,6 @@ pub fn service_start_input(service: &ServiceStart<'_>) -> Result<Vec<u8>, WrapEr
         LaunchBy::Systemd => "systemd",
     };
     let over = if service.room == Room::Ended { "over" } else { "''" };
-    let grace_secs = service.grace.as_millis().div_ceil(1000).max(1);
     let settle = service.settle.as_millis().div_ceil(100);
 
     // A shell reads all of what is in braces before it runs any of it.
@@ -277,7 +274,7 @@ pub fn service_start_input(service: &ServiceStart<'_>) -> Result<Vec<u8>, WrapEr
     }
     push_all(&mut program, &[format!("set -- {} ", service.name).as_bytes(), &sh_quote(&title(service.command))]);
     push_all(&mut program, &[b" ", &sh_quote(&no_option(service.command))]);
-    push_all(&mut program, &[format!(" {by} {grace_secs} {settle} {over}\n").as_bytes()]);
+    push_all(&mut program, &[format!(" {by} {settle} {over}\n").as_bytes()]);
     program.extend(service.shell.watcher());
     let parts = ["kept() {\n", SERVICES, &FOLDER, &TELL, "tidy() {\n", &TIDY, "}\n}\n", &SYSTEMD, &START, "}\n"];
     push_all(&mut program, &parts.map(str::as_bytes));

@@ -2,9 +2,9 @@
 # and the end of its log when it has ended.
 #
 # In: $1, its name; $2, how it is shown; $3, the command for the user's shell; $4, what is to start it: "auto", "setsid" or
-# "systemd"; $5, the seconds that systemd waits between TERM and KILL; $6, the tenths of a second in which it may not end;
-# $7, "over" when one that has ended may be replaced; $FLEET_PROGRAM, which has run, what watches over it; kept, which
-# brings look and tell; refuse, which ends it all for a reason; the current folder, its own.
+# "systemd"; $5, the tenths of a second in which it may not end; $6, "over" when one that has ended may be replaced;
+# $FLEET_PROGRAM, which has run, what watches over it; kept, which brings look and tell; refuse, which ends it all for a
+# reason; the current folder, its own.
 
 # Work is done in shells that end: a variable of ours could hide one of the user's environment.
 within() (
@@ -41,7 +41,7 @@ launcher() (
 folder() (
   (tidy) >&2
   cd "$jobs" || exit
-  if [ "$7" ] && mv "$1" ".$1.$$" 2>/dev/null; then
+  if [ "$6" ] && mv "$1" ".$1.$$" 2>/dev/null; then
     look ".$1.$$"
     case $state in
       running*)
@@ -64,22 +64,27 @@ folder() (
 
 # Returns what the service says on 3, once that is closed there. It is no child of anybody then.
 launch() {
-  "$4" /bin/sh -c 'eval "$FLEET_PROGRAM"; run "$@"' fleet-service "$8" 3>&1 </dev/null >>"$8/log" 2>&1 &
+  "$4" /bin/sh -c 'eval "$FLEET_PROGRAM"; run "$@"' fleet-service "$7" 3>&1 </dev/null >>"$7/log" 2>&1 &
 }
 
-# systemd passes on neither variables, umask nor folder. $ and braces would be for systemd to read.
+# systemd passes on neither variables, umask nor folder. What it would read in an argument is a dollar sign before a brace.
+# No property is set: which ones can be differs from version to version, and the default is to kill all of the control group.
 launch_by_systemd() (
-  { export -p && printf 'umask %s\n' "$(umask)"; } >"$8/environment" && pwd >"$8/place" || exit
+  { export -p && printf 'umask %s\n' "$(umask)"; } >"$7/environment" && pwd >"$7/place" || exit
   manage "$4" systemctl reset-failed "fleet-$1.service" 2>/dev/null
-  manage "$4" systemd-run --quiet --unit="fleet-$1" --property=KillMode=control-group --property="TimeoutStopSec=$5" \
+  manage "$4" systemd-run --quiet --unit="fleet-$1" \
     /bin/sh -c '. "$1/environment"; cd "$(cat "$1/place")"; rm "$1/environment" "$1/place"; exec >>"$1/log" 2>&1; eval "$FLEET_PROGRAM"; run "$@" 3>/dev/null' \
-    fleet-service "$8" >&2 || exit
+    fleet-service "$7" >&2 || exit
   left=100
-  while read -r pid rest <"$8/process" && [ "$pid" = - ] && [ "$left" -gt 0 ]; do
+  while read -r pid rest <"$7/process" && [ "$pid" = - ] && [ "$left" -gt 0 ]; do
     left=$((left - 1))
     sleep 0.1 2>/dev/null || sleep 1
   done
-  [ "$pid" != - ] && echo started
+  if [ "$pid" = - ]; then
+    manage "$4" systemctl stop "fleet-$1.service" 2>/dev/null
+  else
+    echo started
+  fi
 )
 
 # see NAME TENTHS: tells of the service when it has ended, or that time has passed.
@@ -99,17 +104,17 @@ see() {
   case $state in running*) ;; *) tail -n 20 "$jobs/$1/log" ;; esac
 }
 
-[ ! "$7" ] && within present "$1" && exit
-set -- "$1" "$2" "$3" "$(launcher "$4")" "$5" "$6" "$7"
+[ ! "$6" ] && within present "$1" && exit
+set -- "$1" "$2" "$3" "$(launcher "$4")" "$5" "$6"
 [ "$4" ] || refuse 'there is no systemd here that can be used: it does not run, or this user does not linger (loginctl enable-linger)'
 set -- "$@" "$(within folder "$@")"
-[ "$8" ] || refuse 'the service cannot be kept in a folder here, or somebody else starts one of that name'
+[ "$7" ] || refuse 'the service cannot be kept in a folder here, or somebody else starts one of that name'
 case $4 in
   systemd*) set -- "$@" "$(launch_by_systemd "$@")" ;;
   *) set -- "$@" "$(launch "$@")" ;;
 esac
-if [ ! "$9" ]; then
-  rm -rf "$8"
+if [ ! "$8" ]; then
+  rm -rf "$7"
   refuse 'the service cannot be started'
 fi
-within see "$1" "$6"
+within see "$1" "$5"

@@ -4,26 +4,22 @@
 # In: $grace.
 finish() {
   look "$1"
-  by= stopped= tree= sight=all keeper=-
+  by= stopped= tree= sight=all keeper=- unit=
   read -r by 2>/dev/null <"$jobs/$1/by"
+  # In its control group is also what has no mark any more.
+  case $by in systemd*) lives "$by" "fleet-$1.service" && unit=fleet-$1.service ;; esac
+  [ "$unit" ] && manage "$by" systemctl stop --no-block "$unit" 2>/dev/null
   # Nothing has outlived a start of the system.
   if [ "$mark" ] && [ "$since" = "$boot" ]; then
     case $pid in -) pid= ;; esac
     token=$mark start=$birth
     stop
   fi
-  case $by in
-    systemd*)
-      # In its control group is also what has no mark any more.
-      case $(manage "$by" systemctl is-active "fleet-$1.service" 2>/dev/null) in
-        active | activating | deactivating | reloading)
-          stopped=${stopped:-unit}
-          manage "$by" systemctl stop "fleet-$1.service" 2>/dev/null || tree=${tree:-unit}
-          ;;
-      esac
-      manage "$by" systemctl reset-failed "fleet-$1.service" 2>/dev/null
-      ;;
-  esac
+  if [ "$unit" ]; then
+    stopped=$unit
+    outlasts "$grace" && manage "$by" systemctl kill --signal=KILL "$unit" 2>/dev/null && outlasts 30 && tree=$unit
+    manage "$by" systemctl reset-failed "$unit" 2>/dev/null
+  fi
   if [ "$stopped" ] && [ ! "$tree" ] && [ ! -s "$jobs/$1/status" ]; then
     echo 137 >"$jobs/$1/status"
   fi
@@ -36,4 +32,14 @@ finish() {
     *) word=unknown ;;
   esac
   tell "${word:-idle}" "$1"
+}
+
+# outlasts TENTHS: whether $unit is still there after that time.
+outlasts() {
+  waited=0
+  while lives "$by" "$unit"; do
+    [ "$waited" -lt "$1" ] || return 0
+    pause
+  done
+  false
 }

@@ -11,3 +11,11 @@ manage() (
   esac
   exec "$program" "$@"
 )
+
+# lives BY UNIT: whether something of the unit runs.
+lives() {
+  case $(manage "$1" systemctl is-active "$2" 2>/dev/null) in
+    active | activating | deactivating | reloading) ;;
+    *) false ;;
+  esac
+}

@@ -71,17 +71,17 @@ impl Work {
     /// Finds out what no host can be sent.
     pub(super) fn check(&self) -> Result<(), WrapError> {
         match self {
-            Self::Start(start) => start.input(Room::Free, Duration::ZERO).map(drop),
+            Self::Start(start) => start.input(Room::Free).map(drop),
             _ => Ok(()),
         }
     }
 }
 
 impl Start {
-    fn input(&self, room: Room, grace: Duration) -> Result<Vec<u8>, WrapError> {
+    fn input(&self, room: Room) -> Result<Vec<u8>, WrapError> {
         let Self { name, command, variables: _, folder, shell, by, replace: _, settle } = self;
         let (shell, by, settle, folder) = (*shell, *by, *settle, folder.as_deref());
-        service_start_input(&ServiceStart { name, command, shell, folder, by, room, settle, grace })
+        service_start_input(&ServiceStart { name, command, shell, folder, by, room, settle })
     }
 }
 
@@ -136,8 +136,7 @@ impl ServicesOn<'_> {
     }
 
     async fn launch(&self, start: &Start, room: Room) -> Result<StartReport, Outcome> {
-        let input = start.input(room, self.on_host.limits.grace);
-        let input = input.map_err(|error| Outcome::Failed(HostError::local(error.to_string())))?;
+        let input = start.input(room).map_err(|error| Outcome::Failed(HostError::local(error.to_string())))?;
         let env = self.variables.iter().chain(&start.variables).cloned().collect();
         let heard = Heard::new(self.reporter);
         let outcome = self.on_host.run_with_input(service_start_command(), env, input.into(), &heard).await;
@@ -252,16 +251,15 @@ fn existing(service: Option<&ServiceReport>) -> Result<&ServiceReport, Outcome> 
 /// Fails unless nothing of these services is left.
 fn confirmed(ended: &[ServiceReport]) -> Result<(), Outcome> {
     let left = ended.iter().find_map(|service| match &service.word {
-        ServiceWord::Left(pids) => Some(StopVerdict::Left(pids.clone())),
-        ServiceWord::Unknown => Some(StopVerdict::Unknown),
+        ServiceWord::Left(pids) if pids.is_empty() => {
+            Some(Stop::Unconfirmed(format!("systemd still has the unit fleet-{}", service.name)))
+        }
+        ServiceWord::Left(pids) => Some(StopVerdict::Left(pids.clone()).into()),
+        ServiceWord::Unknown => Some(StopVerdict::Unknown.into()),
         _ => None,
     });
     match left {
-        Some(verdict) => Err(Outcome::Stopped {
-            cause: StopCause::Cancelled,
-            stop: Stop::from(verdict),
-            output: LastOutput::Complete,
-        }),
+        Some(stop) => Err(Outcome::Stopped { cause: StopCause::Cancelled, stop, output: LastOutput::Complete }),
         None => Ok(()),
     }
 }
