@@ -35,10 +35,11 @@ pub(crate) enum SvcCommand {
 }
 
 #[derive(Clone, Debug, Args)]
-#[command(disable_help_flag = true, after_help = help("\
-  fleet svc start server -g server -- ./server --port 8080
-  fleet svc start web -g web --replace --settle 3s -- nginx -c \"$PWD/run/nginx.conf\" -g 'daemon off;'
-  fleet svc start sampler -g all --env RATE=5 --cwd /srv 'exec vmstat \"$RATE\"'"))]
+#[command(disable_help_flag = true, after_help = help(&[
+    "fleet svc start server -g server -- ./server --port 8080",
+    "fleet svc start web -g web --replace --settle 3s \"exec nginx -c $PWD/nginx.conf -g 'daemon off;'\"",
+    "fleet svc start sampler -g all --env RATE=5 --cwd /srv 'exec vmstat \"$RATE\"'",
+]))]
 pub(crate) struct SvcStartArgs {
     #[command(flatten)]
     fleet: FleetArgs,
@@ -78,9 +79,10 @@ enum SvcBy {
 }
 
 #[derive(Clone, Debug, Args)]
-#[command(disable_help_flag = true, after_help = help("\
-  fleet svc status server -g server
-  fleet svc status web -g web -d --dedup-ignore pid,time"))]
+#[command(disable_help_flag = true, after_help = help(&[
+    "fleet svc status server -g server",
+    "fleet svc status web -g web -d --dedup-ignore pid,time",
+]))]
 pub(crate) struct SvcStatusArgs {
     #[command(flatten)]
     fleet: FleetArgs,
@@ -91,9 +93,10 @@ pub(crate) struct SvcStatusArgs {
 }
 
 #[derive(Clone, Debug, Args)]
-#[command(disable_help_flag = true, after_help = help("\
-  fleet svc logs server -g server -n 100
-  fleet svc logs web -g web -f | grep -i error"))]
+#[command(disable_help_flag = true, after_help = help(&[
+    "fleet svc logs server -g server -n 100",
+    "fleet svc logs web -g web -f | grep -i error",
+]))]
 pub(crate) struct SvcLogsArgs {
     #[command(flatten)]
     fleet: FleetArgs,
@@ -110,9 +113,10 @@ pub(crate) struct SvcLogsArgs {
 }
 
 #[derive(Clone, Debug, Args)]
-#[command(disable_help_flag = true, after_help = help("\
-  fleet svc stop server -g server
-  fleet svc stop --all -g all --grace 10s"))]
+#[command(disable_help_flag = true, after_help = help(&[
+    "fleet svc stop server -g server",
+    "fleet svc stop --all -g all --grace 10s",
+]))]
 pub(crate) struct SvcStopArgs {
     #[command(flatten)]
     fleet: FleetArgs,
@@ -127,9 +131,10 @@ pub(crate) struct SvcStopArgs {
 }
 
 #[derive(Clone, Debug, Args)]
-#[command(disable_help_flag = true, after_help = help("\
-  fleet svc ls -g all
-  fleet svc ls -g all --sudo"))]
+#[command(disable_help_flag = true, after_help = help(&[
+    "fleet svc ls -g all",
+    "fleet svc ls -g all --sudo",
+]))]
 pub(crate) struct SvcLsArgs {
     #[command(flatten)]
     fleet: FleetArgs,
@@ -138,8 +143,9 @@ pub(crate) struct SvcLsArgs {
 }
 
 #[derive(Clone, Debug, Args)]
-#[command(disable_help_flag = true, after_help = help("\
-  fleet svc stop server -g server && fleet svc rm server -g server"))]
+#[command(disable_help_flag = true, after_help = help(&[
+    "fleet svc stop server -g server && fleet svc rm server -g server",
+]))]
 pub(crate) struct SvcRmArgs {
     #[command(flatten)]
     fleet: FleetArgs,
@@ -262,8 +268,8 @@ fn parse_settle(text: &str) -> Result<Duration, String> {
 }
 
 /// What ends the help of a subcommand.
-fn help(examples: &str) -> String {
-    format!("Examples:\n{examples}\n\n{EXIT_CODES_HELP}")
+fn help(examples: &[&str]) -> String {
+    format!("Examples:\n  {}\n\n{EXIT_CODES_HELP}", examples.join("\n  "))
 }
 
 #[cfg(test)]
