@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use fleet_tests::accounts::{self, Throwaway};
-use fleet_tests::{Dropbear, Finished, Fleet, Run, Server, Signal, Sshd, TestEnv, processes};
+use fleet_tests::{Dropbear, Finished, Fleet, Run, Running, Server, Signal, Sshd, TestEnv, processes};
 use rustix::process::{Pid, kill_process};
 
 /// How long something on the host may take to be so.
@@ -229,6 +229,44 @@ fn a_second_start_is_refused_unless_it_replaces_the_first() {
     processes::wait_for_command(&format!("sleep {third}"));
     let left: Vec<_> = fs::read_dir(world.folder("")).expect("the services").flatten().collect();
     assert_eq!(left.len(), 1, "{left:?}");
+}
+
+#[test]
+fn of_starts_at_the_same_time_one_is_first_and_the_others_are_refused() {
+    let world = World::new();
+    let marker = processes::unique_sleep();
+    let line = format!("exec sleep {marker}");
+    let runs: Vec<_> = (0..6).map(|_| world.run(&["start", "web", "--", &line]).start()).collect();
+    let runs: Vec<_> = runs.into_iter().map(Running::finish).collect();
+    let (first, others): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.stderr_text().contains("web started"));
+    assert_eq!(first.len(), 1, "{others:?}");
+    for other in others {
+        let other = other.expect_code(5);
+        let text = other.stderr_text();
+        assert!(text.contains("it runs already") || text.contains("somebody else starts one"), "{other}");
+    }
+    assert_eq!(
+        processes::find(&format!("sleep {marker}"))
+            .iter()
+            .filter(|one| one.command == format!("sleep {marker}"))
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn a_process_of_an_earlier_start_of_the_system_is_not_taken_for_a_service() {
+    let world = World::new();
+    let marker = processes::unique_sleep();
+    world.svc(&["start", "web", "--", &format!("exec sleep {marker}")]).expect_code(0);
+    let process = world.file("web", "process");
+    let (words, _) = process.trim().rsplit_once(' ').expect("the id of the system's start is the last word");
+    fs::write(world.folder("web").join("process"), format!("{words} another\n")).expect("change it");
+    world.svc(&["status", "web"]).expect_code(5).expect_stderr("died without a word");
+    world.svc(&["stop", "--all"]).expect_code(0).expect_stderr("nothing ran");
+    processes::wait_for_command(&format!("sleep {marker}"));
+    fs::write(world.folder("web").join("process"), process).expect("change it back");
+    world.svc(&["stop", "--all"]).expect_code(0).expect_stderr("stopped web");
 }
 
 #[test]

@@ -14,6 +14,11 @@ within() (
 
 present() {
   look "$1"
+  # Whoever has just made the folder is about to say so in it.
+  if [ "$state" = died ] && [ ! -s "$jobs/$1/process" ]; then
+    sleep 1
+    look "$1"
+  fi
   [ "$state" != none ] && tell present "$1"
 }
 
@@ -37,7 +42,7 @@ launcher() (
   if command -v setsid >/dev/null; then echo setsid; else echo nohup; fi
 )
 
-# Prints the folder of the service. Whoever else makes one of that name meanwhile is first, or finds this one.
+# Prints the folder of the service. Until it runs, it is we who watch over it. Whoever else makes one of that name meanwhile is first, or finds this one.
 folder() (
   (tidy) >&2
   cd "$jobs" || exit
@@ -52,10 +57,11 @@ folder() (
     rm -rf ".$1.$$"
   fi
   umask 077
+  born "$$"
   boot
   mkdir "$1" && cd "$1" || exit
-  if printf '%s\n' "$2" >title && printf %s "$3" >command && date +%s >started && printf '%s\n' "$4" >by && : >log \
-    && : >environment && printf -- '- - %s %s\n' "$FLEET_JOB" "$boot" >process; then
+  if printf '%s %s %s %s\n' "$$" "$born" "$FLEET_JOB" "$boot" >process && printf '%s\n' "$2" >title \
+    && printf %s "$3" >command && date +%s >started && printf '%s\n' "$4" >by && : >log && : >environment; then
     pwd
   else
     rm -rf "$jobs/$1"
@@ -76,14 +82,14 @@ launch_by_systemd() (
     /bin/sh -c '. "$1/environment"; cd "$(cat "$1/place")"; rm "$1/environment" "$1/place"; exec >>"$1/log" 2>&1; eval "$FLEET_PROGRAM"; run "$@" 3>/dev/null' \
     fleet-service "$7" >&2 || exit
   left=100
-  while read -r pid rest <"$7/process" && [ "$pid" = - ] && [ "$left" -gt 0 ]; do
+  while [ ! -s "$7/pid" ] && [ "$left" -gt 0 ]; do
     left=$((left - 1))
     sleep 0.1 2>/dev/null || sleep 1
   done
-  if [ "$pid" = - ]; then
-    manage "$4" systemctl stop "fleet-$1.service" 2>/dev/null
-  else
+  if [ -s "$7/pid" ]; then
     echo started
+  else
+    manage "$4" systemctl stop "fleet-$1.service" 2>/dev/null
   fi
 )
 

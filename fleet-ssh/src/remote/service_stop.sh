@@ -11,7 +11,6 @@ finish() {
   [ "$unit" ] && manage "$by" systemctl stop --no-block "$unit" 2>/dev/null
   # Nothing has outlived a start of the system.
   if [ "$mark" ] && [ "$since" = "$boot" ]; then
-    case $pid in -) pid= ;; esac
     token=$mark start=$birth
     stop
   fi

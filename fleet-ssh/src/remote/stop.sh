@@ -1,6 +1,6 @@
 # Ends all processes of a command.
 #
-# In:  $pid and $start, its main process, or nothing; $keeper, the keeper beside it, or "-"; $token, its mark; $grace, in tenths of a second.
+# In:  $pid and $start, its main process; $keeper, the keeper beside it, or "-"; $token, its mark; $grace, in tenths of a second.
 # Out: $stopped, the processes that were there; $tree, those that are still there; $sight, "all" when all processes of the
 #      host could be looked at, "own" when the host hides those of other users, empty when none could be listed.
 
@@ -62,7 +62,6 @@ survey() {
     }')"
   [ "$sight" ] && return
   # Without awk, or processes to look at: what one shell can tell by itself.
-  [ "$pid" ] || return
   kill -0 "$pid" 2>/dev/null && tree=$pid
   kill -0 "-$pid" 2>/dev/null && tree="$tree -$pid"
 }
@@ -103,7 +102,7 @@ stop() {
   export LC_ALL
   # $$ is not the number of a shell that was started as ( ... ) &.
   [ "$keeper" = - ] && keeper=$(exec sh -c 'echo $PPID')
-  known=${pid:+$pid/$start} waited=0
+  known=$pid/$start waited=0
   survey
   stopped=$tree
   if [ "$tree" ]; then
