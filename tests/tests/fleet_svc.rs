@@ -194,10 +194,12 @@ fn a_service_that_ends_at_once_is_a_failure_with_its_last_words() {
     world.svc(&["start", "web", "--settle", "60s", "--", "kill -TERM $$"]).expect_stderr("stopped (signal TERM)");
     // What goes to the background by itself, and ends, has left something that nobody looks after.
     let marker = processes::unique_sleep();
-    let daemon = format!("setsid sleep {marker} & exit 0");
-    let run = world.svc(&["start", "web", "--settle", "60s", "--", &daemon]).expect_code(5);
-    run.expect_stderr("exited 0").expect_stderr("stays in the foreground");
-    assert!(processes::find(&marker).is_empty());
+    for environment in ["", "env -i"] {
+        let daemon = format!("{environment} setsid sleep {marker} & exit 0");
+        let run = world.svc(&["start", "web", "--settle", "60s", "--", &daemon]).expect_code(5);
+        run.expect_stderr("exited 0").expect_stderr("stays in the foreground");
+        assert!(processes::find(&marker).is_empty(), "{environment}");
+    }
     // Nobody waits, nobody knows.
     world.svc(&["start", "other", "--settle", "0", "--", "exit 7"]).expect_code(0);
     world.wait_for_file("other", "status");

@@ -68,9 +68,10 @@ folder() (
   fi
 )
 
-# Returns what the service says on 3, once that is closed there. It is no child of anybody then.
+# Returns what the service says on 3, once that is closed there. It is no child of anybody then. What it has as 9, and never
+# looks at, tells its processes from others, as the mark in their environment does.
 launch() {
-  "$4" /bin/sh -c 'eval "$FLEET_PROGRAM"; run "$@"' fleet-service "$7" 3>&1 </dev/null >>"$7/log" 2>&1 &
+  "$4" /bin/sh -c 'eval "$FLEET_PROGRAM"; run "$@"' fleet-service "$7" 3>&1 </dev/null >>"$7/log" 2>&1 9<"$7/process" &
 }
 
 # systemd passes on neither variables, umask nor folder. What it would read in an argument is a dollar sign before a brace.
@@ -79,7 +80,7 @@ launch_by_systemd() (
   { export -p && printf 'umask %s\n' "$(umask)"; } >"$7/environment" && pwd >"$7/place" || exit
   manage "$4" systemctl reset-failed "fleet-$1.service" 2>/dev/null
   manage "$4" systemd-run --quiet --unit="fleet-$1" \
-    /bin/sh -c '. "$1/environment"; cd "$(cat "$1/place")"; rm "$1/environment" "$1/place"; exec >>"$1/log" 2>&1; eval "$FLEET_PROGRAM"; run "$@" 3>/dev/null' \
+    /bin/sh -c '. "$1/environment"; cd "$(cat "$1/place")"; rm "$1/environment" "$1/place"; exec >>"$1/log" 2>&1 9<"$1/process"; eval "$FLEET_PROGRAM"; run "$@" 3>/dev/null' \
     fleet-service "$7" >&2 || exit
   left=100
   while [ ! -s "$7/pid" ] && [ "$left" -gt 0 ]; do

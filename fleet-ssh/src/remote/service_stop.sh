@@ -11,7 +11,8 @@ finish() {
   [ "$unit" ] && manage "$by" systemctl stop --no-block "$unit" 2>/dev/null
   # Nothing has outlived a start of the system.
   if [ "$mark" ] && [ "$since" = "$boot" ]; then
-    token=$mark start=$birth
+    hold "$1"
+    token=$mark start=$birth$held
     stop
   fi
   if [ "$unit" ]; then
@@ -41,4 +42,16 @@ outlasts() {
     pause
   done
   false
+}
+
+# hold SERVICE: sets $held to " PID/BIRTH ..." of the processes that have as 9 what the service has: also those that have
+# cleared their environment, or written over it, as some do to say in it what they are.
+hold() {
+  held=
+  for p in /proc/[0-9]*; do
+    if [ "$p/fd/9" -ef "$jobs/$1/process" ]; then
+      born "${p#/proc/}"
+      held="$held ${p#/proc/}/$born"
+    fi
+  done
 }

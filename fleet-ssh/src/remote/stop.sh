@@ -1,6 +1,7 @@
 # Ends all processes of a command.
 #
-# In:  $pid and $start, its main process; $keeper, the keeper beside it, or "-"; $token, its mark; $grace, in tenths of a second.
+# In:  $pid and $start, its main process, and perhaps others of it behind that, as " PID/BIRTH"; $keeper, the keeper beside it,
+#      or "-"; $token, its mark; $grace, in tenths of a second.
 # Out: $stopped, the processes that were there; $tree, those that are still there; $sight, "all" when all processes of the
 #      host could be looked at, "own" when the host hides those of other users, empty when none could be listed.
 
