@@ -5,64 +5,14 @@
 mod causes;
 mod exit;
 mod hint;
+mod stage;
 
 use std::fmt;
 use std::time::Duration;
 
 pub use causes::{causes, in_one_line};
 pub use exit::{ExitRule, ExitStatus, Report};
-
-/// The step of a session that a host is in. Each has its own deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stage {
-    /// Looking up the name.
-    Resolve,
-    /// Opening the TCP connection, or the channel through a jump host, or starting the `ProxyCommand`.
-    Connect,
-    /// Waiting for the server's identification line (RFC 4253 section 4.2).
-    Banner,
-    /// Key exchange and the check of the host key.
-    KeyExchange,
-    /// Proving who we are.
-    Authenticate,
-    /// Opening the channel and requesting the command.
-    Channel,
-    /// The command (or transfer) itself.
-    Command,
-}
-
-impl Stage {
-    /// All of them, in their order.
-    pub const ALL: [Self; 7] = [
-        Self::Resolve,
-        Self::Connect,
-        Self::Banner,
-        Self::KeyExchange,
-        Self::Authenticate,
-        Self::Channel,
-        Self::Command,
-    ];
-
-    /// The name used in messages, in `--json` and in the reasons of the summary.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Resolve => "resolve",
-            Self::Connect => "connect",
-            Self::Banner => "banner",
-            Self::KeyExchange => "key exchange",
-            Self::Authenticate => "authentication",
-            Self::Channel => "channel",
-            Self::Command => "command",
-        }
-    }
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+pub use stage::Stage;
 
 /// The kind of a host's failure. Decides the exit code, the hint and the name in `--json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,6 +43,8 @@ pub enum FailureClass {
     Sudo,
     /// The host did not take the files.
     Copy,
+    /// A service on the host is not as it was asked for.
+    Service,
     /// Some files could not be read, or not be kept here; the others are copied.
     Incomplete,
     /// The connection ended before the command's exit status was known.
@@ -119,6 +71,7 @@ impl FailureClass {
             Self::Channel => "channel",
             Self::Sudo => "sudo",
             Self::Copy => "copy",
+            Self::Service => "service",
             Self::Incomplete => "incomplete",
             Self::Lost => "lost",
             Self::Local => "local",
@@ -292,7 +245,7 @@ impl Outcome {
             Self::Failed(error) => match error.class {
                 FailureClass::Lost => "lost",
                 FailureClass::Local => "local-error",
-                FailureClass::Sudo | FailureClass::Copy | FailureClass::Incomplete => "failed",
+                FailureClass::Sudo | FailureClass::Copy | FailureClass::Service | FailureClass::Incomplete => "failed",
                 _ => "unreachable",
             },
             Self::Skipped(_) => "skipped",
@@ -333,7 +286,9 @@ impl Outcome {
             Self::Failed(error) if matches!(error.class, FailureClass::Local | FailureClass::Incomplete) => {
                 ExitStatus::OurFailure
             }
-            Self::Failed(error) if error.class == FailureClass::Sudo || error.class == FailureClass::Copy => {
+            Self::Failed(error)
+                if matches!(error.class, FailureClass::Sudo | FailureClass::Copy | FailureClass::Service) =>
+            {
                 ExitStatus::CommandFailed
             }
             Self::Failed(_) => ExitStatus::NotReached,

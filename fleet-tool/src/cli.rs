@@ -28,6 +28,7 @@ mod sources;
 mod storing;
 mod sudo;
 mod terminal;
+mod variable;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -56,6 +57,7 @@ pub use self::sources::SourceArgs;
 pub use self::storing::object_store;
 pub use self::sudo::{SudoPassword, SudoRequest};
 pub use self::terminal::{TerminalPrompt, our_terminal};
+pub use self::variable::variable;
 use crate::reporter::Remarks;
 use fleet_core::fanout::RolloutSettings;
 use fleet_core::inventory::Partition;

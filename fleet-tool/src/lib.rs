@@ -2,6 +2,7 @@
 //! reports meet, with what each task tells of its host.
 
 pub mod cli;
+pub mod on_host;
 pub mod places;
 pub mod reporter;
 pub mod run;

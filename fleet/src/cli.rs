@@ -4,6 +4,7 @@
 
 mod hosts;
 mod partition;
+mod svc;
 
 use std::env;
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use fleet_sandbox::{Fault, Roles, SIMULATED_COMMANDS};
 
 pub(crate) use self::hosts::{ClassifyArgs, FormArgs, HostsArgs};
 pub(crate) use self::partition::{PartitionArgs, PartitionForm};
+pub(crate) use self::svc::{SvcCommand, SvcSettings};
 use crate::{classify, config, demo, doctor, history, init, provider, sandbox, trust};
 
 /// Control a fleet of hosts
@@ -56,6 +58,12 @@ enum Command {
     /// name. Each host is in one role at most. The roles replace those of the last partition, whole or not at all, and are
     /// kept for this user: `psh -g ROLE` works in every shell.
     Partition(Box<PartitionArgs>),
+    /// Start commands that go on without us on chosen hosts, see whether they run, read their logs, stop them
+    ///
+    /// Needs nothing on the hosts but a POSIX shell. A service belongs to the user who logs in there, or with --sudo to that
+    /// one, and has a name on all hosts. Stopped with it are all its processes, and where that cannot be confirmed it is said.
+    #[command(subcommand)]
+    Svc(SvcCommand),
     /// Answer Puppet's question what a host is for, as an External Node Classifier
     ///
     /// Prints YAML: classes are the host's roles and the names of its security groups, parameters are its tags, both with names
@@ -292,6 +300,7 @@ pub(crate) fn run(
         Command::Doctor(arguments) => doctor::run(arguments.fleet, stdout, stderr),
         Command::Hosts(args) => crate::hosts::run(*args, stdout, stderr),
         Command::Partition(args) => crate::partition::run(*args, stdout, stderr),
+        Command::Svc(command) => crate::svc::run(command, stderr),
         Command::Classify(args) => classify::run(&args, stdout, stderr),
         Command::Trust(arguments) => trust::run(*arguments, stdout, stderr),
         Command::Provider(ProviderCommand::Check(arguments)) => provider::run(&arguments, stdout, stderr),

@@ -13,6 +13,7 @@ mod init;
 mod partition;
 mod provider;
 mod sandbox;
+mod svc;
 mod trust;
 mod yaml;
 

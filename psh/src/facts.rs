@@ -7,8 +7,7 @@ use std::time::Duration;
 use fleet_core::outcome::{FailureClass, HostError, Outcome, SkipCause, Stage, StopCause};
 use fleet_ssh::remote::{Fact, Facts, facts_command};
 use fleet_ssh::{CommandLimits, Wrapping};
-
-use crate::on_host::{Answer, OnHost};
+use fleet_tool::on_host::{Answer, OnHost};
 
 /// Longest time for the answer: `--timeout` is for the command.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -8,8 +8,7 @@ use fleet_ssh::remote::{
     job_state_command, job_stop_command,
 };
 use fleet_ssh::{OutputSink, Wrapping};
-
-use crate::on_host::{Answer, OnHost};
+use fleet_tool::on_host::{Answer, OnHost};
 
 /// What is done about jobs.
 #[derive(Clone, Debug)]
@@ -38,11 +37,14 @@ pub(crate) enum Afterwards {
     Forgotten,
 }
 
-impl OnHost<'_> {
+/// The jobs of a host.
+pub(crate) struct JobsOn<'a>(pub(crate) OnHost<'a>);
+
+impl JobsOn<'_> {
     /// Does the work; our list and the output of a job go to `sink`.
     pub(crate) async fn work(&self, work: &JobWork, sink: &impl OutputSink) -> Outcome {
         let done = match work {
-            JobWork::List => return self.run(job_list_command(), Wrapping::Shell, sink).await,
+            JobWork::List => return self.0.run(job_list_command(), Wrapping::Shell, sink).await,
             JobWork::Collect { job, wait, after } => self.collect(job, *wait, *after, sink).await,
             JobWork::Stop(job) => self.stop(job).await,
         };
@@ -80,8 +82,8 @@ impl OnHost<'_> {
         };
         let answer = Answer::default();
         // Nothing has to watch over it, but sudo runs nothing else than what is wrapped.
-        let wrapping = if self.sudo.is_some() { Wrapping::Shell } else { Wrapping::Raw };
-        match self.run(job_stop_command(job, &process, &mark, self.limits.grace), wrapping, &answer).await {
+        let wrapping = if self.0.sudo.is_some() { Wrapping::Shell } else { Wrapping::Raw };
+        match self.0.run(job_stop_command(job, &process, &mark, self.0.limits.grace), wrapping, &answer).await {
             Outcome::Exited(_) => {}
             outcome => return Err(outcome),
         }
@@ -103,7 +105,7 @@ impl OnHost<'_> {
     }
 
     async fn succeed(&self, line: Vec<u8>, sink: &impl OutputSink) -> Result<(), Outcome> {
-        match self.run(line, Wrapping::Shell, sink).await {
+        match self.0.run(line, Wrapping::Shell, sink).await {
             Outcome::Exited(0) => Ok(()),
             outcome => Err(outcome),
         }

@@ -3,7 +3,6 @@
 mod cli;
 mod facts;
 mod jobs;
-mod on_host;
 mod payload;
 mod quoting;
 mod recipe;

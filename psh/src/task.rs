@@ -14,13 +14,13 @@ use fleet_ssh::{
     CommandLimits, CommandRun, Connector, ExecStdin, Session, SftpGreeting, StdinFeed, Sudo, Terminal, Wrapping,
     run_command, runs_no_commands,
 };
+use fleet_tool::on_host::OnHost;
 use fleet_tool::places::HostPlaces;
 use fleet_tool::reporter::{Remarks, Reporter};
 use tracing::Instrument;
 
 use crate::facts;
-use crate::jobs::JobWork;
-use crate::on_host::OnHost;
+use crate::jobs::{JobWork, JobsOn};
 use crate::payload::{Payload, PayloadError, Place, ScriptText};
 
 /// The exit statuses of a shell that does not find, or cannot run, one of our programs: it runs commands.
@@ -70,7 +70,7 @@ impl RunCommand {
             Work::Run(payload) => self.run_payload(payload, &session, &host, &reporter).await,
             Work::Jobs(work) => {
                 let on_host = OnHost { session: &session, limits: &self.limits, sudo: self.sudo.as_ref(), host: &host };
-                on_host.work(work, &reporter).await
+                JobsOn(on_host).work(work, &reporter).await
             }
         };
         tracing::info!(outcome = outcome.name(), "ended");

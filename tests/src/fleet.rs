@@ -43,6 +43,12 @@ impl Fleet {
         self.psh_under(&[], arguments)
     }
 
+    /// `fleet` with these arguments, on the hosts of the fleet.
+    #[must_use]
+    pub fn fleet(&self, arguments: &[&str]) -> Run {
+        self.env.fleet(arguments).env("FLEET_CONFIG", format!("{}/fleet.toml", self.dir)).patience(PATIENCE)
+    }
+
     /// `psh` as the last part of the command line `runner`, such as `prlimit --nofile=256`.
     #[must_use]
     pub fn psh_under(&self, runner: &[&str], arguments: &[&str]) -> Run {

@@ -15,9 +15,11 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Output,
 use std::time::{Duration, Instant};
 
 use fleet_ssh::remote::{
-    Announcement, JobName, JobShell, JobStart, JobState, JobWait, RemoteCommand, RemoteProcess, Script, StdinMode,
+    Announcement, Follow, JobName, JobShell, JobStart, JobState, JobWait, LaunchBy, RemoteCommand, RemoteProcess, Room,
+    Script, ServiceName, ServiceReport, ServiceStart, ServiceState, ServiceWord, Services, StartReport, StdinMode,
     StopVerdict, Token, job_list_command, job_output_command, job_start_command, job_state_command, keeper_command,
-    login_shell_word, sh_quote, stop_command, wrap,
+    login_shell_word, service_list_command, service_log_command, service_remove_command, service_start_command,
+    service_start_input, service_state_command, service_stop_command, sh_quote, stop_command, wrap,
 };
 use tempfile::TempDir;
 
@@ -677,5 +679,73 @@ fn jobs_are_started_and_looked_after_from_every_login_shell() {
             list.lines().any(|line| line.starts_with(&format!("{job}  exited 7 ")) && line.ends_with("title")),
             "{list}"
         );
+    }
+}
+
+#[test]
+fn any_posix_shell_of_the_host_starts_services_and_stops_them() {
+    for name in ["dash", "bash", "mksh", "busybox", "ksh"] {
+        let place = Place::new();
+        let sh = place.shell(name);
+        let leaf = place.write("service", "echo it\\'s up; exec DIR/sleep 1000\n");
+        let service = ServiceName::parse("web").unwrap();
+        let by_shell = |bytes: Vec<u8>| {
+            let text = String::from_utf8(bytes).unwrap();
+            text.replace("/bin/sh -c", &format!("{} -c", sh.display()))
+        };
+        let run = |line: Vec<u8>, input: &[u8]| {
+            let output =
+                given(&program("sh"), &remote(by_shell(line).as_bytes(), StdinMode::Passed), input, place.path());
+            assert!(output.stderr.is_empty(), "{name}: {}", output.stderr.escape_ascii());
+            output.stdout
+        };
+        let start = |command: &str, room: Room| {
+            let (shell, folder, by, settle) = (JobShell::Posix, None, LaunchBy::Setsid, Duration::from_millis(300));
+            let (name, command) = (&service, command.as_bytes());
+            service_start_input(&ServiceStart { name, command, shell, folder, by, room, settle }).unwrap()
+        };
+        let started = |input: Vec<u8>| {
+            let said = run(service_start_command(), by_shell(input).as_bytes());
+            StartReport::find(&said).unwrap_or_else(|| panic!("{name}: {}", said.escape_ascii()))
+        };
+        let states = |line: Vec<u8>| {
+            let found = ServiceReport::find_all(&run(line, b""));
+            found.into_iter().map(|service| (service.word, service.state)).collect::<Vec<_>>()
+        };
+        let stop = || service_stop_command(&Services::All, GRACE);
+        let is = ServiceWord::Is;
+
+        assert_eq!(states(service_state_command(&service)), [(is.clone(), ServiceState::None)], "{name}");
+        // A program that is cut off runs no part of it.
+        let input = by_shell(start(&leaf, Room::Free));
+        let shell = program("sh");
+        let command = remote(by_shell(service_start_command()).as_bytes(), StdinMode::Passed);
+        let cut = given(&shell, &command, &input.as_bytes()[..input.len() - 3], place.path());
+        assert!(!cut.status.success() && StartReport::find(&cut.stdout).is_none(), "{name}");
+        assert!(!place.path().join("fleet").exists(), "{name}");
+
+        let report = started(start(&leaf, Room::Free));
+        assert_eq!(
+            (report.service.word, report.service.state),
+            (ServiceWord::Started, ServiceState::Running),
+            "{name}"
+        );
+        assert_eq!(run(service_log_command(&service, 20, Follow::No), b""), b"it's up\n", "{name}");
+        assert_eq!(started(start("true", Room::Free)).service.word, ServiceWord::Present, "{name}");
+        assert_eq!(states(service_remove_command(&service, GRACE)), [(ServiceWord::Present, ServiceState::Running)]);
+        // A name is only taken from a service that has ended, whoever was sure of it.
+        let input = by_shell(start("true", Room::Ended));
+        let refused = given(&shell, &command, input.as_bytes(), place.path());
+        assert_eq!((refused.status.code(), StartReport::find(&refused.stdout)), (Some(1), None), "{name}");
+        assert_eq!(states(service_list_command()), [(is.clone(), ServiceState::Running)], "{name}");
+
+        let stopped = ServiceState::Stopped("TERM".to_owned());
+        assert_eq!(states(stop()), [(ServiceWord::Gone, stopped.clone())], "{name}");
+        place.assert_empty_soon(name);
+        assert_eq!(states(stop()), [(ServiceWord::Idle, stopped)], "{name}");
+        let report = started(start("echo last; exit 7", Room::Ended));
+        assert_eq!((report.service.state, &report.last_words[..]), (ServiceState::Exited(7), &b"last\n"[..]), "{name}");
+        assert_eq!(states(service_remove_command(&service, GRACE)), [(ServiceWord::Idle, ServiceState::Exited(7))]);
+        assert_eq!(states(service_list_command()), [], "{name}");
     }
 }

@@ -74,7 +74,9 @@ fn repeatable(outcome: &Outcome) -> Option<Repeatable> {
     match outcome {
         Outcome::Failed(error) if error.class == FailureClass::Moved => Some(Repeatable::Move),
         Outcome::Failed(error) if error.stage < Stage::Channel => passes(error).then_some(Repeatable::Connection),
-        Outcome::Failed(error) if matches!(error.class, FailureClass::Lost | FailureClass::Copy) => {
+        Outcome::Failed(error)
+            if matches!(error.class, FailureClass::Lost | FailureClass::Copy | FailureClass::Service) =>
+        {
             Some(Repeatable::Command)
         }
         Outcome::Exited(0) => None,
@@ -101,6 +103,7 @@ fn passes(error: &HostError) -> bool {
         | Class::Channel
         | Class::Sudo
         | Class::Copy
+        | Class::Service
         | Class::Incomplete
         | Class::Local => false,
     }

@@ -54,6 +54,7 @@ impl FailureClass {
             Self::Channel => "the login worked: check MaxSessions, ForceCommand and the user's shell on the server",
             Self::Sudo => "try it on the host with sudo -v, and look at what sudoers allows there (sudo -l)",
             Self::Copy => "put right what it says there; --resume last goes on with these hosts",
+            Self::Service => "fleet svc logs NAME shows what it has said; fleet svc ls lists what the host has",
             Self::Incomplete => {
                 "the others are here; --sudo reads as root, and another run fetches only what is missing"
             }

@@ -12,16 +12,20 @@ use std::time::{Duration, SystemTime};
 
 use super::quote::sh_quote;
 use super::{
-    BECOME, IDENTITY, Program, RemoteProcess, Token, WrapError, beside, no_option, push_all, refuse_nul,
+    BECOME, BOOT, IDENTITY, Program, RemoteProcess, Token, WrapError, beside, no_option, push_all, refuse_nul,
     without_comments,
 };
 
-static FOLDER: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_folder.sh")));
-static TIDY: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_tidy.sh")));
+/// How the folder of a job, or of a service, is read; `$jobs` is where they are.
+pub(super) static FOLDER: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_folder.sh")));
+pub(super) static TIDY: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_tidy.sh")));
 static INPUT: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_input.sh")));
 static START: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_start.sh")));
 static RUN: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_run.sh")));
 static LIST: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_list.sh")));
+
+/// Where the jobs are.
+const JOBS: &str = "jobs=${XDG_STATE_HOME:-$HOME/.local/state}/fleet/jobs\n";
 
 /// Starts the line that tells a job's state.
 const MARK: &[u8] = b"\x1efleet-job ";
@@ -125,6 +129,25 @@ pub enum JobShell {
     Posix,
 }
 
+impl JobShell {
+    /// The shell, as a word of a program.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Login => "\"${SHELL:-/bin/sh}\"",
+            Self::Posix => "/bin/sh",
+        }
+    }
+
+    /// The beginning of a program in which `$FLEET_PROGRAM` is what watches over a job whose command it runs.
+    pub(super) fn watcher(self) -> Vec<u8> {
+        let watcher =
+            [&IDENTITY, &BOOT, "become() {\n", &BECOME, "}\nrun() {\nset -- \"$1\" ", self.word(), "\n", &RUN, "}\n"];
+        let mut program = b"export FLEET_PROGRAM=".to_vec();
+        push_all(&mut program, &[&sh_quote(watcher.concat().as_bytes()), b"\neval \"$FLEET_PROGRAM\"\n"]);
+        program
+    }
+}
+
 /// A job to be started.
 #[derive(Clone, Copy, Debug)]
 pub struct JobStart<'a> {
@@ -147,26 +170,21 @@ pub struct JobStart<'a> {
 /// When a NUL is in the command.
 pub fn job_start_command(job: &JobStart<'_>) -> Result<Vec<u8>, WrapError> {
     refuse_nul(job.command, || "the command".to_owned())?;
-    let shell = match job.shell {
-        JobShell::Login => "\"${SHELL:-/bin/sh}\"",
-        JobShell::Posix => "/bin/sh",
-    };
-    let watcher = [&IDENTITY, "become() {\n", &BECOME, "}\nrun() {\nset -- \"$1\" ", shell, "\n", &RUN, "}\n"].concat();
     let input = match job.input_end {
         Some(end) => format!("set -- \"$1\" {}\n{}", end.as_str(), *INPUT),
         None => "exec 9</dev/null\n".to_owned(),
     };
-    let title: Vec<u8> =
-        job.title.iter().take(MAX_TITLE_LEN).map(|&b| if b.is_ascii_control() { b' ' } else { b }).collect();
     let mut program = format!("set -- {} ", job.name).into_bytes();
-    push_all(&mut program, &[&sh_quote(&title), b" ", &sh_quote(&no_option(job.command))]);
-    push_all(
-        &mut program,
-        &[b"\nexport FLEET_PROGRAM=", &sh_quote(watcher.as_bytes()), b"\neval \"$FLEET_PROGRAM\"\n"],
-    );
-    let parts = ["tidy() (\n", &FOLDER, &TIDY, ")\ninput() {\n", &input, "}\n", &START];
+    push_all(&mut program, &[&sh_quote(&title(job.title)), b" ", &sh_quote(&no_option(job.command)), b"\n"]);
+    program.extend(job.shell.watcher());
+    let parts = ["tidy() (\n", JOBS, &FOLDER, &TIDY, "pwd\n)\ninput() {\n", &input, "}\n", &START];
     push_all(&mut program, &parts.map(str::as_bytes));
     Ok(Program(program).command_line())
+}
+
+/// How a job is shown: one line.
+pub(super) fn title(text: &[u8]) -> Vec<u8> {
+    text.iter().take(MAX_TITLE_LEN).map(|&b| if b.is_ascii_control() { b' ' } else { b }).collect()
 }
 
 /// The command that lists the jobs of a host, the oldest first, a line each.
@@ -201,7 +219,7 @@ pub fn job_stop_command(name: &JobName, process: &RemoteProcess, mark: &Token, g
         "stop\nif [ ! \"$tree\" ] && [ ! -s \"$jobs/{name}/status\" ]; then\n\
          echo 137 >\"$jobs/{name}/status\"\nfi\nverdict\n"
     );
-    beside(process, mark, grace, &[&FOLDER, &keep]).command_line()
+    beside(process, mark, grace, &[&BOOT, JOBS, &FOLDER, &keep]).command_line()
 }
 
 /// The command that prints what the job has printed, on the same outputs.
@@ -217,7 +235,7 @@ pub fn job_remove_command(name: &JobName) -> Vec<u8> {
 }
 
 fn with_folder(parts: &[&str]) -> Vec<u8> {
-    let mut program = format!("{}{}", *IDENTITY, *FOLDER).into_bytes();
+    let mut program = format!("{}{}{JOBS}{}", *IDENTITY, *BOOT, *FOLDER).into_bytes();
     program.extend(parts.iter().flat_map(|part| part.bytes()));
     Program(program).command_line()
 }
@@ -281,6 +299,7 @@ mod tests {
             let job = JobStart { name: &name, command, title: b"", shell: JobShell::Login, input_end };
             let (command, grace) = (job_start_command(&job).unwrap(), Duration::from_millis(2550));
             let line = wrap(&RemoteCommand { command, env: Vec::new(), stdin, grace }, &token).unwrap();
+
             assert!(line.len() < 8000, "{}", line.len());
         }
     }

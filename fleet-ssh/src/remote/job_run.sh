@@ -4,7 +4,8 @@
 unset FLEET_PROGRAM
 (
   born "$$"
-  printf '%s %s %s\n' "$$" "$born" "$FLEET_JOB" >"$1/process" && echo started >&3
+  boot
+  printf '%s %s %s %s\n' "$$" "$born" "$FLEET_JOB" "$boot" >"$1/process" && echo started >&3
 )
 exec 3>&-
 [ -s "$1/process" ] || exit

@@ -21,7 +21,7 @@ refuse() {
 }
 
 set -- "$1" "$2" "$3" "$(tidy)"
-[ "$4" ] && input "$4/.$1" && set -- "$1" "$(folder "$@")" && [ "$2" ] || refuse 'the job cannot be kept in a folder here'
+[ "$4" ] && input "$4/.$1" && set -- "$1" "$(folder "$@")" && [ "$2" ] || refuse 'the job cannot be kept here'
 if command -v setsid >/dev/null 2>&1; then
   set -- "$1" "$(launch setsid "$2")"
 else

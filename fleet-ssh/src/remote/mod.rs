@@ -24,6 +24,7 @@ mod facts;
 mod job;
 mod quote;
 mod script;
+mod service;
 mod sudo;
 mod tree;
 
@@ -49,6 +50,11 @@ pub use job::{
 };
 pub use quote::{login_shell_word, sh_quote};
 pub use script::{Script, ScriptError};
+pub use service::{
+    Follow, LaunchBy, Room, ServiceName, ServiceNameError, ServiceReport, ServiceStart, ServiceState, ServiceWord,
+    Services, StartReport, service_list_command, service_log_command, service_remove_command, service_start_command,
+    service_start_input, service_start_refusal, service_state_command, service_stop_command,
+};
 pub use sudo::{
     ChannelKind, Mark, SudoAsks, SudoDialogue, SudoRefusal, SudoUser, SudoUserError, sudo_command, wrap_for_sudo,
 };
@@ -61,6 +67,7 @@ use quote::login_shell_text;
 pub const MAX_COMMAND_LINE_LEN: usize = 128 * 1024 - 1;
 
 static IDENTITY: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("identity.sh")));
+static BOOT: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("boot.sh")));
 static STOP: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("stop.sh")));
 static WATCH: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("watch.sh")));
 static ATTEND: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("attend.sh")));

@@ -1,8 +1,9 @@
 # Ends all processes of a command.
 #
-# In:  $pid and $start, its main process; $keeper, the keeper beside it, or "-"; $token, its mark; $grace, in tenths of a second.
-# Out: $tree, the processes that are still there; $sight, "all" when all processes of the host could be looked at,
-#      "own" when the host hides those of other users, empty when none could be listed.
+# In:  $pid and $start, its main process, and perhaps others of it behind that, as " PID/BIRTH"; $keeper, the keeper beside it,
+#      or "-"; $token, its mark; $grace, in tenths of a second.
+# Out: $stopped, the processes that were there; $tree, those that are still there; $sight, "all" when all processes of the
+#      host could be looked at, "own" when the host hides those of other users, empty when none could be listed.
 
 # Signals to the command's process group are for the command; a lost connection must not end the work half-way.
 trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE TSTP TTIN TTOU
@@ -104,6 +105,7 @@ stop() {
   [ "$keeper" = - ] && keeper=$(exec sh -c 'echo $PPID')
   known=$pid/$start waited=0
   survey
+  stopped=$tree
   if [ "$tree" ]; then
     signal TERM
     signal CONT
