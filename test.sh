@@ -40,6 +40,7 @@ need() {
 find_missing_packages() {
     missing=()
     need cc build-essential
+    need c++ build-essential
     need strip binutils
     need sshd openssh-server
     need ssh openssh-client
@@ -154,6 +155,8 @@ say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 say "release"
 check_release
+say "fuzzing"
+fleet-rsync/fuzz/run.sh 20
 say "tests"
 run_tests_as_root
 cargo test --no-fail-fast --features fleet-tests/ec2

@@ -116,6 +116,7 @@ impl Instance {
         element("instanceType", "instance-type");
         element("launchTime", "launch-time");
         for (name, attribute) in [
+            ("amiLaunchIndex", "launch-index"),
             ("subnetId", "subnet-id"),
             ("vpcId", "vpc-id"),
             ("privateIpAddress", "private-ip-address"),

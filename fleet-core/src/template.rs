@@ -106,6 +106,14 @@ impl Template {
         })
     }
 
+    /// What stands in it besides placeholders, in order.
+    pub fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(text.as_slice()),
+            Part::Placeholder(_) => None,
+        })
+    }
+
     /// Whether it is nothing at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -57,6 +57,8 @@ fn facts(
         ("image", instance.image_id().and_then(text)),
         ("asg", tags.get("aws:autoscaling:groupName").and_then(text)),
         ("launched", launched),
+        // Its number among those that one request launched.
+        ("launch-index", instance.ami_launch_index().map(|index| index.to_string())),
     ];
     let groups = instance.security_groups().iter();
     let groups: Vec<_> =

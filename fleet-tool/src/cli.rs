@@ -60,6 +60,7 @@ pub use self::terminal::{TerminalPrompt, our_terminal};
 pub use self::variable::variable;
 use crate::reporter::Remarks;
 use fleet_core::fanout::RolloutSettings;
+use fleet_core::inventory::Partition;
 use fleet_core::outcome::{ExitRule, ExitStatus};
 use fleet_core::record::{Connection, FormerRun, RecordError, Store};
 use fleet_core::render::{Layout, RenderSettings};
@@ -112,6 +113,8 @@ pub struct Prepared {
     pub cloud_hosts: Arc<CloudHosts>,
     /// The OpenSSH configuration, if hosts were chosen out of it: it is read once.
     pub ssh_config: Option<SshConfig>,
+    /// The last partition, if there is one.
+    pub partition: Option<Arc<Partition>>,
     /// How the run is shown.
     pub render: RenderSettings,
     /// How carefully the run goes on.
@@ -175,6 +178,7 @@ impl Prepared {
             selected: Selected { hosts, others, ..Selected::default() },
             cloud_hosts: Arc::clone(&self.cloud_hosts),
             ssh_config: None,
+            partition: self.partition.clone(),
             render: self.render.clone(),
             rollout: RolloutSettings::default(),
             exit_rule: self.exit_rule,
@@ -282,7 +286,8 @@ impl FleetArgs {
         layers.extend(settings::discover(&environment, &here)?.layers);
         let settings = Settings::resolve(&layers)?;
         let hosts = former.as_ref().map(|run| self.record.hosts_of(run)).transpose()?;
-        let Chosen { selected, cloud_hosts, ssh_config } = self.selection.select(program, &settings, stdin, hosts)?;
+        let Chosen { selected, cloud_hosts, ssh_config, partition } =
+            self.selection.select(program, &settings, stdin, hosts)?;
         let purpose = if self.selection.list { Purpose::List } else { Purpose::Run };
         let rollout = match purpose {
             Purpose::Run => self.rollout.settings(selected.hosts.len(), settings.timeout.value.percent_of_median())?,
@@ -306,6 +311,7 @@ impl FleetArgs {
             selected,
             cloud_hosts: Arc::new(cloud_hosts),
             ssh_config,
+            partition,
             prompt: Arc::default(),
         })
     }

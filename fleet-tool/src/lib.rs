@@ -3,5 +3,6 @@
 
 pub mod cli;
 pub mod on_host;
+pub mod places;
 pub mod reporter;
 pub mod run;

@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use fleet_core::template::{Template, TemplateError};
 
-/// What a path may hold in braces; `role` is another word for `group`.
+/// What a path may hold in braces.
 pub const PLACEHOLDERS: [&str; 8] = ["host", "addr", "group", "role", "index", "count", "user", "port"];
 
 /// What is known of a host before it is contacted.
@@ -21,6 +21,8 @@ pub struct Place<'a> {
     pub addr: &'a str,
     /// The group it was chosen by; may be empty.
     pub group: &'a str,
+    /// Its role in the last partition, else its group; may be empty.
+    pub role: &'a str,
     /// Its number in the run.
     pub index: usize,
     /// How many hosts the run has.
@@ -118,7 +120,8 @@ impl Place<'_> {
         match name {
             "host" => self.host.to_owned(),
             "addr" => self.addr.to_owned(),
-            "group" | "role" => self.group.to_owned(),
+            "group" => self.group.to_owned(),
+            "role" => self.role.to_owned(),
             "index" => self.index.to_string(),
             "count" => self.count.to_string(),
             "user" => self.user.to_owned(),
@@ -255,8 +258,16 @@ fn without_trailing_slashes(path: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    const WEB1: Place<'_> =
-        Place { host: "web1", addr: "10.0.0.1", group: "web", index: 3, count: 12, user: "me", port: 22 };
+    const WEB1: Place<'_> = Place {
+        host: "web1",
+        addr: "10.0.0.1",
+        group: "web",
+        role: "front",
+        index: 3,
+        count: 12,
+        user: "me",
+        port: 22,
+    };
 
     fn filled(text: &str, place: &Place<'_>) -> Result<PathBuf, FillError> {
         PathTemplate::parse(OsStr::new(text)).unwrap().fill(place)
@@ -267,7 +278,7 @@ mod tests {
         for (text, path) in [
             ("/opt/app", "/opt/app"),
             ("keys/{host}.pem", "keys/web1.pem"),
-            ("{role}/{group}/{index}of{count}", "web/web/3of12"),
+            ("{role}/{group}/{index}of{count}", "front/web/3of12"),
             ("/home/{user}/{addr}:{port}/", "/home/me/10.0.0.1:22/"),
             ("{{x}}", "{x}"),
         ] {
@@ -287,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_value_that_is_no_part_of_a_name_is_refused() {
-        let nameless = Place { group: "", ..WEB1 };
+        let nameless = Place { role: "", ..WEB1 };
         assert_eq!(
             filled("/opt/{role}", &nameless).unwrap_err().to_string(),
             "{role} is empty here, and a path cannot go without it"

@@ -56,8 +56,8 @@ struct PcpArgs {
     #[command(flatten)]
     copy: CopyArgs,
 
-    /// Files and folders here, or - for standard input, then where they go on the hosts; in both stand {host}, {group} (or
-    /// {role}), {index}, {count}, {addr}, {user} and {port} for what they are of each host
+    /// Files and folders here, or - for standard input, then where they go on the hosts; in both stand {host}, {group},
+    /// {role}, {index}, {count}, {addr}, {user} and {port} for what they are of each host
     #[arg(value_name = "SOURCE... DEST", action = ArgAction::Append)]
     paths: Vec<OsString>,
 }
@@ -177,7 +177,9 @@ impl CopySettings {
             true => places::ends(&connector, hosts)?,
             false => Vec::new(),
         };
-        let places = places::of_hosts(hosts, &ends, recipe.places.as_ref());
+        let then = recipe.then.clone().map(String::into_bytes);
+        let host_places = prepared.places_for(recipe.places.as_ref(), then.as_deref())?;
+        let places = places::of_hosts(hosts, &ends, &host_places);
         let Sources { mut gathered, kept } = given.gather(&places, &scan, archives(&recipe))?;
         if let Some(mode) = mode {
             owner::set_mode(&mut gathered.manifest.entries, mode);
@@ -208,8 +210,8 @@ impl CopySettings {
             receiving: Receiving::new(&recipe, owner),
             knowledge: Knowledge::wanted(&recipe),
             digests: Digests::default(),
-            places: recipe.places,
-            then: recipe.then.map(String::into_bytes),
+            places: host_places,
+            then,
             sudo: sudo.map(|user| prepared.sudo(user)),
             limits: prepared.command_limits(),
             remarks: prepared.remarks(),

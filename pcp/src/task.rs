@@ -9,10 +9,10 @@ use std::sync::Arc;
 use fleet_core::event::Event;
 use fleet_core::fanout::{HostContext, Task};
 use fleet_core::outcome::Outcome;
-use fleet_core::record::Places;
 use fleet_core::select::SelectedHost;
 use fleet_ssh::remote::{RemoteCommand, StdinMode};
 use fleet_ssh::{CommandLimits, CommandRun, Connector, NoStdin, Session, Sudo, Wrapping, run_command};
+use fleet_tool::places::HostPlaces;
 use fleet_tool::reporter::{Remarks, Reporter};
 use fleet_transfer::push::{Delivery, Ended, Push, Share, incomplete};
 use fleet_transfer::source_cache::SourceError;
@@ -20,7 +20,6 @@ use tracing::Instrument as _;
 
 use crate::destination::Destinations;
 use crate::look::{Digests, without_same};
-use crate::places;
 use crate::receiving::Receiving;
 use crate::recipe::Recipe;
 use crate::sources::Kept;
@@ -31,7 +30,7 @@ use crate::via::Via;
 pub(crate) struct Copy {
     pub(crate) connector: Arc<Connector>,
     pub(crate) hosts: Vec<SelectedHost>,
-    pub(crate) places: Option<Places>,
+    pub(crate) places: HostPlaces,
     pub(crate) push: Arc<Push>,
     /// Sources that are ours.
     pub(crate) _kept: Kept,
@@ -166,10 +165,9 @@ impl Copy {
     /// Runs the command that comes after the copy, as `psh` would.
     async fn run_after(&self, command: &[u8], session: &Session, reporter: &Reporter<'_>) -> Outcome {
         let index = reporter.host.index();
-        let numbers = places::numbers(index, self.hosts.len(), self.places.as_ref());
         let command = RemoteCommand {
             command: command.to_vec(),
-            env: places::variables(&self.hosts[index], numbers),
+            env: self.places.variables(index),
             stdin: StdinMode::Closed,
             grace: self.limits.grace,
         };

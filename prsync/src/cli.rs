@@ -26,6 +26,7 @@ use fleet_core::select::SelectedHost;
 use fleet_ssh::Connector;
 use fleet_ssh::remote::{SudoUser, sh_quote};
 use fleet_tool::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, SudoPassword, typed, usage_failure};
+use fleet_tool::places::HostPlaces;
 use fleet_transfer::destination::{PathTemplate, Place};
 use fleet_transfer::sync::{Sync, SyncPlan, Tar};
 
@@ -34,7 +35,7 @@ use self::local::LocalSettings;
 use self::passed::Read;
 use self::syncing::SyncArgs;
 use crate::engine::Engine;
-use crate::on_host::{self, Access};
+use crate::on_host::Access;
 use crate::question::Question;
 use crate::recipe::Recipe;
 use crate::release;
@@ -61,7 +62,7 @@ struct PrsyncArgs {
     #[command(flatten)]
     sync: SyncArgs,
 
-    /// Files and folders here, then where they go on the hosts; in DEST stand {host}, {group} (or {role}), {index}, {count},
+    /// Files and folders here, then where they go on the hosts; in DEST stand {host}, {group}, {role}, {index}, {count},
     /// {addr}, {user} and {port} for what they are of each host
     #[arg(value_name = "SOURCE... DEST", action = ArgAction::Append)]
     paths: Vec<OsString>,
@@ -271,14 +272,15 @@ impl Settings {
     /// The task that does the work on the chosen hosts, with what is to be said about the sources.
     pub(crate) fn into_task(self, connector: Arc<Connector>, prepared: &Prepared) -> Result<(Bring, Spoken), Failure> {
         let Self { args, plan, destination, sudo, places } = self;
-        let roots = destinations(&destination, &connector, &prepared.selected.hosts, places.as_ref())?;
+        let told = prepared.places_for(places.as_ref(), args.then.as_deref().map(str::as_bytes))?;
+        let roots = destinations(&destination, &connector, &prepared.selected.hosts, &told)?;
         let (most_deleted, mut then) = (args.most_deleted()?, args.then.clone().map(String::into_bytes));
         let purpose = if plan.dry_run { Purpose::DryRun } else { Purpose::Change };
         let (destinations, beginning) = match args.releases.release() {
             None => (roots, None),
             Some(new) => {
                 let mut beginning = Beginning::new(new, roots);
-                (beginning.sudo, beginning.then, beginning.places) = (sudo.clone(), then.take(), places.clone());
+                (beginning.sudo, beginning.then, beginning.places) = (sudo.clone(), then.take(), places);
                 (Vec::new(), Some(Arc::new(beginning)))
             }
         };
@@ -289,7 +291,7 @@ impl Settings {
         let most_deleted = most_deleted.filter(|_| beginning.is_none());
         let asked = most_deleted.filter(|_| io::stdin().is_terminal());
         let task = Bring {
-            access: Access { places, ..access(connector, prepared, sudo, then) },
+            access: access(connector, prepared, told, sudo, then),
             tar: Arc::new(Tar::new(&sync)),
             sync,
             engine: args.engine.with_program(&args.rsync_path),
@@ -310,25 +312,37 @@ impl Settings {
 impl Rollback {
     /// The task that does it.
     pub(crate) fn into_task(self, connector: Arc<Connector>, prepared: &Prepared) -> Result<Switch, Failure> {
-        let roots = destinations(&self.destination, &connector, &prepared.selected.hosts, None)?;
+        let places = prepared.places_for(None, self.then.as_deref())?;
+        let roots = destinations(&self.destination, &connector, &prepared.selected.hosts, &places)?;
         let scripts = roots.iter().map(|root| release::rollback(root)).collect();
-        Ok(Switch { access: access(connector, prepared, self.sudo, self.then), scripts })
+        Ok(Switch { access: access(connector, prepared, places, self.sudo, self.then), scripts })
     }
 }
 
 /// The task that takes a release into use, on the hosts of `prepared` that have it.
-pub(crate) fn switch(beginning: &Beginning, whole: &[usize], connector: Arc<Connector>, prepared: &Prepared) -> Switch {
+pub(crate) fn switch(
+    beginning: &Beginning,
+    whole: &[usize],
+    connector: Arc<Connector>,
+    prepared: &Prepared,
+) -> Result<Switch, Failure> {
     let Beginning { release, roots, sudo, then, .. } = beginning;
     let scripts = whole.iter().map(|host| release.switch(&roots[*host])).collect();
-    let places = Some(beginning.places_of(whole));
-    Switch { access: Access { places, ..access(connector, prepared, sudo.clone(), then.clone()) }, scripts }
+    let places = prepared.places_for(Some(&beginning.places_of(whole)), then.as_deref())?;
+    Ok(Switch { access: access(connector, prepared, places, sudo.clone(), then.clone()), scripts })
 }
 
-fn access(connector: Arc<Connector>, prepared: &Prepared, sudo: Option<SudoUser>, then: Option<Vec<u8>>) -> Access {
+fn access(
+    connector: Arc<Connector>,
+    prepared: &Prepared,
+    places: HostPlaces,
+    sudo: Option<SudoUser>,
+    then: Option<Vec<u8>>,
+) -> Access {
     Access {
         connector,
         hosts: prepared.selected.hosts.clone(),
-        places: None,
+        places,
         then,
         sudo: sudo.map(|user| prepared.sudo(user)),
         limits: prepared.command_limits(),
@@ -340,14 +354,15 @@ fn destinations(
     template: &PathTemplate,
     connector: &Connector,
     hosts: &[SelectedHost],
-    former: Option<&Places>,
+    places: &HostPlaces,
 ) -> Result<Vec<Vec<u8>>, Failure> {
     let destination = |(index, host): (usize, &SelectedHost)| {
         let end = if template.needs_address() { connector.route(&host.host)?.pop() } else { None };
         let (addr, user, port) = end.map_or_else(Default::default, |end| (end.host_name, end.user, end.port));
         let group = host.group.as_deref().unwrap_or_default();
-        let (index, count) = on_host::numbers(index, hosts.len(), former);
-        let place = Place { host: host.host.name(), addr: &addr, group, index, count, user: &user, port };
+        let role = places.role(index);
+        let (index, count) = places.number(index);
+        let place = Place { host: host.host.name(), addr: &addr, group, role, index, count, user: &user, port };
         let path = template.fill(&place).map_err(|error| Failure::usage_text(format!("{}: {error}", host.host)))?;
         Ok(path.into_os_string().as_bytes().to_vec())
     };

@@ -92,7 +92,7 @@ fn take_into_use(beginning: &Beginning, mut prepared: Prepared) -> Result<ExitSt
         return Ok(ExitStatus::Success);
     }
     prepared.selected.hosts = whole.iter().map(|host| prepared.selected.hosts[*host].clone()).collect();
-    run(prepared, Work::default(), |connector, prepared| Ok(cli::switch(beginning, &whole, connector, prepared)))
+    run(prepared, Work::default(), |connector, prepared| cli::switch(beginning, &whole, connector, prepared))
 }
 
 /// Our own words before the run starts and behind its end; between them the renderer has the terminal.

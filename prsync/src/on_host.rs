@@ -8,11 +8,11 @@ use bytes::Bytes;
 use fleet_core::event::Stream;
 use fleet_core::fanout::HostContext;
 use fleet_core::outcome::{FailureClass, HostError, Outcome, Stage};
-use fleet_core::record::Places;
 use fleet_core::render::sanitized_line;
 use fleet_core::select::SelectedHost;
 use fleet_ssh::remote::{RemoteCommand, StdinMode};
 use fleet_ssh::{CommandLimits, CommandRun, Connector, NoStdin, OutputSink, Session, Sudo, Wrapping, run_command};
+use fleet_tool::places::HostPlaces;
 use fleet_tool::reporter::{Remarks, Reporter};
 
 /// What is kept of what a script says.
@@ -23,7 +23,7 @@ pub(crate) struct Access {
     pub(crate) connector: Arc<Connector>,
     pub(crate) hosts: Vec<SelectedHost>,
     /// Those of the run that this one goes on with.
-    pub(crate) places: Option<Places>,
+    pub(crate) places: HostPlaces,
     /// The command that is run afterwards.
     pub(crate) then: Option<Vec<u8>>,
     pub(crate) sudo: Option<Sudo>,
@@ -45,17 +45,7 @@ impl Access {
     /// Runs the command that comes after, as `psh` would.
     pub(crate) async fn run_after(&self, session: &Session, host: &HostContext) -> Outcome {
         let Some(command) = &self.then else { return Outcome::Exited(0) };
-        let index = host.index();
-        let group = self.hosts[index].group.as_deref().unwrap_or_default();
-        let (place, count) = numbers(index, self.hosts.len(), self.places.as_ref());
-        let (place, count) = (place.to_string(), count.to_string());
-        let variables = [
-            ("FLEET_HOST", self.hosts[index].host.name()),
-            ("FLEET_INDEX", &place),
-            ("FLEET_COUNT", &count),
-            ("FLEET_GROUP", group),
-        ];
-        let env = variables.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).into();
+        let env = self.places.variables(host.index());
         let reporter = self.reporter(host);
         self.run(command.clone(), env, session, host, &reporter).await
     }
@@ -98,14 +88,6 @@ impl Access {
             terminal: None,
         };
         run_command(session, run, sink).await
-    }
-}
-
-/// The number of a host and how many there are, as it is told.
-pub(crate) fn numbers(index: usize, count: usize, former: Option<&Places>) -> (usize, usize) {
-    match former {
-        Some(places) => (places.indices.get(index).copied().unwrap_or(index), places.count),
-        None => (index, count),
     }
 }
 

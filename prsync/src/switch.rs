@@ -12,7 +12,7 @@ use fleet_core::record::Places;
 use fleet_ssh::remote::SudoUser;
 use tracing::Instrument as _;
 
-use crate::on_host::{Access, numbers};
+use crate::on_host::Access;
 use crate::release::Release;
 
 /// A release on its way to all hosts.
@@ -52,9 +52,8 @@ impl Beginning {
 
     /// The places of those hosts in the run in which it was brought.
     pub(crate) fn places_of(&self, hosts: &[usize]) -> Places {
-        let (former, all) = (self.places.as_ref(), self.roots.len());
-        let indices = hosts.iter().map(|host| numbers(*host, all, former).0).collect();
-        Places { indices, count: numbers(0, all, former).1 }
+        let number = |host| Places::number(self.places.as_ref(), host, self.roots.len());
+        Places { indices: hosts.iter().map(|host| number(*host).0).collect(), count: number(0).1 }
     }
 
     /// Keeps how it ended on a host.

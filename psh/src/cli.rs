@@ -260,13 +260,17 @@ impl CommandSettings {
             Input::None => None,
             Input::Ours => Some(Broadcast::start(io::stdin()).map_err(|error| Failure::ours(&error))?),
         };
+        let places = match &self.work {
+            Work::Run(payload) => prepared.places_for(self.places.as_ref(), payload.texts())?,
+            Work::Jobs(_) => prepared.places(None),
+        };
         let task = RunCommand {
             connector,
             hosts: prepared.selected.hosts.clone(),
             work: self.work,
             input,
             wrapping: self.wrapping,
-            places: self.places,
+            places,
             sudo: self.sudo.map(|user| prepared.sudo(user)),
             terminal: self.terminal,
             remarks: prepared.remarks(),

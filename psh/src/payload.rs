@@ -14,7 +14,7 @@ use fleet_ssh::remote::{
 use crate::quoting::quoted_behind;
 
 /// The placeholders of a template, each the name of a field of [`Place`]; those of its facts come behind them.
-const PLACEHOLDERS: [&str; 7] = ["host", "addr", "group", "index", "count", "user", "port"];
+const PLACEHOLDERS: [&str; 8] = ["host", "addr", "group", "role", "index", "count", "user", "port"];
 
 /// The placeholders whose values the command also finds in its environment, as `FLEET_HOST` and so on.
 const VARIABLES: [&str; 2] = ["host", "group"];
@@ -66,6 +66,8 @@ pub(crate) struct Place<'a> {
     pub(crate) host: &'a str,
     pub(crate) addr: &'a str,
     pub(crate) group: &'a str,
+    /// In the last partition; else its group.
+    pub(crate) role: &'a str,
     pub(crate) index: usize,
     pub(crate) count: usize,
     /// Who logs in there, and at which port.
@@ -142,6 +144,7 @@ impl Place<'_> {
             "host" => self.host.into(),
             "addr" => self.addr.into(),
             "group" => self.group.into(),
+            "role" => self.role.into(),
             "index" => self.index.to_string().into_bytes(),
             "count" => self.count.to_string().into_bytes(),
             "user" => self.user.into(),
@@ -213,6 +216,12 @@ impl Payload {
         Fact::ALL.into_iter().filter(is_named).collect()
     }
 
+    /// All that may name variables.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        let script = self.script().map(|script| &*script.text);
+        self.templates().flat_map(Template::texts).chain(script)
+    }
+
     /// The script whose text comes first on standard input.
     pub(crate) fn script(&self) -> Option<&ScriptText> {
         match &self.form {
@@ -254,6 +263,7 @@ mod tests {
         host: "web1",
         addr: "10.0.0.1",
         group: "it's $(x)",
+        role: "web",
         index: 3,
         count: 20,
         user: "deploy",

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use fleet_core::broadcast::Broadcast;
 use fleet_core::fanout::{HostContext, Task};
 use fleet_core::outcome::{FailureClass, HostError, Outcome, Stage};
-use fleet_core::record::Places;
 use fleet_core::select::SelectedHost;
 use fleet_ssh::remote::{Facts, RemoteCommand, StdinMode, Token};
 use fleet_ssh::{
@@ -16,6 +15,7 @@ use fleet_ssh::{
     run_command, runs_no_commands,
 };
 use fleet_tool::on_host::OnHost;
+use fleet_tool::places::HostPlaces;
 use fleet_tool::reporter::{Remarks, Reporter};
 use tracing::Instrument;
 
@@ -35,7 +35,7 @@ pub(crate) struct RunCommand {
     pub(crate) work: Work,
     pub(crate) input: Option<Broadcast>,
     pub(crate) wrapping: Wrapping,
-    pub(crate) places: Option<Places>,
+    pub(crate) places: HostPlaces,
     pub(crate) sudo: Option<Sudo>,
     pub(crate) terminal: Option<Terminal>,
     pub(crate) limits: CommandLimits,
@@ -163,27 +163,27 @@ impl RunCommand {
         facts: Option<&Facts>,
     ) -> Result<RemoteCommand, PayloadError> {
         let target = &self.hosts[index];
-        let (index, count) = match &self.places {
-            Some(places) => (places.indices[index], places.count),
-            None => (index, self.hosts.len()),
-        };
+        let (number, count) = self.places.number(index);
         let group = target.group.as_deref().unwrap_or_default();
         let name = target.host.name();
         let mut route = if payload.needs_destination() { self.connector.route(&target.host)? } else { Vec::new() };
         let end = route.pop();
         let (addr, user, port) = end.as_ref().map_or(("", "", 0), |end| (&*end.host_name, &*end.user, end.port));
-        let made = payload.at(&Place { host: name, addr, group, index, count, user, port, facts })?;
-        let (index, count) = (index.to_string(), count.to_string());
-        let ours = [
-            ("FLEET_HOST", name),
-            ("FLEET_INDEX", &index),
-            ("FLEET_COUNT", &count),
-            ("FLEET_GROUP", group),
-            ("PSSH_HOST", name),
-            ("PSSH_NODENUM", &index),
-            ("PSSH_NUMNODES", &count),
-        ];
-        let mut env: Vec<_> = ours.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).into();
+        let made = payload.at(&Place {
+            host: name,
+            addr,
+            group,
+            role: self.places.role(index),
+            index: number,
+            count,
+            user,
+            port,
+            facts,
+        })?;
+        let (number, count) = (number.to_string(), count.to_string());
+        let of_pssh = [("PSSH_HOST", name), ("PSSH_NODENUM", &number), ("PSSH_NUMNODES", &count)];
+        let mut env = self.places.variables(index);
+        env.extend(of_pssh.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())));
         env.extend(made.variables);
         let has_input = self.input.is_some() || payload.script().is_some();
         Ok(RemoteCommand {

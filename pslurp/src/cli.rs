@@ -56,7 +56,7 @@ struct PslurpArgs {
     #[command(flatten)]
     fetch: FetchArgs,
 
-    /// Files, folders and wildcards on the hosts, then the folder here: in it stand {host}, {group} (or {role}), {index},
+    /// Files, folders and wildcards on the hosts, then the folder here: in it stand {host}, {group}, {role}, {index},
     /// {count}, {addr}, {user} and {port} for what they are of each host [default: a folder {host} in it]
     #[arg(value_name = "REMOTE... LOCAL", action = ArgAction::Append)]
     paths: Vec<OsString>,
@@ -150,7 +150,7 @@ impl FetchSettings {
     pub(crate) fn into_task(self, connector: Arc<Connector>, prepared: &Prepared) -> Result<Slurp, Failure> {
         let Self { recipe, remotes, local, landing, filter, sudo, throttle } = self;
         let hosts = prepared.selected.hosts.clone();
-        let folders = landing.folders(&connector, &hosts, recipe.places.as_ref())?;
+        let folders = landing.folders(&connector, &hosts, &prepared.places(recipe.places.as_ref()))?;
         let merger =
             match (recipe.merge && !recipe.dry_run, recipe.continued) {
                 (false, _) => None,

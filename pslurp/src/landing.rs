@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use fleet_core::record::Places;
 use fleet_core::select::SelectedHost;
 use fleet_ssh::Connector;
 use fleet_tool::cli::Failure;
+use fleet_tool::places::HostPlaces;
 use fleet_transfer::destination::{PathTemplate, Place};
 
 /// The place here, as typed.
@@ -41,7 +41,7 @@ impl Landing {
         PathTemplate::parse(local.as_os_str()).is_ok_and(|template| template.is_made_for_each())
     }
 
-    /// The folder of each host; `former` are the places of the run that this one goes on with.
+    /// The folder of each host, which are at `places`.
     ///
     /// # Errors
     /// When two hosts would have one, or one lies in that of another.
@@ -49,7 +49,7 @@ impl Landing {
         &self,
         connector: &Connector,
         hosts: &[SelectedHost],
-        former: Option<&Places>,
+        places: &HostPlaces,
     ) -> Result<Vec<PathBuf>, Failure> {
         let folder = |(index, host): (usize, &SelectedHost)| {
             let end = match self.0.needs_address() {
@@ -58,11 +58,9 @@ impl Landing {
             };
             let (addr, user, port) = end.as_ref().map_or(("", "", 0), |end| (&*end.host_name, &*end.user, end.port));
             let group = host.group.as_deref().unwrap_or_default();
-            let (index, count) = match former {
-                Some(places) => (places.indices.get(index).copied().unwrap_or(index), places.count),
-                None => (index, hosts.len()),
-            };
-            let place = Place { host: host.host.name(), addr, group, index, count, user, port };
+            let role = places.role(index);
+            let (index, count) = places.number(index);
+            let place = Place { host: host.host.name(), addr, group, role, index, count, user, port };
             let named = |error| Failure::usage_text(format!("{}: {error}", host.host));
             self.0.fill(&place).map_err(named)
         };

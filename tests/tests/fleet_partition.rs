@@ -154,3 +154,79 @@ fn a_role_called_as_a_group_of_ones_own_is_ambiguous_and_can_be_named_with_its_s
     assert_eq!(listed(&env, &["-g", "db"]), "c\n");
     assert_eq!(listed(&env, &["-g", "*"]), "a\nb\nc\n");
 }
+
+/// Four hosts of which `w01` is the server, and the others have the role `load-gen`.
+fn dealt(env: &TestEnv) {
+    partition(env, &["-H", "w[01-04]", "server=1", "load-gen=rest"]).expect_code(0);
+}
+
+/// Prints what a command is told of the partition.
+const TOLD: &str =
+    "echo \"$FLEET_ROLE $FLEET_ROLE_INDEX/$FLEET_ROLE_SIZE $FLEET_ROLES|$FLEET_HOSTS_SERVER|$FLEET_HOSTS_LOAD_GEN\"";
+
+#[test]
+fn commands_are_told_their_role_and_who_is_in_which() {
+    let env = TestEnv::new();
+    let _server = Sshd::new(&env).hosts("w", 4).start();
+    // Without a partition nothing is told.
+    let none = env.psh(["--no-prefix", "-H", "w03", TOLD]).finish().expect_code(0);
+    assert_eq!(none.stdout_text(), " / ||\n");
+    dealt(&env);
+    let shown = partition(&env, &["--show", "--format", "json"]).expect_code(0);
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+    let addresses: Vec<String> = shown["roles"]
+        .as_array()
+        .expect("roles")
+        .iter()
+        .flat_map(|role| role["hosts"].as_array().expect("hosts").clone())
+        .map(|host| host["address"].as_str().expect("an address").to_owned())
+        .collect();
+    let lists = format!("server load-gen|{}|{}\n", addresses[0], addresses[1..].join(" "));
+    let script = env.write("work/told.sh", format!("{TOLD}\n")).display().to_string();
+    for how in [&[TOLD][..], &["--script", &script], &["--pty", TOLD], &["--template", "echo {role} $FLEET_ROLE_INDEX"]]
+    {
+        let run = env.psh(["--no-prefix", "-H", "w03"]).args(how).finish().expect_code(0);
+        let text = run.stdout_text().replace('\r', "");
+        match how {
+            ["--template", _] => assert_eq!(text, "load-gen 1\n"),
+            _ => assert_eq!(text, format!("load-gen 1/3 {lists}"), "{how:?}"),
+        }
+    }
+    // The role is that of the partition, whatever the hosts are chosen by.
+    let run = env.psh(["--no-prefix", "-g", "server", TOLD]).finish().expect_code(0);
+    assert_eq!(run.stdout_text(), format!("server 0/1 {lists}"));
+}
+
+#[test]
+fn copies_go_to_places_named_for_roles_and_what_follows_them_is_told_too() {
+    let env = TestEnv::new();
+    let _server = Sshd::new(&env).hosts("w", 4).start();
+    dealt(&env);
+    env.write("work/file", "content");
+    env.write("work/tree/file", "content");
+    // All hosts of this server have one home.
+    let then = format!("{TOLD} >then-$FLEET_HOST");
+    env.pcp(["-H", "w[01-04]", "--mkdirs", "--then", &then, "file", "in/{role}/"]).finish().expect_code(0);
+    env.prsync(["-H", "w[01-04]", "--mkpath", "--then", &then, "tree/", "synced/{role}"]).finish().expect_code(0);
+    env.pslurp(["-H", "w[01-04]", "in", "then-*", "home/{role}/{host}"]).finish().expect_code(0);
+    for (role, host, place) in [("server", "w01", "0/1"), ("load-gen", "w04", "2/3")] {
+        let home = env.work().join("home").join(role).join(host);
+        assert!(home.join("in").join(role).join("file").is_file(), "{}", home.display());
+        let told = fs::read_to_string(home.join(format!("then-{host}"))).expect("what the command was told");
+        assert!(told.starts_with(&format!("{role} {place} server load-gen|")), "{told}");
+    }
+    let synced = env.psh(["--no-prefix", "-H", "w04", "cat synced/load-gen/file"]).finish().expect_code(0);
+    assert_eq!(synced.stdout_text(), "content");
+}
+
+#[test]
+fn addresses_of_very_many_hosts_are_told_only_to_who_names_them() {
+    let env = TestEnv::new();
+    let names: String = (0..9000).map(|number| format!("some-longer-name-{number}\n")).collect();
+    env.write("work/many.txt", names);
+    partition(&env, &["-h", "many.txt", "first=1", "rest=rest"]).expect_code(0);
+    let refused = env.psh(["-H", "127.0.0.1:1", "echo $FLEET_HOSTS_REST"]).finish().expect_code(2);
+    refused.expect_stderr("FLEET_HOSTS_REST").expect_stderr("fleet template");
+    // This one is only told the short list, and so gets as far as the host.
+    env.psh(["-H", "127.0.0.1:1", "echo $FLEET_HOSTS_FIRST"]).finish().expect_code(4);
+}

@@ -39,7 +39,7 @@ pub use listing::KnownGroup;
 pub use nearest::{did_you_mean, nearest};
 pub use pattern::{PatternError, Patterns};
 pub use rank::Rank;
-pub use roles::{Partition, Role, RoleHost, RoleInstance, RolesError};
+pub use roles::{Partition, Role, RoleHost, RoleInstance, RolePlace, RolesError, role_variable};
 pub use source::{FILES, GENDERS, NamedHost, OUR_SOURCES, PARTITION, SETTINGS, SSH_SOURCE, Source};
 pub use term::TermError;
 pub(crate) use term::{Meaning, Reading, States, known_groups};

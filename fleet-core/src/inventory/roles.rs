@@ -2,7 +2,7 @@
 //!
 //! Must not know how hosts came to their roles, nor in which folder the file is.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -160,6 +160,32 @@ impl Partition {
         }
     }
 
+    /// The place of each of `hosts` in its role, if it has one. Hosts of providers are known by their ids, others by their
+    /// names, with user and port if there are several of a name.
+    pub fn places<'a>(
+        &self,
+        hosts: impl IntoIterator<Item = (&'a Host, Option<&'a Instance>)>,
+    ) -> Vec<Option<RolePlace>> {
+        let (mut by_id, mut by_host, mut by_name) = (HashMap::new(), HashMap::new(), HashMap::new());
+        for (role, members) in self.roles.iter().enumerate() {
+            for (index, member) in members.hosts.iter().enumerate() {
+                let place = RolePlace { role, index };
+                let Ok(host) = member.host.parse::<Host>() else { continue };
+                if let Some(instance) = &member.instance {
+                    by_id.insert((instance.provider.as_str(), instance.id.as_str()), place);
+                    continue;
+                }
+                by_name.entry(host.name().to_owned()).and_modify(|place| *place = None).or_insert(Some(place));
+                by_host.insert(host, place);
+            }
+        }
+        let place = |(host, instance): (&Host, Option<&Instance>)| match instance {
+            Some(instance) => by_id.get(&(&*instance.provider, &*instance.id)).copied(),
+            None => by_host.get(host).copied().or_else(|| by_name.get(host.name()).copied().flatten()),
+        };
+        hosts.into_iter().map(place).collect()
+    }
+
     /// Where its groups are defined, in words.
     #[must_use]
     pub fn origin(&self) -> String {
@@ -167,7 +193,29 @@ impl Partition {
     }
 }
 
+/// The place of a host in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RolePlace {
+    /// Which of [`Partition::roles`] it is in.
+    pub role: usize,
+    /// Its number in the role, from 0.
+    pub index: usize,
+}
+
+/// The variable that holds the addresses of a role: letters become capitals, what is no letter or digit `_`.
+#[must_use]
+pub fn role_variable(role: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    format!("FLEET_HOSTS_{}", role.chars().map(letter).collect::<String>())
+}
+
 impl Role {
+    /// The addresses of its hosts in their order, with a blank between.
+    #[must_use]
+    pub fn addresses(&self) -> String {
+        self.hosts.iter().map(|host| host.address.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
     /// The group: hosts of files by their names; of each provider's hosts those that run, as one that has gone may have left
     /// its name or address to a stranger.
     fn definition(&self, origin: &str) -> GroupDefinition {
@@ -213,6 +261,12 @@ impl Inventory {
         }
         self.partition = Some(Arc::new(partition));
         Ok(())
+    }
+
+    /// The last partition, if there is one.
+    #[must_use]
+    pub fn partition(&self) -> Option<&Arc<Partition>> {
+        self.partition.as_ref()
     }
 
     /// Lets the hosts of roles that are wanted keep their names: to be said before [`add_records`](Self::add_records).

@@ -33,4 +33,13 @@ impl Places {
         let count = before.map_or(run.hosts.len(), |before| before.count);
         Self { indices: hosts.iter().map(place_of).collect(), count }
     }
+
+    /// The number that the host at `index` is told, and how many hosts there are, of a run over `count` hosts.
+    #[must_use]
+    pub fn number(former: Option<&Self>, index: usize, count: usize) -> (usize, usize) {
+        match former {
+            Some(places) => (places.indices.get(index).copied().unwrap_or(index), places.count),
+            None => (index, count),
+        }
+    }
 }

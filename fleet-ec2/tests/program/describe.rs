@@ -18,6 +18,7 @@ fn an_instance_is_told_with_all_that_is_known_of_it() {
         .with("private-dns-name", "ip-10-0-0-1.ec2.internal")
         .with("dns-name", "ec2-3-4-5-6.compute.amazonaws.com")
         .with("availability-zone", "eu-west-1a")
+        .with("launch-index", "7")
         .with("vpc-id", "vpc-1")
         .with("subnet-id", "subnet-1")
         .in_group("sg-1", "web-sg")
@@ -49,6 +50,7 @@ fn an_instance_is_told_with_all_that_is_known_of_it() {
                 "sg": ["sg-1", "web-sg", "sg-2", "ssh"],
                 "asg": "workers",
                 "launched": "2026-01-02T03:04:05Z",
+                "launch-index": "7",
             },
         }],
         "warnings": [],

@@ -33,6 +33,13 @@ pub(super) enum Answer {
     Begun,
 }
 
+/// What a server says behind the list.
+enum Said {
+    Done,
+    Deleted(Deleted),
+    Asks(Request),
+}
+
 impl Asking {
     /// Behind the list, before the first request.
     pub(super) fn new(agreed: Agreed, list: Arc<FileList>) -> Self {
@@ -61,6 +68,19 @@ impl Asking {
         }
     }
 
+    /// Requests for content in `reader`, as far as they are whole and nothing else than requests comes before them.
+    pub(super) fn upcoming(&self, mut reader: Reader<'_>, settings: &Settings, most: usize) -> Vec<Request> {
+        let (mut read, mut upcoming) = (self.read.clone(), Vec::new());
+        while upcoming.len() < most {
+            match self.read(&mut reader, &mut read, settings) {
+                Ok(Said::Asks(request)) if request.signature.is_some() => upcoming.push(request),
+                Ok(Said::Asks(_)) => {}
+                Ok(Said::Done | Said::Deleted(_)) | Err(_) => break,
+            }
+        }
+        upcoming
+    }
+
     fn next(
         &mut self,
         reader: &mut Reader<'_>,
@@ -68,9 +88,23 @@ impl Asking {
         settings: &Settings,
         out: &mut Outbox,
     ) -> Result<Option<Event>, SessionError> {
+        let request = match self.read(reader, read, settings)? {
+            Said::Done => return Ok(self.done(out)),
+            Said::Deleted(deleted) => return Ok(Some(Event::Deleted(deleted))),
+            Said::Asks(request) => request,
+        };
+        if request.signature.is_none() {
+            out.data(|out| request.put(&mut self.written, out));
+            return Ok(Some(Event::Changed(request)));
+        }
+        self.answer = Answer::Wanted(request.clone());
+        Ok(Some(Event::Wanted(request)))
+    }
+
+    fn read(&self, reader: &mut Reader<'_>, read: &mut Indexes, settings: &Settings) -> Result<Said, SessionError> {
         let index = match reader.index(read)? {
-            DONE => return Ok(self.done(out)),
-            DELETE_STATS => return Ok(Some(Event::Deleted(Deleted::read(reader)?))),
+            DONE => return Ok(Said::Done),
+            DELETE_STATS => return Ok(Said::Deleted(Deleted::read(reader)?)),
             index => index,
         };
         let count = self.list.count();
@@ -78,16 +112,12 @@ impl Asking {
         let at = at.ok_or(SessionError::Index { index, count })?;
         let form = Form { signatures: !settings.dry_run, budget_bytes: settings.signature_budget_bytes };
         let request = Request::read(at, reader, form).map_err(|refused| self.explained(at, refused))?;
-        if request.signature.is_none() {
-            out.data(|out| request.put(&mut self.written, out));
-            return Ok(Some(Event::Changed(request)));
+        let item = request.signature.as_ref().map(|_| self.list.get(at));
+        match item {
+            Some(Some(item)) if item.is_file() => Ok(Said::Asks(request)),
+            None => Ok(Said::Asks(request)),
+            Some(item) => Err(SessionError::NoContent(item.map(|item| item.path).unwrap_or_default())),
         }
-        match self.list.get(at) {
-            Some(item) if item.is_file() => {}
-            item => return Err(SessionError::NoContent(item.map(|item| item.path).unwrap_or_default())),
-        }
-        self.answer = Answer::Wanted(request.clone());
-        Ok(Some(Event::Wanted(request)))
     }
 
     /// The server is done once more.

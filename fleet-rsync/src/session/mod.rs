@@ -272,6 +272,16 @@ impl Session {
         Ok(event)
     }
 
+    /// Requests for content that have come behind the one that is to be answered, at most `most`: for who prepares several
+    /// answers at once. They come once more as events, each when it is its turn.
+    #[must_use]
+    pub fn upcoming(&self, most: usize) -> Vec<Request> {
+        match &self.state {
+            State::Asking(asking) => asking.upcoming(Reader::new(&self.data[self.taken..]), &self.settings, most),
+            _ => Vec::new(),
+        }
+    }
+
     /// Sends a sign of life: for servers with a `--timeout`, while nothing else is ready.
     ///
     /// # Panics

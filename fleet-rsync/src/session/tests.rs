@@ -102,6 +102,37 @@ fn content_is_given_when_it_is_wanted() {
 }
 
 #[test]
+fn what_is_asked_next_can_be_seen_before_its_turn_and_comes_all_the_same() {
+    let mut session = asking(SETTINGS, 31);
+    // The same file again (the difference of indexes is 0, which has no short form), and half of another request.
+    let again = [&[0xfe, 0, 0][..], &request()[1..]].concat();
+    let changed = [0xfe, 0, 0, 0x08, 0];
+    let all = [&request()[..], &again, &changed, &again, &again[..9]].concat();
+    let Ok(Some(Event::Wanted(first))) = say(&mut session, &all) else { panic!("nothing is wanted") };
+    assert_eq!(session.upcoming(1), std::slice::from_ref(&first));
+    let upcoming = session.upcoming(9);
+    assert_eq!(upcoming, [first.clone(), first]);
+    for expected in upcoming {
+        session.begin_answer();
+        session.end_answer([9; 16]);
+        let mut event = session.poll().unwrap();
+        while let Some(Event::Changed(_)) = event {
+            event = session.poll().unwrap();
+        }
+        assert_eq!(event, Some(Event::Wanted(expected)));
+    }
+    assert_eq!(session.upcoming(9), []);
+}
+
+#[test]
+fn nothing_is_seen_ahead_behind_the_end_of_a_round() {
+    let mut session = asking(SETTINGS, 31);
+    let again = [&[0xfe, 0, 0][..], &request()[1..]].concat();
+    say(&mut session, &[&request()[..], b"\0", &again].concat()).unwrap();
+    assert_eq!(session.upcoming(9), []);
+}
+
+#[test]
 fn a_file_that_is_gone_is_answered_with_a_message() {
     let mut session = asking(SETTINGS, 31);
     say(&mut session, &request()).unwrap();

@@ -4,6 +4,7 @@
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -161,6 +162,8 @@ pub(super) struct Chosen {
     pub(super) selected: Selected,
     pub(super) cloud_hosts: CloudHosts,
     pub(super) ssh_config: Option<SshConfig>,
+    /// The last partition.
+    pub(super) partition: Option<Arc<Partition>>,
 }
 
 fn choose(
@@ -179,7 +182,8 @@ fn choose(
     let selected =
         selection.select(inventory).map_err(|error| better(error, program, settings, selection, inventory))?;
     let told = recalled.into_iter().flatten().chain(told).collect();
-    Ok(Chosen { cloud_hosts: CloudHosts::new(told, &selected.hosts, settings), selected, ssh_config })
+    let partition = inventory.partition().cloned();
+    Ok(Chosen { cloud_hosts: CloudHosts::new(told, &selected.hosts, settings), selected, ssh_config, partition })
 }
 
 /// The error in the words of somebody who knows all hosts of all providers.

@@ -81,18 +81,6 @@ impl<K: Clone + Eq + Hash + Weigh, V: Clone + Weigh> Cache<K, V> {
         }
     }
 
-    /// Keeps a value that was computed beside another.
-    pub(super) fn put(&self, key: &K, value: V) {
-        let cell = Arc::new(OnceCell::new_with(Some(value.clone())));
-        let mut kept = self.lock();
-        if kept.slots.get(key).is_some_and(|slot| slot.kept.is_some()) {
-            return;
-        }
-        kept.slots.insert(key.clone(), Slot { cell: Arc::clone(&cell), kept: None });
-        drop(kept);
-        self.used(key, &cell, &value);
-    }
-
     /// Looks anew at what a value weighs that has grown since it was kept.
     pub(super) fn weigh_again(&self, key: &K) {
         let cell = self.lock().slots.get(key).map(|slot| Arc::clone(&slot.cell));

@@ -1,38 +1,65 @@
 //! Deltas, digests and segments of files: computed once for all hosts, on threads that may wait for the disk.
 //!
 //! A file is known by what `fstat` says of it when it is opened, so that nothing is used again once it has changed. A
-//! small file is read once: its delta and its segments are made of the same bytes. So is a large one of which a host has
-//! nothing: its digest is made on the way. Of other large ones hosts send the delta while it is made, and literals are read
-//! when somebody needs them. Must not know hosts, nor lists.
+//! small file is read once, and what hosts lack of it is all made then. So is a large one of which a host has nothing: its
+//! digest is made on the way. Of other large ones hosts send the delta while it is made, and literals are read when
+//! somebody needs them. Must not know hosts, nor lists.
+
+mod maker;
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::available_parallelism;
 
 use bytes::Bytes;
 use fleet_rsync::checksum::{BlockSum, ChecksumKind, Digest, FileHasher};
-use fleet_rsync::codec::{Codec, Compressor};
-use fleet_rsync::delta::{Delta, Search, Segment, Signature};
+use fleet_rsync::codec::Codec;
+use fleet_rsync::delta::{Delta, Signature};
 use fleet_rsync::wire::greeting::Agreed;
-use rustix::fs::OFlags;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::cache::{Cache, Origin, Weigh};
-use super::growing::{Growing, Making};
+use super::growing::Growing;
 use super::whole::Whole;
 use super::{SyncPlan, SyncStats};
+use maker::Maker;
 
-/// What is read at once.
-const PIECE_BYTES: usize = 256 << 10;
-
-/// Files up to this are read once.
+/// Files up to this are read once, whatever hosts have of them.
 const SMALL_BYTES: u64 = 8 << 20;
+
+/// A file of which a host wants the content.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) path: PathBuf,
+    /// What the host has of it.
+    pub(super) signature: Arc<Signature>,
+    /// Whether it arrived wrong before: nothing that is kept of it is used then.
+    pub(super) is_again: bool,
+}
+
+/// What a host lacks of a file.
+#[derive(Clone, Debug)]
+pub(super) struct Described {
+    pub(super) file: FileId,
+    pub(super) delta: Arc<Growing>,
+    literals: Literals,
+}
+
+/// The literals of a delta as they travel.
+#[derive(Clone, Debug)]
+enum Literals {
+    /// All segments, by where each begins in the file.
+    Made(Arc<[(u64, Bytes)]>),
+    /// They are read when somebody needs them.
+    Read(Arc<File>, Option<Arc<Whole>>),
+}
 
 /// What a file is while nobody changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,35 +73,32 @@ pub(super) struct FileId {
 
 /// A source file that is open.
 #[derive(Clone, Debug)]
-pub(super) struct Opened {
-    file: Arc<File>,
-    pub(super) id: FileId,
+struct Opened {
+    handle: Arc<File>,
+    id: FileId,
+}
+
+/// What became of a file that was looked at.
+enum Looked {
+    /// It is small: all is known of it.
+    Small(Described),
+    Large(Opened),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
-    Delta(FileId, BlockSum, Arc<Signature>),
+    Small(FileId, BlockSum, Codec, Arc<Signature>),
+    Large(FileId, BlockSum, Arc<Signature>),
     Segment(FileId, Codec, Range<u64>),
 }
 
 #[derive(Clone, Debug)]
 enum Value {
-    Delta(Described),
+    /// The delta of a small file, and its literals.
+    Small(Arc<Growing>, Arc<[(u64, Bytes)]>),
+    /// The delta of a large one, and the digest where the delta has none: it is made of what is sent.
+    Large(Arc<Growing>, Option<Arc<Whole>>),
     Segment(Bytes),
-}
-
-/// What a host lacks of a file.
-#[derive(Clone, Debug)]
-pub(super) struct Described {
-    pub(super) delta: Arc<Growing>,
-    /// The digest, where the delta has none: it is made of what is sent.
-    whole: Option<Arc<Whole>>,
-}
-
-impl From<Delta> for Described {
-    fn from(delta: Delta) -> Self {
-        Self { delta: Arc::new(Growing::whole(delta)), whole: None }
-    }
 }
 
 /// What nobody expects the map to take beside what is in it.
@@ -83,7 +107,7 @@ const SLOT_BYTES: usize = 256;
 impl Weigh for Key {
     fn weight(&self) -> usize {
         match self {
-            Self::Delta(_, _, signature) => SLOT_BYTES + signature.memory_bytes(),
+            Self::Small(_, _, _, signature) | Self::Large(_, _, signature) => SLOT_BYTES + signature.memory_bytes(),
             Self::Segment(..) => SLOT_BYTES,
         }
     }
@@ -92,7 +116,11 @@ impl Weigh for Key {
 impl Weigh for Value {
     fn weight(&self) -> usize {
         match self {
-            Self::Delta(described) => described.delta.memory_bytes(),
+            Self::Small(delta, parts) => {
+                let part_bytes = |part: &(u64, Bytes)| size_of_val(part) + part.1.len();
+                delta.memory_bytes() + parts.iter().map(part_bytes).sum::<usize>()
+            }
+            Self::Large(delta, _) => delta.memory_bytes(),
             Self::Segment(bytes) => bytes.len(),
         }
     }
@@ -101,7 +129,7 @@ impl Weigh for Value {
 impl Key {
     fn file(&self) -> FileId {
         match self {
-            Self::Delta(file, ..) | Self::Segment(file, ..) => *file,
+            Self::Small(file, ..) | Self::Large(file, ..) | Self::Segment(file, ..) => *file,
         }
     }
 }
@@ -117,84 +145,103 @@ pub(super) struct Contents {
     segments_reused: AtomicU64,
 }
 
-/// Makes things of files, and counts.
-#[derive(Clone, Debug)]
-struct Maker {
-    level: Option<i32>,
-    copy_links: bool,
-    /// Of all hosts alike: a delta for copies that are overwritten is another one than for those that are not.
-    in_place: bool,
-    counts: Arc<Counts>,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    deltas: AtomicU64,
-    segments: AtomicU64,
-    source_bytes: AtomicU64,
-}
-
 impl Contents {
     pub(super) fn new(plan: &SyncPlan) -> Self {
-        let counts = Arc::default();
         Self {
             cache: Cache::new(plan.memory_bytes),
             cores: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
-            maker: Maker { level: plan.level, copy_links: plan.copy_links, in_place: plan.in_place, counts },
+            maker: Maker::new(plan),
             deltas_reused: AtomicU64::new(0),
             segments_reused: AtomicU64::new(0),
         }
     }
 
-    /// Opens a source file as it is now.
-    pub(super) async fn open(&self, path: impl AsRef<Path> + Send + 'static) -> io::Result<Opened> {
-        let maker = self.maker.clone();
-        self.work(move || maker.open(path.as_ref())).await
-    }
-
-    /// What a host with this signature lacks of the file. Where the file is small, what it lacks is then there, too; where
-    /// it is large, the delta may still be growing.
-    pub(super) async fn delta(
-        &self,
-        opened: &Opened,
-        signature: &Arc<Signature>,
-        agreed: &Agreed,
-    ) -> io::Result<Described> {
-        let key = Key::Delta(opened.id, agreed.block_sum(), Arc::clone(signature));
-        let compute = async || {
-            let (maker, file, signature, agreed) = (self.maker.clone(), opened.clone(), Arc::clone(signature), *agreed);
-            if opened.id.size > SMALL_BYTES && signature.head().count() > 0 {
-                let (delta, making) = Growing::begun();
-                self.begin(move || maker.search(&file, &signature, &agreed, making)).await?;
-                return Ok(Value::Delta(Described { delta, whole: None }));
-            }
-            let made = self.work(move || maker.delta(&file, &signature, &agreed)).await?;
-            for (range, bytes) in made.segments {
-                let key = Key::Segment(opened.id, agreed.codec.segments_of(), range);
-                self.cache.put(&key, Value::Segment(bytes));
-            }
-            Ok::<_, io::Error>(Value::Delta(made.described))
+    /// What a host lacks of some files as they are now, or why one cannot be read: in one piece of work, as handing over
+    /// costs more than a small file does. The delta of a large one may still be growing then.
+    pub(super) async fn describe(
+        self: &Arc<Self>,
+        wanted: Vec<Wanted>,
+        agreed: Agreed,
+    ) -> io::Result<Vec<io::Result<Described>>> {
+        let (contents, handle, files) = (Arc::clone(self), Handle::current(), wanted.clone());
+        let look = move || {
+            let look = |file| handle.block_on(contents.look(file, &agreed));
+            files.iter().map(look).collect::<Vec<_>>()
         };
-        let (Value::Delta(described), origin) = self.cache.get(&key, compute).await? else {
-            unreachable!("a delta's key has a delta");
-        };
-        if origin == Origin::Reused {
-            self.deltas_reused.fetch_add(1, Ordering::Relaxed);
+        let looked = self.begin(look).await?.await.map_err(io::Error::other)?;
+        let mut described = Vec::with_capacity(wanted.len());
+        for (looked, wanted) in looked.into_iter().zip(&wanted) {
+            described.push(match looked {
+                Ok(Looked::Large(opened)) => self.large(opened, &wanted.signature, &agreed).await,
+                Ok(Looked::Small(described)) => Ok(described),
+                Err(error) => Err(error),
+            });
         }
         Ok(described)
     }
 
+    /// Opens a file, and makes all of what is lacked of a small one, unless another host has it or is at it. Waits for
+    /// the disk, and for nothing else but such hosts, which do not wait for others in turn.
+    async fn look(&self, wanted: &Wanted, agreed: &Agreed) -> io::Result<Looked> {
+        let opened = self.maker.open(&wanted.path)?;
+        if wanted.is_again {
+            self.forget(opened.id);
+        }
+        if opened.id.size > SMALL_BYTES {
+            return Ok(Looked::Large(opened));
+        }
+        let signature = &wanted.signature;
+        let key = Key::Small(opened.id, agreed.block_sum(), agreed.codec.segments_of(), Arc::clone(signature));
+        let compute = async || {
+            let (delta, parts) = self.maker.small(&opened, signature, agreed)?;
+            Ok::<_, io::Error>(Value::Small(Arc::new(Growing::whole(delta)), parts.into()))
+        };
+        let (value, origin) = self.cache.get(&key, compute).await?;
+        count_reused(&self.deltas_reused, origin);
+        let Value::Small(delta, parts) = value else { unreachable!("the key of a small file has one") };
+        if origin == Origin::Reused {
+            self.segments_reused.fetch_add(parts.len() as u64, Ordering::Relaxed);
+        }
+        Ok(Looked::Small(Described { file: opened.id, delta, literals: Literals::Made(parts) }))
+    }
+
+    async fn large(
+        self: &Arc<Self>,
+        opened: Opened,
+        signature: &Arc<Signature>,
+        agreed: &Agreed,
+    ) -> io::Result<Described> {
+        let key = Key::Large(opened.id, agreed.block_sum(), Arc::clone(signature));
+        let compute = async || {
+            if signature.head().count() == 0 {
+                self.maker.count_delta();
+                let delta = Growing::whole(Delta::whole(opened.id.size, Digest::default()));
+                return Ok(Value::Large(Arc::new(delta), Some(Arc::new(Whole::new(agreed.digest)))));
+            }
+            let (delta, making) = Growing::begun();
+            let (contents, opened, signature, agreed) =
+                (Arc::clone(self), opened.clone(), Arc::clone(signature), *agreed);
+            self.begin(move || contents.maker.search(&opened, &signature, &agreed, making)).await?;
+            Ok::<_, io::Error>(Value::Large(delta, None))
+        };
+        let (value, origin) = self.cache.get(&key, compute).await?;
+        count_reused(&self.deltas_reused, origin);
+        let Value::Large(delta, whole) = value else { unreachable!("the key of a large file has one") };
+        Ok(Described { file: opened.id, delta, literals: Literals::Read(opened.handle, whole) })
+    }
+
     /// The digest of what a host has when it has been sent all that it lacks.
-    pub(super) async fn digest_of(&self, opened: &Opened, described: &Described) -> io::Result<Digest> {
-        let Some(whole) = described.whole.clone() else {
+    pub(super) async fn digest_of(self: &Arc<Self>, described: &Described) -> io::Result<Digest> {
+        let Literals::Read(handle, Some(whole)) = &described.literals else {
             let end = described.delta.end().ok_or_else(|| io::Error::other("its delta has no end yet"))?;
             return Ok(end.digest);
         };
-        let (maker, opened) = (self.maker.clone(), opened.clone());
+        let (contents, handle, whole) = (Arc::clone(self), Arc::clone(handle), Arc::clone(whole));
+        let size = described.file.size;
         // Parts that others had are no longer read.
         let rest = move || match whole.wanted() {
-            Some(start) if start < opened.id.size => {
-                maker.pieces(&opened, start, |at, piece| whole.take(at, piece))?;
+            Some(start) if start < size => {
+                contents.maker.pieces(&handle, start..size, |at, piece| whole.take(at, piece))?;
                 Ok(whole.finish())
             }
             _ => Ok(whole.finish()),
@@ -204,30 +251,34 @@ impl Contents {
 
     /// A range of the file as it travels, at most [`Codec::segment_len`] long.
     pub(super) async fn segment(
-        &self,
-        opened: &Opened,
+        self: &Arc<Self>,
         described: &Described,
         codec: Codec,
         range: Range<u64>,
     ) -> io::Result<Bytes> {
-        let key = Key::Segment(opened.id, codec.segments_of(), range.clone());
+        let (handle, whole) = match &described.literals {
+            Literals::Read(handle, whole) => (handle, whole),
+            Literals::Made(parts) => {
+                let at = parts.binary_search_by_key(&range.start, |(start, _)| *start);
+                return at.map(|at| parts[at].1.clone()).map_err(|_| io::Error::other("a literal was not made"));
+            }
+        };
+        let key = Key::Segment(described.file, codec.segments_of(), range.clone());
         let compute = async || {
-            let (maker, opened, whole) = (self.maker.clone(), opened.clone(), described.whole.clone());
-            self.work(move || maker.segment(&opened, whole.as_deref(), codec, range)).await.map(Value::Segment)
+            let (contents, handle, whole) = (Arc::clone(self), Arc::clone(handle), whole.clone());
+            let make = move || contents.maker.segment(&handle, whole.as_deref(), codec, range);
+            self.work(make).await.map(Value::Segment)
         };
-        let (Value::Segment(bytes), origin) = self.cache.get(&key, compute).await? else {
-            unreachable!("a segment's key has a segment");
-        };
-        if origin == Origin::Reused {
-            self.segments_reused.fetch_add(1, Ordering::Relaxed);
-        }
+        let (value, origin) = self.cache.get(&key, compute).await?;
+        count_reused(&self.segments_reused, origin);
+        let Value::Segment(bytes) = value else { unreachable!("the key of a segment has one") };
         Ok(bytes)
     }
 
     /// Counts what a delta takes, which has grown since it was asked for.
-    pub(super) fn weigh_again(&self, opened: &Opened, signature: &Arc<Signature>, agreed: &Agreed) {
-        if opened.id.size > SMALL_BYTES {
-            self.cache.weigh_again(&Key::Delta(opened.id, agreed.block_sum(), Arc::clone(signature)));
+    pub(super) fn weigh_again(&self, described: &Described, signature: &Arc<Signature>, agreed: &Agreed) {
+        if matches!(described.literals, Literals::Read(..)) {
+            self.cache.weigh_again(&Key::Large(described.file, agreed.block_sum(), Arc::clone(signature)));
         }
     }
 
@@ -240,21 +291,16 @@ impl Contents {
     pub(super) fn digest(&self, path: &Path, kind: ChecksumKind) -> io::Result<Digest> {
         let opened = self.maker.open(path)?;
         let mut hasher = FileHasher::new(kind);
-        self.maker.pieces(&opened, 0, |_, piece| hasher.update(piece))?;
+        self.maker.pieces(&opened.handle, 0..opened.id.size, |_, piece| hasher.update(piece))?;
         Ok(hasher.finish())
     }
 
     pub(super) fn stats(&self) -> SyncStats {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let counts = &self.maker.counts;
         SyncStats {
-            lists: 0,
-            deltas: count(&counts.deltas),
-            deltas_reused: count(&self.deltas_reused),
-            segments: count(&counts.segments),
-            segments_reused: count(&self.segments_reused),
-            source_bytes: count(&counts.source_bytes),
+            deltas_reused: self.deltas_reused.load(Ordering::Relaxed),
+            segments_reused: self.segments_reused.load(Ordering::Relaxed),
             peak_bytes: self.cache.peak_bytes() as u64,
+            ..self.maker.stats()
         }
     }
 
@@ -273,115 +319,10 @@ impl Contents {
     }
 }
 
-/// A delta, and the segments that were made of the same bytes.
-struct Made {
-    described: Described,
-    segments: Vec<(Range<u64>, Bytes)>,
-}
-
-impl Maker {
-    fn open(&self, path: &Path) -> io::Result<Opened> {
-        // A fifo that has taken the file's place is opened at once.
-        let follow = if self.copy_links { OFlags::empty() } else { OFlags::NOFOLLOW };
-        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY | follow).bits().cast_signed();
-        let file = File::options().read(true).custom_flags(flags).open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "no regular file any more"));
-        }
-        let id = FileId {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        };
-        Ok(Opened { file: Arc::new(file), id })
+fn count_reused(counter: &AtomicU64, origin: Origin) {
+    if origin == Origin::Reused {
+        counter.fetch_add(1, Ordering::Relaxed);
     }
-
-    fn delta(&self, opened: &Opened, signature: &Signature, agreed: &Agreed) -> io::Result<Made> {
-        self.counts.deltas.fetch_add(1, Ordering::Relaxed);
-        let is_small = opened.id.size <= SMALL_BYTES;
-        if !is_small && signature.head().count() == 0 {
-            let described = Described::from(Delta::whole(opened.id.size, Digest::default()));
-            let whole = Some(Arc::new(Whole::new(agreed.digest)));
-            return Ok(Made { described: Described { whole, ..described }, segments: Vec::new() });
-        }
-        let mut search = self.begun(signature, agreed);
-        let mut content = Vec::new();
-        self.pieces(opened, 0, |_, piece| {
-            search.push(piece);
-            if is_small {
-                content.extend_from_slice(piece);
-            }
-        })?;
-        let delta = search.finish();
-        let mut segments = Vec::new();
-        // It may have grown meanwhile, and is small no more: then `content` is all the same what the delta is of.
-        for range in literals(&delta, agreed.codec).filter(|_| is_small) {
-            let (start, end) = (usize_of(range.start)?, usize_of(range.end)?);
-            segments.push((range, self.compressed(agreed.codec, &content[start..end])?));
-        }
-        Ok(Made { described: delta.into(), segments })
-    }
-
-    /// The delta of a large file, told while it is made.
-    fn search(&self, opened: &Opened, signature: &Signature, agreed: &Agreed, making: Making) {
-        self.counts.deltas.fetch_add(1, Ordering::Relaxed);
-        let mut search = self.begun(signature, agreed);
-        let read = self.pieces(opened, 0, |_, piece| {
-            search.push(piece);
-            making.add(search.settled());
-        });
-        making.end(read.map(|()| search.finish()));
-    }
-
-    fn begun<'a>(&self, signature: &'a Signature, agreed: &Agreed) -> Search<'a> {
-        let begin = if self.in_place { Search::in_place } else { Search::new };
-        begin(signature, agreed.block_sum())
-    }
-
-    fn segment(&self, opened: &Opened, whole: Option<&Whole>, codec: Codec, range: Range<u64>) -> io::Result<Bytes> {
-        let mut content = vec![0; usize_of(range.end - range.start)?];
-        opened.file.read_exact_at(&mut content, range.start)?;
-        self.counts.source_bytes.fetch_add(content.len() as u64, Ordering::Relaxed);
-        if let Some(whole) = whole {
-            whole.take(range.start, &content);
-        }
-        self.compressed(codec, &content)
-    }
-
-    fn compressed(&self, codec: Codec, content: &[u8]) -> io::Result<Bytes> {
-        self.counts.segments.fetch_add(1, Ordering::Relaxed);
-        let mut compressor = Compressor::new(codec, self.level).map_err(io::Error::other)?;
-        compressor.segment(content).map(Bytes::from).map_err(io::Error::other)
-    }
-
-    /// Reads the file from `start` to its end, in pieces with their offsets.
-    fn pieces(&self, opened: &Opened, start: u64, mut take: impl FnMut(u64, &[u8])) -> io::Result<()> {
-        let (mut piece, mut at) = (vec![0; PIECE_BYTES], start);
-        loop {
-            match opened.file.read_at(&mut piece, at) {
-                Ok(0) => break,
-                Ok(len) => {
-                    take(at, &piece[..len]);
-                    at += len as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.counts.source_bytes.fetch_add(at - start, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-/// The ranges of a delta's literals, cut to segments.
-fn literals(delta: &Delta, codec: Codec) -> impl Iterator<Item = Range<u64>> {
-    delta.segments.iter().flat_map(move |segment| match segment {
-        Segment::Literal(range) => cut(range, codec),
-        Segment::Blocks(_) => cut(&(0..0), codec),
-    })
 }
 
 /// `range` in segments.
@@ -390,6 +331,14 @@ pub(super) fn cut(range: &Range<u64>, codec: Codec) -> impl Iterator<Item = Rang
     (start..end).step_by(step).map(move |at| at..end.min(at + step as u64))
 }
 
-fn usize_of(bytes: u64) -> io::Result<usize> {
-    usize::try_from(bytes).map_err(io::Error::other)
+impl FileId {
+    fn of(metadata: &impl MetadataExt) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
 }

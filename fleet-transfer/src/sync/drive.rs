@@ -5,8 +5,9 @@
 
 mod answer;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,12 +20,15 @@ use fleet_rsync::wire::mux::Message;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::content::Described;
 use super::line::Line;
 use super::{Changed, DriveError, Pass, Said, Sync, SyncEnd};
 use crate::push::Uplink;
 
 /// Pieces of the server's output that wait to be looked at.
 const WAITING_PIECES: usize = 16;
+/// Answers that wait until there is this much of them, or nothing more is asked.
+const MUCH_BYTES: usize = 64 << 10;
 /// The most that one signature may take: that of a file of some 100 GiB.
 const SIGNATURE_BYTES: usize = 32 << 20;
 /// What is kept of what the server says.
@@ -60,8 +64,16 @@ impl Conversation {
             dry_run: sync.plan.dry_run || pass == Pass::Rehearsal,
             signature_budget_bytes: SIGNATURE_BYTES,
         });
-        let host =
-            Host { pass, session, incoming, list: None, agreed: None, asked: HashSet::new(), end: SyncEnd::default() };
+        let host = Host {
+            pass,
+            session,
+            incoming,
+            list: None,
+            agreed: None,
+            asked: HashSet::new(),
+            ahead: VecDeque::new(),
+            end: SyncEnd::default(),
+        };
         Self {
             sync: Arc::clone(sync),
             pieces,
@@ -147,6 +159,8 @@ struct Host {
     agreed: Option<Agreed>,
     /// Files whose content was sent: one that is asked for again has arrived wrong.
     asked: HashSet<u32>,
+    /// Files that are asked for next, in this order: what it lacks of each.
+    ahead: VecDeque<(u32, io::Result<Described>)>,
     end: SyncEnd,
 }
 
@@ -207,6 +221,11 @@ impl Host {
             self.session.keep_alive();
             self.flush(line).await?;
         }
+    }
+
+    /// Sends what waits, once it is worth a packet or two: small answers go together.
+    async fn flush_much<U: Uplink>(&mut self, line: &mut Line<'_, U>) -> Result<(), Stop> {
+        if self.session.waiting_bytes() < MUCH_BYTES { Ok(()) } else { self.flush(line).await }
     }
 
     /// Sends all that waits.

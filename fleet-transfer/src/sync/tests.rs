@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use fleet_rsync::codec::Codec;
@@ -21,6 +22,7 @@ use super::*;
 use crate::push::Uplink;
 
 mod selection;
+mod talking;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -69,10 +71,12 @@ fn differences(sources: &[PathBuf], destination: &Path) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-struct Input(tokio::sync::Mutex<ChildStdin>);
+/// The input of a server, and in how many pieces it came.
+struct Input(tokio::sync::Mutex<ChildStdin>, AtomicUsize);
 
 impl Uplink for Input {
     async fn send(&self, bytes: bytes::Bytes) -> bool {
+        self.1.fetch_add(1, Ordering::Relaxed);
         self.0.lock().await.write_all(&bytes).await.is_ok()
     }
 
@@ -100,11 +104,13 @@ async fn drive_through(
         .kill_on_drop(true)
         .spawn()
         .expect("rsync is installed and in PATH");
-    let input = Input(tokio::sync::Mutex::new(child.stdin.take().unwrap()));
+    let input = Input(tokio::sync::Mutex::new(child.stdin.take().unwrap()), AtomicUsize::new(0));
     let (mut output, mut errors) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let conversation = Conversation::new(&sync, pass);
+    let pieces = AtomicUsize::new(0);
     let feed = async {
         conversation.run(&input).await;
+        pieces.store(input.1.load(Ordering::Relaxed), Ordering::Relaxed);
         drop(input);
     };
     let received = async {
@@ -139,7 +145,7 @@ async fn drive_through(
     let status = tokio::time::timeout(PATIENCE, work).await.expect("the server ends");
     let end = conversation.finish();
     let lines = end.changes.iter().map(|changed| String::from_utf8_lossy(&sync.line(changed)).into_owned()).collect();
-    Driven { status, end, lines }
+    Driven { status, end, lines, pieces: pieces.into_inner() }
 }
 
 #[derive(Debug)]
@@ -147,6 +153,8 @@ struct Driven {
     status: ExitStatus,
     end: SyncEnd,
     lines: Vec<String>,
+    /// In how many pieces all was sent, if it was.
+    pieces: usize,
 }
 
 impl Driven {

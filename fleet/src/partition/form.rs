@@ -5,10 +5,9 @@
 use std::fmt::Write as _;
 
 use fleet_core::hostset;
-use fleet_core::inventory::{Partition, Role};
+use fleet_core::inventory::{Partition, Role, role_variable};
 use fleet_core::render::sanitized_line;
 
-use super::spec::variable;
 use crate::cli::PartitionForm;
 
 /// The text of a partition in a form.
@@ -37,8 +36,7 @@ fn env(partition: &Partition) -> String {
     let roles: Vec<&str> = partition.roles.iter().map(|role| role.name.as_str()).collect();
     let mut text = format!("FLEET_RUN={}\nFLEET_ROLES={}\n", quoted(&partition.run), quoted(&roles.join(" ")));
     for role in &partition.roles {
-        let addresses: Vec<&str> = role.hosts.iter().map(|host| host.address.as_str()).collect();
-        let _ = writeln!(text, "{}={}", variable(&role.name), quoted(&addresses.join(" ")));
+        let _ = writeln!(text, "{}={}", role_variable(&role.name), quoted(&role.addresses()));
     }
     text
 }

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use fleet_core::inventory::role_variable;
 use fleet_core::wildcard::Wildcard;
 
 /// How a role is written, in words.
@@ -58,7 +59,7 @@ pub(crate) enum SpecError {
     Duplicate(String),
     #[error("both {0} and {1} take the rest: expected at most one =rest")]
     TwoRests(String, String),
-    #[error("{0} and {1} would both be the variable {var}: expected names that differ in letters and digits", var = variable(.0))]
+    #[error("{0} and {1} would both be the variable {var}: expected names that differ in letters and digits", var = role_variable(.0))]
     SameVariable(String, String),
     #[error("the percentages of {roles} add up to {sum}%: expected at most 100%")]
     OverHundred { roles: String, sum: usize },
@@ -126,12 +127,6 @@ impl fmt::Display for Condition {
     }
 }
 
-/// The variable that holds the addresses of a role.
-pub(crate) fn variable(role: &str) -> String {
-    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
-    format!("FLEET_HOSTS_{}", role.chars().map(letter).collect::<String>())
-}
-
 /// Whether the roles can stand beside each other, whatever the hosts are.
 pub(crate) fn check(roles: &[RoleSpec]) -> Result<(), SpecError> {
     for (place, role) in roles.iter().enumerate() {
@@ -140,7 +135,7 @@ pub(crate) fn check(roles: &[RoleSpec]) -> Result<(), SpecError> {
             if other.name == role.name {
                 return Err(SpecError::Duplicate(role.name.clone()));
             }
-            if variable(&other.name) == variable(&role.name) {
+            if role_variable(&other.name) == role_variable(&role.name) {
                 return Err(SpecError::SameVariable(names().0, names().1));
             }
             if (other.share, role.share) == (Share::Rest, Share::Rest) {

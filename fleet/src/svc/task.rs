@@ -10,6 +10,7 @@ use fleet_core::select::SelectedHost;
 use fleet_ssh::{CommandLimits, Connector, Sudo};
 use fleet_tool::cli::Failure;
 use fleet_tool::on_host::OnHost;
+use fleet_tool::places::HostPlaces;
 use fleet_tool::reporter::{Remarks, Reporter};
 
 use super::on_host::{ServicesOn, Work};
@@ -18,6 +19,7 @@ use super::on_host::{ServicesOn, Work};
 pub(crate) struct LookAfter {
     pub(super) connector: Arc<Connector>,
     pub(super) hosts: Vec<SelectedHost>,
+    pub(super) places: HostPlaces,
     pub(super) work: Work,
     pub(super) sudo: Option<Sudo>,
     pub(super) limits: CommandLimits,
@@ -32,7 +34,7 @@ impl Task for LookAfter {
             Err(outcome) => return outcome,
         };
         let on_host = OnHost { session: &session, limits: &self.limits, sudo: self.sudo.as_ref(), host: &host };
-        let services = ServicesOn { on_host, reporter: &reporter, variables: self.variables(host.index()) };
+        let services = ServicesOn { on_host, reporter: &reporter, variables: self.places.variables(host.index()) };
         let outcome = services.work(&self.work).await;
         session.disconnect().await;
         outcome
@@ -43,22 +45,5 @@ impl LookAfter {
     /// Finds out before any host is contacted what cannot be sent.
     pub(super) fn check(&self) -> Result<(), Failure> {
         self.work.check().map_err(|error| Failure::usage(&error))
-    }
-
-    /// What a service is told of the host that it runs on, as `psh` tells commands.
-    fn variables(&self, index: usize) -> Vec<(String, Vec<u8>)> {
-        let target = &self.hosts[index];
-        let (name, group) = (target.host.name(), target.group.as_deref().unwrap_or_default());
-        let (index, count) = (index.to_string(), self.hosts.len().to_string());
-        let variables = [
-            ("FLEET_HOST", name),
-            ("FLEET_INDEX", &index),
-            ("FLEET_COUNT", &count),
-            ("FLEET_GROUP", group),
-            ("PSSH_HOST", name),
-            ("PSSH_NODENUM", &index),
-            ("PSSH_NUMNODES", &count),
-        ];
-        variables.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).into()
     }
 }

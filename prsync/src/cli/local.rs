@@ -18,7 +18,6 @@ use fleet_transfer::destination::PathTemplate;
 
 use super::{Wanted, access, destinations, flags, passed};
 use crate::by_rsync::ByRsync;
-use crate::on_host::Access;
 use crate::pipe::{self, Folder};
 use crate::safety;
 
@@ -62,11 +61,12 @@ impl LocalSettings {
     /// The task that does the work on the chosen hosts.
     pub(crate) fn into_task(self, connector: Arc<Connector>, prepared: &Prepared) -> Result<ByRsync, Failure> {
         let Self { program, words, destination, sudo, then, places } = self;
-        let destinations = destinations(&destination, &connector, &prepared.selected.hosts, places.as_ref())?;
+        let places = prepared.places_for(places.as_ref(), then.as_deref())?;
+        let destinations = destinations(&destination, &connector, &prepared.selected.hosts, &places)?;
         let failed = |error: io::Error| Failure::usage(&error);
         let shell = pipe::shell(&std::env::current_exe().map_err(failed)?);
         let folder = Folder::new().map_err(failed)?;
-        let access = Access { places, ..access(connector, prepared, sudo, then) };
+        let access = access(connector, prepared, places, sudo, then);
         Ok(ByRsync { access, program, shell, words, destinations, folder, attempts: AtomicU64::new(0) })
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct WaysArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["argv", "raw", "pty"])]
     pub(super) script: Option<PathBuf>,
 
-    /// Replace {host}, {addr}, {user}, {port}, {group}, {index}, {count}, and what the host tells of itself - {os}, {arch},
+    /// Replace {host}, {addr}, {user}, {port}, {group}, {role}, {index}, {count}, and what the host tells of itself - {os}, {arch},
     /// {kernel}, {hostname}, {cpus}, {memory_mib} - in the words and in --env for each host; {{ and }} are braces
     #[arg(long)]
     pub(super) template: bool,

@@ -9,15 +9,21 @@ use std::sync::Arc;
 use fleet_rsync::checksum::{Digest, spoilt};
 use fleet_rsync::codec::{Codec, Tokens};
 use fleet_rsync::delta::Segment;
-use fleet_rsync::flist::IoErrors;
+use fleet_rsync::flist::{IoErrors, ItemKind};
 use fleet_rsync::session::Request;
+use fleet_rsync::wire::greeting::Agreed;
 
 use super::{Host, Stop};
 use crate::push::Uplink;
 use crate::reason;
-use crate::sync::content::{Described, Opened, cut};
+use crate::sync::content::{Described, Wanted, cut};
 use crate::sync::line::Line;
 use crate::sync::{Problem, Sync};
+
+/// Small files that are looked at before it is their turn.
+const MOST_AHEAD: usize = 31;
+/// How much they may have together.
+const AHEAD_BYTES: u64 = 1 << 20;
 
 /// Files that could not be sent are named up to this many.
 const MOST_UNSENT: usize = 1000;
@@ -37,32 +43,25 @@ impl Host {
         let (Some(agreed), Some(signature)) = (self.agreed, request.signature) else {
             unreachable!("content is wanted behind the list, with a signature");
         };
-        let (path, signature) = (sync.source.file(request.index), Arc::new(signature));
+        let signature = Arc::new(signature);
+        let wanted =
+            Wanted { path: sync.source.file(request.index), signature: Arc::clone(&signature), is_again: !is_first };
+        let path = wanted.path.clone();
         let contents = &sync.contents;
-        let prepared = async {
-            let opened = contents.open(path.clone()).await?;
-            if !is_first {
-                contents.forget(opened.id);
-            }
-            let described = contents.delta(&opened, &signature, &agreed).await?;
-            // What cannot be read at all is not begun with.
-            described.delta.after(0).await?;
-            Ok::<_, io::Error>((opened, described))
-        };
-        match self.at_length(prepared, line).await? {
-            Ok((opened, described)) => {
+        match self.described(sync, request.index, wanted, agreed, line).await? {
+            Ok(described) => {
                 self.session.begin_answer();
-                let mut sent = self.content(sync, &opened, &described, line).await?;
+                let mut sent = self.content(sync, &described, line).await?;
                 if sent.is_ok() {
-                    let digest = self.at_length(contents.digest_of(&opened, &described), line).await?;
+                    let digest = self.at_length(contents.digest_of(&described), line).await?;
                     sent = digest.map(|digest| self.session.end_answer(digest));
                 }
                 self.end.files_sent += 1;
-                contents.weigh_again(&opened, &signature, &agreed);
+                contents.weigh_again(&described, &signature, &agreed);
                 if let Err(error) = sent {
                     let right = described.delta.end().map_or_else(Digest::default, |end| end.digest);
                     self.session.end_answer(spoilt(right));
-                    contents.forget(opened.id);
+                    contents.forget(described.file);
                     self.unsent(path, &error);
                 }
             }
@@ -71,16 +70,66 @@ impl Host {
                 self.session.cannot_send(errors);
             }
         }
-        self.flush(line).await?;
+        self.flush_much(line).await?;
         line.uplink.progress(self.end.literal_bytes + self.end.matched_bytes).await;
         Ok(())
+    }
+
+    /// What the host lacks of a file. Small ones that it asks for next are looked at on the way.
+    async fn described<U: Uplink>(
+        &mut self,
+        sync: &Sync,
+        index: u32,
+        wanted: Wanted,
+        agreed: Agreed,
+        line: &mut Line<'_, U>,
+    ) -> Result<io::Result<Described>, Stop> {
+        if let Some((_, described)) = self.ahead.pop_front_if(|(ahead, _)| *ahead == index && !wanted.is_again) {
+            return Ok(described);
+        }
+        let (mut indices, mut files) = (Vec::new(), vec![wanted]);
+        if !files[0].is_again {
+            for request in self.upcoming_small() {
+                let Some(signature) = request.signature.map(Arc::new) else { continue };
+                files.push(Wanted { path: sync.source.file(request.index), signature, is_again: false });
+                indices.push(request.index);
+            }
+        }
+        let described = async {
+            let mut described = sync.contents.describe(files, agreed).await?.into_iter();
+            let first = described.next().unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()));
+            if let Ok(first) = &first {
+                // What cannot be read at all is not begun with.
+                first.delta.after(0).await?;
+            }
+            Ok::<_, io::Error>((first, described))
+        };
+        match self.at_length(described, line).await? {
+            Ok((first, others)) => {
+                self.ahead = indices.into_iter().zip(others).collect();
+                Ok(first)
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Requests for files that are small, as they were listed, and have not been asked for.
+    fn upcoming_small(&self) -> Vec<Request> {
+        let Some(list) = &self.list else { return Vec::new() };
+        let mut bytes = 0;
+        let is_next = |request: &Request| {
+            if let Some(ItemKind::File { size, .. }) = list.get(request.index).map(|item| item.kind) {
+                bytes += size;
+            }
+            bytes <= AHEAD_BYTES && !self.asked.contains(&request.index)
+        };
+        self.session.upcoming(MOST_AHEAD).into_iter().take_while(is_next).collect()
     }
 
     /// Sends the parts of a file. Where one cannot be read any more the rest is left out.
     async fn content<U: Uplink>(
         &mut self,
         sync: &Sync,
-        opened: &Opened,
         described: &Described,
         line: &mut Line<'_, U>,
     ) -> Result<io::Result<()>, Stop> {
@@ -104,21 +153,23 @@ impl Host {
                 };
                 literal_bytes += range.end - range.start;
                 for part in cut(&range, codec) {
-                    let segment = sync.contents.segment(opened, described, codec, part);
+                    let segment = sync.contents.segment(described, codec, part);
                     match self.at_length(segment, line).await? {
                         Ok(bytes) => {
                             out.extend_from_slice(tokens.joint());
                             self.session.send(std::mem::take(&mut out).into());
                             self.session.send(bytes);
-                            self.flush(line).await?;
+                            self.flush_much(line).await?;
                         }
                         Err(error) => break 'parts Err(error),
                     }
                 }
             }
-            // The host makes its copy as far as it can.
             self.session.send(std::mem::take(&mut out).into());
-            self.flush(line).await?;
+            if described.delta.end().is_none() {
+                // The host makes its copy as far as it can.
+                self.flush(line).await?;
+            }
         };
         tokens.end(&mut out);
         self.session.send(out.into());
