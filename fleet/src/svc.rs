@@ -50,6 +50,7 @@ fn try_run(command: SvcCommand) -> Result<ExitStatus, Failure> {
             places: prepared.places_for(None, command)?,
             connector,
             hosts: prepared.selected.hosts.clone(),
+            places: prepared.places_for(None, work.texts())?,
             work,
             sudo: sudo.map(|user| prepared.sudo(user)),
             limits: prepared.command_limits(),

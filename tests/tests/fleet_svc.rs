@@ -442,10 +442,11 @@ fn services_live_on_dropbear() {
 fn every_host_of_a_sandbox_has_services_of_its_own() {
     let sandbox = Fleet::start(&["-n", "3", "--roles", "web=3"]);
     let marker = processes::unique_sleep();
-    let line = format!("echo on $FLEET_HOST; exec sleep {marker}");
+    sandbox.fleet(&["partition", "-g", "web", "front=1", "back=rest"]).finish().expect_code(0);
+    let line = format!("echo on $FLEET_HOST, $FLEET_ROLE $FLEET_ROLE_INDEX of $FLEET_ROLE_SIZE; exec sleep {marker}");
     let svc = |words: &[&str]| sandbox.fleet(&["svc", words[0], "-g", "web"]).args(&words[1..]).finish();
     svc(&["start", "web", "--", &line]).expect_code(0).expect_stderr("web[01-03] (3): web started");
-    svc(&["logs", "web"]).expect_code(0).expect_stdout("web03: on web03");
+    svc(&["logs", "web"]).expect_code(0).expect_stdout("web03: on web03, back 1 of 2\n");
     svc(&["stop", "--all"]).expect_code(0).expect_stderr("web[01-03] (3): stopped web");
     processes::assert_gone(&marker);
 }

@@ -42,7 +42,8 @@ launcher() (
   if command -v setsid >/dev/null; then echo setsid; else echo nohup; fi
 )
 
-# Prints the folder of the service. Until it runs, it is we who watch over it. Whoever else makes one of that name meanwhile is first, or finds this one.
+# Prints the folder of the service. Until it runs, it is we who watch over it. Whoever else makes one of that name meanwhile
+# is first, or finds this one.
 folder() (
   (tidy) >&2
   cd "$jobs" || exit

@@ -68,6 +68,17 @@ pub(super) struct ServicesOn<'a> {
 }
 
 impl Work {
+    /// What of it a host's shell reads.
+    pub(super) fn texts(&self) -> Vec<&[u8]> {
+        match self {
+            Self::Start(start) => {
+                let values = start.variables.iter().map(|(_, value)| value.as_slice());
+                values.chain([start.command.as_slice()]).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Finds out what no host can be sent.
     pub(super) fn check(&self) -> Result<(), WrapError> {
         match self {

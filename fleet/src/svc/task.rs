@@ -19,6 +19,7 @@ use super::on_host::{ServicesOn, Work};
 pub(crate) struct LookAfter {
     pub(super) connector: Arc<Connector>,
     pub(super) hosts: Vec<SelectedHost>,
+    pub(super) places: HostPlaces,
     pub(super) work: Work,
     pub(super) places: HostPlaces,
     pub(super) sudo: Option<Sudo>,
