@@ -196,7 +196,7 @@ impl SkipCause {
             Self::MaxFail => "more hosts are not fine than --max-fail allows",
             Self::CanaryFailed => "a canary is not fine",
             Self::CanaryRefused => "nobody said to go on after the canaries",
-            Self::Quorum => "too many hosts are not fine to reach --quorum",
+            Self::Quorum => "too many hosts are not fine to reach --quorum or --count",
         }
     }
 }
@@ -219,6 +219,8 @@ pub enum Outcome {
     },
     /// What was asked after has not ended yet.
     Running,
+    /// It was reached, and what was waited for has not come: what, and what was seen of it last.
+    NotReady(String),
     /// It was never reached, or was lost, or could not run the command as asked.
     Failed(HostError),
     /// It was not started: the run ended before its turn, for this reason.
@@ -242,6 +244,7 @@ impl Outcome {
             Self::Stopped { cause: StopCause::Cancelled, .. } => "cancelled",
             Self::Stopped { .. } => "timed-out",
             Self::Running => "running",
+            Self::NotReady(_) => "not-ready",
             Self::Failed(error) => match error.class {
                 FailureClass::Lost => "lost",
                 FailureClass::Local => "local-error",
@@ -261,6 +264,7 @@ impl Outcome {
             Self::Signalled(signal) => Some(format!("killed by signal {signal}")),
             Self::Stopped { cause, stop, output } => Some(format!("{}, {}{}", cause.words(), stop, output.words())),
             Self::Running => Some("still running".to_owned()),
+            Self::NotReady(last) => Some(format!("not ready: {last}")),
             Self::Failed(error) => Some(error.to_string()),
             Self::Skipped(cause) => Some(format!("not started: {}", cause.words())),
         }
@@ -282,7 +286,9 @@ impl Outcome {
         match self {
             Self::Exited(0) => ExitStatus::Success,
             Self::Exited(_) => ExitStatus::CommandFailed,
-            Self::Signalled(_) | Self::Stopped { .. } | Self::Running | Self::Skipped(_) => ExitStatus::Killed,
+            Self::Signalled(_) | Self::Stopped { .. } | Self::Running | Self::NotReady(_) | Self::Skipped(_) => {
+                ExitStatus::Killed
+            }
             Self::Failed(error) if matches!(error.class, FailureClass::Local | FailureClass::Incomplete) => {
                 ExitStatus::OurFailure
             }
@@ -380,6 +386,7 @@ mod tests {
             (vec![unreachable(), Outcome::Exited(9), timed_out()], 3),
             (vec![Outcome::Signalled("KILL".into())], 3),
             (vec![Outcome::Running, unreachable()], 3),
+            (vec![Outcome::NotReady("tcp:80: connection refused".to_owned()), Outcome::Exited(0)], 3),
             (vec![Outcome::Skipped(SkipCause::MaxFail), Outcome::Exited(0)], 3),
             (vec![timed_out(), Outcome::Failed(HostError::local("disk full"))], 1),
         ] {

@@ -18,6 +18,7 @@ mod elsewhere;
 mod error;
 mod examine;
 mod exec;
+mod forward;
 mod handler;
 mod handshake;
 mod host_key;
@@ -46,6 +47,7 @@ pub use command::{CommandLimits, CommandRun, NoStdin, OutputSink, StdinFeed, Wra
 pub use connector::{ConnectObserver, ConnectSettings, Connector, ConnectorError, StageTimeout};
 pub use examine::{AgentKey, HostKeyStanding, KeyFileState};
 pub use exec::{Exec, ExecEnd, ExecEvent, ExecSignals, ExecStdin, ExitReport};
+pub use forward::ForwardError;
 pub use prompt::{NoPrompt, Prompt, Secret};
 pub use session::Session;
 pub use sftp_greeting::{SftpGreeting, runs_no_commands};

@@ -171,14 +171,21 @@ impl Session {
         name: &str,
         port: u16,
     ) -> Result<russh::Channel<russh::client::Msg>, TryError> {
-        let opened = self.handle.channel_open_direct_tcpip(name, u32::from(port), "127.0.0.1", 0).await;
-        opened.map_err(|error| match error {
+        self.open_direct_tcpip(name, port).await.map_err(|error| match error {
             russh::Error::ChannelOpenFailure(failure) => TryError {
                 may_retry: failure == ChannelOpenFailure::ResourceShortage,
                 error: super::error::from_forward(&failure),
             },
             _ => self.lost(Stage::Connect).into(),
         })
+    }
+
+    pub(super) async fn open_direct_tcpip(
+        &self,
+        name: &str,
+        port: u16,
+    ) -> Result<russh::Channel<russh::client::Msg>, russh::Error> {
+        self.handle.channel_open_direct_tcpip(name, u32::from(port), "127.0.0.1", 0).await
     }
 
     /// Whether the connection is gone.

@@ -74,6 +74,13 @@ impl HostPlaces {
         }
     }
 
+    /// The address at which a host of the last partition is reached by others.
+    #[must_use]
+    pub fn address(&self, index: usize) -> Option<&str> {
+        let place = self.roles.get(index).copied().flatten()?;
+        Some(&self.partition.as_ref()?.roles.get(place.role)?.hosts.get(place.index)?.address)
+    }
+
     /// What a command on a host finds in its environment of where it runs.
     #[must_use]
     pub fn variables(&self, index: usize) -> Vec<(String, Vec<u8>)> {

@@ -5,6 +5,7 @@
 mod hosts;
 mod partition;
 mod svc;
+mod wait;
 
 use std::env;
 use std::ffi::OsString;
@@ -19,6 +20,7 @@ use fleet_sandbox::{Fault, Roles, SIMULATED_COMMANDS};
 pub(crate) use self::hosts::{ClassifyArgs, FormArgs, HostsArgs};
 pub(crate) use self::partition::{PartitionArgs, PartitionForm};
 pub(crate) use self::svc::{SvcCommand, SvcSettings};
+pub(crate) use self::wait::WaitArgs;
 use crate::{classify, config, demo, doctor, history, init, provider, sandbox, trust};
 
 /// Control a fleet of hosts
@@ -64,6 +66,12 @@ enum Command {
     /// one, and has a name on all hosts. Stopped with it are all its processes, and where that cannot be confirmed it is said.
     #[command(subcommand)]
     Svc(SvcCommand),
+    /// Wait until something holds on the chosen hosts: a port is open, a page is there, a file, a command ends well
+    ///
+    /// All hosts are asked at once, over their sessions, and again until all checks have held on each, one after the other in
+    /// the order typed. Hosts that cannot be connected to are tried again, too. Who is not ready in time is named with the
+    /// check and the last answer, and the exit code is 3. With -v it is said what each host waits for.
+    Wait(Box<WaitArgs>),
     /// Answer Puppet's question what a host is for, as an External Node Classifier
     ///
     /// Prints YAML: classes are the host's roles and the names of its security groups, parameters are its tags, both with names
@@ -301,6 +309,7 @@ pub(crate) fn run(
         Command::Hosts(args) => crate::hosts::run(*args, stdout, stderr),
         Command::Partition(args) => crate::partition::run(*args, stdout, stderr),
         Command::Svc(command) => crate::svc::run(command, stderr),
+        Command::Wait(args) => crate::wait::run(*args, stderr),
         Command::Classify(args) => classify::run(&args, stdout, stderr),
         Command::Trust(arguments) => trust::run(*arguments, stdout, stderr),
         Command::Provider(ProviderCommand::Check(arguments)) => provider::run(&arguments, stdout, stderr),

@@ -15,6 +15,7 @@ mod provider;
 mod sandbox;
 mod svc;
 mod trust;
+mod wait;
 mod yaml;
 
 use std::path::{Path, PathBuf};

@@ -73,22 +73,26 @@ fn act(args: PartitionArgs, stderr: &mut dyn Write) -> Result<String, Failure> {
         return Ok(form::write(args.format, &last(&environment)?.ok_or_else(nothing)?.1));
     }
     spec::check(&args.roles).map_err(|error| Failure::usage(&error))?;
-    let selected = args.choose.choose(PROGRAM, Vec::new())?;
-    let mut hosts: Vec<(Candidate, &SelectedHost)> =
-        selected.hosts.iter().map(|selected| (Candidate::of(selected), selected)).collect();
+    let (selected, addresses) = args.choose.choose_with_addresses(PROGRAM)?;
+    let mut hosts: Vec<(Candidate, RoleHost)> = selected
+        .hosts
+        .iter()
+        .zip(addresses)
+        .map(|(selected, address)| (Candidate::of(selected), role_host(selected, address)))
+        .collect();
     hosts.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let (candidates, hosts): (Vec<Candidate>, Vec<&SelectedHost>) = hosts.into_iter().unzip();
+    let (candidates, hosts): (Vec<Candidate>, Vec<RoleHost>) = hosts.into_iter().unzip();
     let dealt = deal::deal(&candidates, &args.roles, args.by.as_deref()).map_err(|error| Failure::usage(&error))?;
     let role = |(spec, places): (&RoleSpec, &Vec<usize>)| Role {
         name: spec.name.clone(),
-        hosts: places.iter().map(|&place| role_host(hosts[place])).collect(),
+        hosts: places.iter().map(|&place| hosts[place].clone()).collect(),
     };
     let roles = args.roles.iter().zip(&dealt).map(role).collect();
     let partition = Partition::new(RunId::of(SystemTime::now()).to_string(), roles);
     let mut is_dealt = vec![false; hosts.len()];
     dealt.iter().flatten().for_each(|&place| is_dealt[place] = true);
     let left: Vec<String> =
-        hosts.iter().zip(is_dealt).filter(|(_, is_dealt)| !is_dealt).map(|(host, _)| host.host.to_string()).collect();
+        hosts.iter().zip(is_dealt).filter(|(_, is_dealt)| !is_dealt).map(|(host, _)| host.host.clone()).collect();
     for remark in selected.remarks() {
         let _ = writeln!(stderr, "{PROGRAM}: {}", sanitized_line(&remark));
     }
@@ -101,10 +105,10 @@ fn act(args: PartitionArgs, stderr: &mut dyn Write) -> Result<String, Failure> {
     Ok(form::write(args.format, &partition))
 }
 
-fn role_host(selected: &SelectedHost) -> RoleHost {
+fn role_host(selected: &SelectedHost, address: String) -> RoleHost {
     let instance = selected.instance.as_ref().map(|instance| RoleInstance {
         provider: instance.provider.as_ref().to_owned(),
         id: instance.id.as_ref().to_owned(),
     });
-    RoleHost { host: selected.host.to_string(), address: selected.address().to_owned(), instance }
+    RoleHost { host: selected.host.to_string(), address, instance }
 }

@@ -42,12 +42,7 @@ fn try_run(command: SvcCommand) -> Result<ExitStatus, Failure> {
     prepared.sudo_password = sudo_password;
     let recorded = record::Work { typed: typed(command_words, &SECRET_FLAGS), text, ..record::Work::default() };
     fleet_tool::run::run(prepared, recorded, |connector, prepared| {
-        let command = match &work {
-            Work::Start(start) => Some(&*start.command),
-            _ => None,
-        };
         let task = LookAfter {
-            places: prepared.places_for(None, command)?,
             connector,
             hosts: prepared.selected.hosts.clone(),
             places: prepared.places_for(None, work.texts())?,

@@ -10,18 +10,25 @@ use crate::outcome::{FailureClass, HostError, Outcome, Stage};
 
 /// The pause before the first further attempt; doubled for each after it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often a host is followed to another address: its provider is asked once in a run.
 const MOVES: u32 = 1;
 
 /// How often a host is tried again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetrySettings {
     /// After a failure before the command was sent (`--retry`).
     pub connections: u32,
     /// After a command that ended badly or was lost (`--retry-command`).
     pub commands: u32,
+    /// The longest pause before an attempt.
+    pub longest_pause: Duration,
+}
+
+impl Default for RetrySettings {
+    /// Nothing is tried again; for who sets the rest, pauses are of a minute at most.
+    fn default() -> Self {
+        Self { connections: 0, commands: 0, longest_pause: Duration::from_secs(60) }
+    }
 }
 
 /// The further attempts that a host has had.
@@ -63,7 +70,7 @@ impl Retries {
         if *used >= allowed {
             return None;
         }
-        let pause = first_pause.saturating_mul(1 << (*used).min(16)).min(LONGEST_PAUSE);
+        let pause = first_pause.saturating_mul(1 << (*used).min(16)).min(settings.longest_pause);
         *used += 1;
         Some(pause.mul_f64(rng.random_range(0.5..1.5)))
     }
@@ -81,7 +88,11 @@ fn repeatable(outcome: &Outcome) -> Option<Repeatable> {
         }
         Outcome::Exited(0) => None,
         Outcome::Exited(_) | Outcome::Signalled(_) => Some(Repeatable::Command),
-        Outcome::Failed(_) | Outcome::Stopped { .. } | Outcome::Running | Outcome::Skipped(_) => None,
+        Outcome::Failed(_)
+        | Outcome::Stopped { .. }
+        | Outcome::Running
+        | Outcome::NotReady(_)
+        | Outcome::Skipped(_) => None,
     }
 }
 
@@ -117,7 +128,7 @@ mod tests {
     use super::*;
     use crate::outcome::{LastOutput, SkipCause, Stop, StopCause};
 
-    const BOTH: RetrySettings = RetrySettings { connections: 2, commands: 1 };
+    const BOTH: RetrySettings = RetrySettings { connections: 2, commands: 1, longest_pause: Duration::from_secs(60) };
 
     fn failed(stage: Stage, class: FailureClass) -> Outcome {
         Outcome::Failed(HostError::new(stage, class, "x"))
@@ -190,7 +201,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_a_minute_and_differ_between_hosts() {
-        let settings = RetrySettings { connections: 40, commands: 0 };
+        let settings = RetrySettings { connections: 40, commands: 0, ..RetrySettings::default() };
         let refused = failed(Stage::Connect, FailureClass::Refused);
         let pauses = |seed| {
             let (mut rng, mut retries) = (StdRng::seed_from_u64(seed), Retries::default());

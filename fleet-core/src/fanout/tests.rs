@@ -524,7 +524,7 @@ async fn a_host_that_waits_for_its_retry_leaves_its_place_to_others() {
             }
         }
     });
-    let retry = RetrySettings { connections: 3, commands: 0 };
+    let retry = RetrySettings { connections: 3, commands: 0, ..RetrySettings::default() };
     let fanout = rollout(3, RolloutSettings { retry, ..RolloutSettings::default() });
     let (renderer, shown) = recorder();
     let finished = Fanout { limit: FanoutLimit::exactly(1), ..fanout }.run(task, renderer, Signals::scripted().1).await;

@@ -9,13 +9,14 @@ use super::Fate;
 use crate::outcome::Stage;
 
 /// The names of fates, as in `--json`.
-const FATES: [&str; 11] = [
+const FATES: [&str; 12] = [
     "ok",
     "failed",
     "killed",
     "timed-out",
     "cancelled",
     "running",
+    "not-ready",
     "unreachable",
     "lost",
     "local-error",
@@ -110,6 +111,7 @@ mod tests {
             stopped(StopCause::Timeout(Duration::from_secs(1))),
             stopped(StopCause::Cancelled),
             Outcome::Running,
+            Outcome::NotReady("x".to_owned()),
             failed(Stage::KeyExchange, FailureClass::HostKey),
             failed(Stage::Command, FailureClass::Lost),
             Outcome::Failed(HostError::local("x")),

@@ -144,7 +144,7 @@ pub(super) fn by_code(outcome: &Outcome) -> (u8, u32, Option<String>) {
         Outcome::Exited(code) => (0, *code),
         Outcome::Signalled(_) => (1, 0),
         Outcome::Stopped { .. } => (2, 0),
-        Outcome::Running => (3, 0),
+        Outcome::Running | Outcome::NotReady(_) => (3, 0),
         Outcome::Failed(_) => (4, 0),
         Outcome::Skipped(_) => (5, 0),
     };

@@ -334,7 +334,7 @@ fn finished(outcome: &Outcome) -> FinishedFields<'_> {
             fields.stage = Some(error.stage.name());
             fields.class = Some(error.class.name());
         }
-        Outcome::Running => {}
+        Outcome::Running | Outcome::NotReady(_) => {}
         Outcome::Skipped(cause) => fields.cause = Some(cause.name()),
     }
     fields

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 
 use clap::{ArgAction, Args};
 
-use super::selection::{self, NamedArgs, Unnamed};
-use super::{Failure, SourceArgs, StdinUse, asking, logging};
+use super::selection::{self, Chosen, NamedArgs, Unnamed};
+use super::{Failure, SourceArgs, StdinUse, asking, load_config, logging};
 use fleet_core::inventory::{Inventory, KnownGroup};
 use fleet_core::select::{Selected, SelectedHost};
 use fleet_core::settings::{self, Environment, Layer, LayerSource, Origin, Settings};
@@ -36,12 +36,28 @@ impl ChooseArgs {
     /// # Errors
     /// Whatever makes the choice impossible; nothing was contacted but providers.
     pub fn choose(self, program: &'static str, hosts: Vec<String>) -> Result<Selected, Failure> {
+        Ok(self.chosen(program, hosts)?.0.selected)
+    }
+
+    /// The same with the address or name at which each of the hosts is reached, by what is known of it and ssh_config.
+    ///
+    /// # Errors
+    /// As [`ChooseArgs::choose`], and when ssh_config cannot be read.
+    pub fn choose_with_addresses(self, program: &'static str) -> Result<(Selected, Vec<String>), Failure> {
+        let (Chosen { selected, ssh_config, .. }, settings) = self.chosen(program, Vec::new())?;
+        let config = ssh_config.map_or_else(|| load_config(&settings), Ok)?;
+        let address = |host: &SelectedHost| Ok(config.resolve(&host.host, host.endpoint.as_ref())?.host_name);
+        let addresses = selected.hosts.iter().map(address).collect::<Result<_, Failure>>()?;
+        Ok((selected, addresses))
+    }
+
+    fn chosen(self, program: &'static str, hosts: Vec<String>) -> Result<(Chosen, Settings), Failure> {
         logging::start(self.verbose)?;
         let settings = in_force(program, &self.sources)?;
         let named = self.named.with_hosts(hosts);
-        let mut selected = named.select(program, &settings, StdinUse::Free, None, Unnamed::Everybody)?.selected;
-        selected.hosts.iter_mut().for_each(|host| log_in(host, &settings));
-        Ok(selected)
+        let mut chosen = named.select(program, &settings, StdinUse::Free, None, Unnamed::Everybody)?;
+        chosen.selected.hosts.iter_mut().for_each(|host| log_in(host, &settings));
+        Ok((chosen, settings))
     }
 
     /// All groups, of files and of providers.

@@ -85,6 +85,7 @@ impl RolloutArgs {
             retry: RetrySettings {
                 connections: retry.unwrap_or_default(),
                 commands: retry_command.unwrap_or_default(),
+                ..RetrySettings::default()
             },
             straggler_percent,
         })
@@ -153,7 +154,7 @@ mod tests {
             at_early_end: AtEarlyEnd::Stop,
             delay: Duration::from_secs(30),
             splay: Duration::from_secs(60),
-            retry: RetrySettings { connections: 4, commands: 1 },
+            retry: RetrySettings { connections: 4, commands: 1, ..RetrySettings::default() },
             straggler_percent: None,
         };
         assert_eq!(settings(&words.split_whitespace().collect::<Vec<_>>()), Ok(expected));

@@ -21,7 +21,6 @@ pub(crate) struct LookAfter {
     pub(super) hosts: Vec<SelectedHost>,
     pub(super) places: HostPlaces,
     pub(super) work: Work,
-    pub(super) places: HostPlaces,
     pub(super) sudo: Option<Sudo>,
     pub(super) limits: CommandLimits,
     pub(super) remarks: Remarks,

@@ -96,8 +96,10 @@ fn those_on_their_way_in_have_a_limit_of_their_own() {
 
 #[test]
 fn another_attempt_is_on_its_way_in_again() {
-    let settings =
-        RolloutSettings { retry: RetrySettings { connections: 0, commands: 1 }, ..RolloutSettings::default() };
+    let settings = RolloutSettings {
+        retry: RetrySettings { connections: 0, commands: 1, ..RetrySettings::default() },
+        ..RolloutSettings::default()
+    };
     let mut state = RunState::new(2, Places::new(FanoutLimit::exactly(2), Some(1)), settings, 1);
     state.step(Input::Begin, SECOND);
     assert_eq!(starts(&state.step(Input::Stage(0, Stage::Command), SECOND)), [1]);
@@ -276,7 +278,7 @@ fn a_broken_rule_that_would_change_nothing_is_not_mentioned() {
 
 #[test]
 fn a_failed_connection_is_tried_again_later_without_keeping_a_place() {
-    let retry = RetrySettings { connections: 1, commands: 0 };
+    let retry = RetrySettings { connections: 1, commands: 0, ..RetrySettings::default() };
     let mut state = with(3, 1, RolloutSettings { retry, ..RolloutSettings::default() });
     state.step(Input::Begin, SECOND);
     let steps = end(&mut state, [0], &refused(), SECOND);
@@ -294,7 +296,7 @@ fn a_failed_connection_is_tried_again_later_without_keeping_a_place() {
 
 #[test]
 fn whoever_waits_for_a_retry_when_the_run_ends_has_the_outcome_of_the_last_attempt() {
-    let retry = RetrySettings { connections: 5, commands: 0 };
+    let retry = RetrySettings { connections: 5, commands: 0, ..RetrySettings::default() };
     let mut state = with(3, 3, RolloutSettings { retry, ..RolloutSettings::default() });
     state.step(Input::Begin, SECOND);
     end(&mut state, [0, 1], &refused(), SECOND);
@@ -310,7 +312,7 @@ fn whoever_waits_for_a_retry_when_the_run_ends_has_the_outcome_of_the_last_attem
 
 #[test]
 fn a_retry_is_part_of_its_wave() {
-    let retry = RetrySettings { connections: 0, commands: 1 };
+    let retry = RetrySettings { connections: 0, commands: 1, ..RetrySettings::default() };
     let batch = Some(Share::Count(1));
     let mut state = with(2, 9, RolloutSettings { retry, batch, ..RolloutSettings::default() });
     state.step(Input::Begin, SECOND);

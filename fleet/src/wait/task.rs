@@ -1,0 +1,229 @@
+//! The work on all hosts: each is asked until all checks have held there, the time is over, or enough others are ready.
+//!
+//! Must not know how a question is asked.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fleet_core::event::Event;
+use fleet_core::fanout::{HostContext, Task};
+use fleet_core::outcome::{Outcome, SkipCause, Stage};
+use fleet_core::select::SelectedHost;
+use fleet_ssh::{CommandLimits, Connector, Session};
+use fleet_tool::cli::{Failure, Prepared};
+use fleet_tool::places::HostPlaces;
+use fleet_tool::reporter::{Remarks, Reporter};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::WaitFor;
+use super::ask::{Answer, Asked, COMMAND_LIMIT, NO_ANSWER};
+use super::check::{Place, Question};
+
+/// The pause before a host is asked for the second time; doubled for each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Waits for all hosts of a run.
+pub(crate) struct Waiting {
+    connector: Arc<Connector>,
+    hosts: Vec<SelectedHost>,
+    places: HostPlaces,
+    what: WaitFor,
+    deadline: Instant,
+    limits: CommandLimits,
+    remarks: Remarks,
+    ready: AtomicUsize,
+    /// So many hosts are ready that the others are no longer waited for.
+    enough: CancellationToken,
+    progress: Vec<Mutex<Progress>>,
+}
+
+/// How far a host is, also over several sessions.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Checks that have held.
+    held: usize,
+    /// What is missing, and what was seen of it last.
+    last: String,
+}
+
+impl Waiting {
+    /// Waits for so long from now on.
+    ///
+    /// # Errors
+    /// When a host cannot be told what it has to know.
+    pub(super) fn new(
+        what: WaitFor,
+        limit: Duration,
+        connector: Arc<Connector>,
+        prepared: &Prepared,
+    ) -> Result<Self, Failure> {
+        let places = prepared.places_for(None, what.checks.iter().filter_map(|check| check.command()))?;
+        let hosts = prepared.selected.hosts.clone();
+        let deadline = Instant::now() + limit;
+        Ok(Self {
+            connector,
+            progress: hosts.iter().map(|_| Mutex::default()).collect(),
+            hosts,
+            places,
+            what,
+            deadline,
+            limits: prepared.command_limits(),
+            remarks: prepared.remarks(),
+            ready: AtomicUsize::new(0),
+            enough: CancellationToken::new(),
+        })
+    }
+}
+
+impl Task for Waiting {
+    async fn run(&self, host: HostContext) -> Outcome {
+        let index = host.index();
+        let reporter = Reporter::new(&host, self.remarks);
+        // A command that is asked is ended by this, and what it came to is told.
+        let stop = host.cancel().child_token();
+        let mut work = std::pin::pin!(self.wait(&reporter, &stop));
+        let outcome = tokio::select! {
+            biased;
+            outcome = &mut work => outcome,
+            () = self.enough.cancelled() => {
+                stop.cancel();
+                work.await
+            }
+            () = tokio::time::sleep_until(self.deadline) => {
+                stop.cancel();
+                work.await
+            }
+        };
+        match outcome {
+            Outcome::Exited(0) => {
+                let ready = self.ready.fetch_add(1, Ordering::Relaxed) + 1;
+                if self.what.count.is_some_and(|count| ready >= count) {
+                    self.enough.cancel();
+                }
+                outcome
+            }
+            _ if self.enough.is_cancelled() => {
+                Outcome::NotReady(format!("enough others are ready; {}", self.last(index)))
+            }
+            _ if Instant::now() >= self.deadline => Outcome::NotReady(self.last(index)),
+            outcome if host.cancel().is_cancelled() => outcome,
+            outcome => {
+                self.note(index, outcome.reason().unwrap_or_default());
+                outcome
+            }
+        }
+    }
+}
+
+impl Waiting {
+    /// Until all checks have held, or the host cannot be asked, or `stop`.
+    async fn wait(&self, reporter: &Reporter<'_>, stop: &CancellationToken) -> Outcome {
+        let index = reporter.host.index();
+        let connected = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Outcome::Skipped(SkipCause::Interrupted),
+            connected = reporter.connected(&self.connector, &self.hosts[index].host) => connected,
+        };
+        let session = match connected {
+            Ok(session) => session,
+            Err(outcome) => return outcome,
+        };
+        // From here on it holds no place of those that are connected to.
+        reporter.host.emit(Event::Stage(Stage::Command)).await;
+        let outcome = match self.questions(index) {
+            Ok(questions) => self.ask_all(&questions, &session, reporter, stop).await,
+            Err(outcome) => outcome,
+        };
+        session.disconnect().await;
+        outcome
+    }
+
+    /// What the host is asked, in order.
+    fn questions(&self, index: usize) -> Result<Vec<Question>, Outcome> {
+        let host = &self.hosts[index];
+        let known = self.places.address(index);
+        let reached = match known {
+            Some(_) => None,
+            None => match self.connector.route(&host.host) {
+                Ok(mut route) => route.pop().map(|config| config.host_name),
+                Err(error) => {
+                    return Err(Outcome::Failed(fleet_core::outcome::HostError::local(error.to_string())));
+                }
+            },
+        };
+        let addr = known.or(reached.as_deref()).unwrap_or(host.host.name());
+        let (number, _) = self.places.number(index);
+        let place = Place { addr, host: host.host.name(), role: self.places.role(index), index: number };
+        Ok(self.what.checks.iter().map(|check| check.at(&place)).collect())
+    }
+
+    async fn ask_all(
+        &self,
+        questions: &[Question],
+        session: &Session,
+        reporter: &Reporter<'_>,
+        stop: &CancellationToken,
+    ) -> Outcome {
+        let index = reporter.host.index();
+        let variables = self.places.variables(index);
+        let held = self.with(index, |progress| progress.held);
+        for (check, question) in self.what.checks.iter().zip(questions).skip(held) {
+            let mut pause = FIRST_PAUSE.min(self.what.interval);
+            let mut told = String::new();
+            self.note(index, format!("{check}: {NO_ANSWER}"));
+            loop {
+                let left = self.deadline.saturating_duration_since(Instant::now());
+                let limits = CommandLimits { timeout: Some(COMMAND_LIMIT.min(left)), stall: None, ..self.limits };
+                let asked = Asked { session, variables: &variables, limits, cancel: stop };
+                let answer = tokio::select! {
+                    biased;
+                    answer = asked.ask(question) => answer,
+                    () = stopped(question, stop) => return Outcome::Skipped(SkipCause::Interrupted),
+                };
+                let why = match answer {
+                    Ok(Answer::Yes) => break,
+                    Ok(Answer::NotYet(why)) => why,
+                    Err(outcome) => return outcome,
+                };
+                let last = format!("{check}: {why}");
+                if last != told {
+                    reporter.remark(format!("waits for {last}")).await;
+                    told.clone_from(&last);
+                }
+                self.note(index, last);
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return Outcome::Skipped(SkipCause::Interrupted),
+                    () = tokio::time::sleep(pause) => {}
+                }
+                pause = (pause * 2).min(self.what.interval);
+            }
+            self.with(index, |progress| progress.held += 1);
+        }
+        Outcome::Exited(0)
+    }
+
+    /// What is missing on a host, and what was seen of it last.
+    fn last(&self, index: usize) -> String {
+        let last = self.with(index, |progress| progress.last.clone());
+        if last.is_empty() { "not asked yet".to_owned() } else { last }
+    }
+
+    fn note(&self, index: usize, last: String) {
+        self.with(index, |progress| progress.last = last);
+    }
+
+    fn with<T>(&self, index: usize, work: impl FnOnce(&mut Progress) -> T) -> T {
+        work(&mut self.progress[index].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// When a question need not be waited for any more. One that is a command ends by itself then, on the host too.
+async fn stopped(question: &Question, stop: &CancellationToken) {
+    match question {
+        Question::Tcp { .. } | Question::Http { .. } => stop.cancelled().await,
+        Question::File(_) | Question::Command(_) => std::future::pending().await,
+    }
+}
