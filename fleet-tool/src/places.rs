@@ -74,6 +74,13 @@ impl HostPlaces {
         }
     }
 
+    /// The address at which a host of the last partition is reached by others.
+    #[must_use]
+    pub fn address(&self, index: usize) -> Option<&str> {
+        let place = self.roles.get(index).copied().flatten()?;
+        Some(&self.partition.as_ref()?.roles.get(place.role)?.hosts.get(place.index)?.address)
+    }
+
     /// What a command on a host finds in its environment of where it runs.
     #[must_use]
     pub fn variables(&self, index: usize) -> Vec<(String, Vec<u8>)> {
@@ -100,8 +107,9 @@ impl HostPlaces {
         self.hosts[index].group.as_deref().unwrap_or_default()
     }
 
-    /// Its role, its number there, and how many hosts that role has.
-    fn in_partition(&self, index: usize) -> Option<(&str, usize, usize)> {
+    /// Its role in the last partition, its number there from 0, and how many hosts that role has.
+    #[must_use]
+    pub fn in_partition(&self, index: usize) -> Option<(&str, usize, usize)> {
         let place = self.roles.get(index).copied().flatten()?;
         let role = self.partition.as_ref()?.roles.get(place.role)?;
         Some((&role.name, place.index, role.hosts.len()))
