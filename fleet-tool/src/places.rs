@@ -107,8 +107,9 @@ impl HostPlaces {
         self.hosts[index].group.as_deref().unwrap_or_default()
     }
 
-    /// Its role, its number there, and how many hosts that role has.
-    fn in_partition(&self, index: usize) -> Option<(&str, usize, usize)> {
+    /// Its role in the last partition, its number there from 0, and how many hosts that role has.
+    #[must_use]
+    pub fn in_partition(&self, index: usize) -> Option<(&str, usize, usize)> {
         let place = self.roles.get(index).copied().flatten()?;
         let role = self.partition.as_ref()?.roles.get(place.role)?;
         Some((&role.name, place.index, role.hosts.len()))

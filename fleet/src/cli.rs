@@ -5,6 +5,7 @@
 mod hosts;
 mod partition;
 mod svc;
+mod template;
 mod wait;
 
 use std::env;
@@ -20,6 +21,7 @@ use fleet_sandbox::{Fault, Roles, SIMULATED_COMMANDS};
 pub(crate) use self::hosts::{ClassifyArgs, FormArgs, HostsArgs};
 pub(crate) use self::partition::{PartitionArgs, PartitionForm};
 pub(crate) use self::svc::{SvcCommand, SvcSettings};
+pub(crate) use self::template::TemplateArgs;
 pub(crate) use self::wait::WaitArgs;
 use crate::{classify, config, demo, doctor, history, init, provider, sandbox, trust};
 
@@ -72,6 +74,12 @@ enum Command {
     /// the order typed. Hosts that cannot be connected to are tried again, too. Who is not ready in time is named with the
     /// check and the last answer, and the exit code is 3. With -v it is said what each host waits for.
     Wait(Box<WaitArgs>),
+    /// Put a file on chosen hosts that is made for each of them from a template
+    ///
+    /// The template is text in the syntax of Jinja; {{ self.addr }} is the address of the host, {{ roles.web }} the hosts of a role.
+    /// All texts are made before any host is contacted, and a name that stands for nothing is an error. On each host the file
+    /// arrives whole, or the old one stays.
+    Template(Box<TemplateArgs>),
     /// Answer Puppet's question what a host is for, as an External Node Classifier
     ///
     /// Prints YAML: classes are the host's roles and the names of its security groups, parameters are its tags, both with names
@@ -310,6 +318,7 @@ pub(crate) fn run(
         Command::Partition(args) => crate::partition::run(*args, stdout, stderr),
         Command::Svc(command) => crate::svc::run(command, stderr),
         Command::Wait(args) => crate::wait::run(*args, stderr),
+        Command::Template(args) => crate::template::run(*args, stdout, stderr),
         Command::Classify(args) => classify::run(&args, stdout, stderr),
         Command::Trust(arguments) => trust::run(*arguments, stdout, stderr),
         Command::Provider(ProviderCommand::Check(arguments)) => provider::run(&arguments, stdout, stderr),

@@ -14,6 +14,7 @@ mod partition;
 mod provider;
 mod sandbox;
 mod svc;
+mod template;
 mod trust;
 mod wait;
 mod yaml;

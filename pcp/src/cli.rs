@@ -3,6 +3,7 @@
 //! Must not contact any host.
 
 mod copying;
+mod placing;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -23,6 +24,7 @@ use fleet_transfer::source_cache::Packing;
 use fleet_transfer::throttle::Throttle;
 
 use self::copying::{CopyArgs, Limits};
+pub use self::placing::PlacingArgs;
 use crate::destination::{Form, Target};
 use crate::look::Digests;
 use crate::owner;
@@ -129,18 +131,10 @@ pub(crate) fn parse() -> Result<(Prepared, record::Work, Option<CopySettings>), 
         [_] if !recipe.unpack => Form::Any,
         _ => Form::Folder,
     };
-    let settings = CopySettings {
-        // Its destination is looked at before standard input is read, which may take long.
-        target: Target::read(&destination, form)?,
-        mode: recipe.mode.as_deref().map(owner::mode).transpose().map_err(|error| Failure::usage(&error))?,
-        owner: recipe.owner.as_deref().map(owner::owner).transpose().map_err(|error| Failure::usage(&error))?,
-        sudo: recipe.sudo_request().user()?,
-        scan: scan_settings(&recipe)?,
-        via: via(&recipe, afterwards)?,
-        given: Given::read(&sources)?,
-        limits,
-        recipe,
-    };
+    // The destination is looked at before standard input is read, which may take long.
+    let target = Target::read(&destination, form)?;
+    let via = via(&recipe, afterwards)?;
+    let settings = CopySettings { via, limits, ..CopySettings::new(recipe, Given::read(&sources)?, target)? };
     Ok((prepared, recorded, Some(settings)))
 }
 
@@ -169,6 +163,24 @@ fn archives(recipe: &Recipe) -> Archives {
 }
 
 impl CopySettings {
+    /// A copy by SSH, without limits.
+    ///
+    /// # Errors
+    /// When the recipe has what nobody can do.
+    pub(crate) fn new(recipe: Recipe, given: Given, target: Target) -> Result<Self, Failure> {
+        Ok(Self {
+            mode: recipe.mode.as_deref().map(owner::mode).transpose().map_err(|error| Failure::usage(&error))?,
+            owner: recipe.owner.as_deref().map(owner::owner).transpose().map_err(|error| Failure::usage(&error))?,
+            sudo: recipe.sudo_request().user()?,
+            scan: scan_settings(&recipe)?,
+            via: None,
+            limits: Limits::default(),
+            given,
+            target,
+            recipe,
+        })
+    }
+
     /// The task that does the work on the chosen hosts, with what is to be said about what is copied.
     pub(crate) fn into_task(self, connector: Arc<Connector>, prepared: &Prepared) -> Result<(Copy, Spoken), Failure> {
         let Self { recipe, given, target, limits, mode, owner, sudo, scan, via } = self;

@@ -47,7 +47,10 @@ impl Target {
     pub(crate) fn read(text: &OsStr, form: Form) -> Result<Self, Failure> {
         if let Some((host, path)) = host_and_path(text) {
             return Err(Failure::usage_text(format!("{} names a host; expected a path on the hosts", text.display()))
-                .hint(format!("pcp -H {host} SOURCE... {path}; ./{} is a path of that name", text.display())));
+                .hint(format!(
+                    "-H {host} chooses the host, {path} is the path; ./{} is a path of that name",
+                    text.display()
+                )));
         }
         if form == Form::File && text.as_bytes().ends_with(b"/") {
             let text = format!("standard input has no name, and {} is a folder's", text.display());

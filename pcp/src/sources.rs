@@ -3,17 +3,19 @@
 //! Must not know where it goes.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::ffi::OsString;
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Seek, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use fleet_tool::cli::Failure;
 use fleet_transfer::destination::{PathTemplate, Place, Sent};
 use fleet_transfer::manifest::{Entry, EntryKind, Manifest, Selection};
 use fleet_transfer::scan::{Gathered, HostSources, ScanSettings, Source, gather};
+use tempfile::TempDir;
 
 use crate::unpack::{Owners, Unpacked, unpack};
 
@@ -31,6 +33,21 @@ pub(crate) enum Given {
     Paths(Vec<PathTemplate>),
     /// Our standard input, in a file without a name.
     Stdin(File),
+    /// Texts that were made here.
+    Made(Made),
+}
+
+/// A file that is made for each host, in place of one that lies here.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// Its name, where it goes into a folder: no path.
+    pub name: OsString,
+    /// Its permissions, unless others are asked for.
+    pub mode: u32,
+    /// The texts, each once.
+    pub texts: Vec<Vec<u8>>,
+    /// Which of the texts each host gets, by the number of the host.
+    pub of_hosts: Vec<usize>,
 }
 
 /// What is copied, and what has to be kept until it is.
@@ -45,6 +62,7 @@ pub(crate) struct Sources {
 pub(crate) struct Kept {
     _stdin: Option<File>,
     unpacked: Vec<Unpacked>,
+    _made: Option<TempDir>,
 }
 
 /// Whether sources are archives that are to be unpacked.
@@ -94,6 +112,7 @@ impl Given {
     ) -> Result<Sources, Failure> {
         let paths = match self {
             Self::Stdin(file) => return from_stdin(file, places.len()),
+            Self::Made(made) => return from_made(made, settings),
             Self::Paths(paths) => paths,
         };
         let mut sources = paths.iter().map(|path| filled(path, places)).collect::<Result<Vec<_>, _>>()?;
@@ -143,6 +162,26 @@ fn spooled(mut input: impl Read) -> io::Result<File> {
     Ok(file)
 }
 
+/// Each text in a file of its own, in a folder that only we can read; equal ones are one source.
+fn from_made(made: Made, settings: &ScanSettings) -> Result<Sources, Failure> {
+    let folder = tempfile::Builder::new().prefix("fleet-").tempdir().map_err(|error| Failure::ours(&error))?;
+    let write = |number: usize, text: &[u8]| -> io::Result<PathBuf> {
+        let place = folder.path().join(number.to_string());
+        fs::create_dir(&place)?;
+        let file = place.join(&made.name);
+        fs::write(&file, text)?;
+        fs::set_permissions(&file, Permissions::from_mode(made.mode))?;
+        Ok(file)
+    };
+    let files: io::Result<Vec<PathBuf>> =
+        made.texts.iter().enumerate().map(|(number, text)| write(number, text)).collect();
+    let files = files.map_err(|error| Failure::ours(&error))?;
+    let paths: Vec<PathBuf> = made.of_hosts.iter().map(|&text| files[text].clone()).collect();
+    let hosts = paths.len();
+    let gathered = gather(&[Source::Each(paths)], hosts, settings).map_err(|error| Failure::usage(&error))?;
+    Ok(Sources { gathered, kept: Kept { _made: Some(folder), ..Kept::default() } })
+}
+
 fn from_stdin(file: File, hosts: usize) -> Result<Sources, Failure> {
     let metadata = file.metadata().map_err(|error| Failure::ours(&error))?;
     let entry = Entry {
@@ -156,6 +195,6 @@ fn from_stdin(file: File, hosts: usize) -> Result<Sources, Failure> {
     };
     let manifest = Manifest { entries: vec![entry], problems: Vec::new() };
     let host = HostSources { selection: Selection::from(0..1), sent: Sent::OneFile, folders: Vec::new() };
-    let kept = Kept { _stdin: Some(file), unpacked: Vec::new() };
+    let kept = Kept { _stdin: Some(file), ..Kept::default() };
     Ok(Sources { gathered: Gathered { manifest, hosts: vec![host; hosts] }, kept })
 }

@@ -26,7 +26,7 @@ use tokio::runtime::{self, Handle};
 
 pub(crate) use self::place::{Place, PlaceError};
 use self::spooled::Spooled;
-use crate::say;
+use crate::{PROGRAM, say};
 
 /// For how long hosts may begin to fetch: longer than the copies of a day take, and no longer than a leaked URL may hold.
 const EXPIRES: Duration = Duration::from_secs(6 * 60 * 60);
@@ -222,7 +222,7 @@ impl Via {
         if self.afterwards == Afterwards::Kept {
             // In JSON the upload has told its name.
             if !matches!(self.layout, Layout::Json | Layout::Quiet) {
-                say(&format!("kept {}", self.object));
+                say(PROGRAM, &format!("kept {}", self.object));
             }
             return ExitStatus::Success;
         }
@@ -256,7 +256,7 @@ impl Object {
         let reason = match self.discarded(given_up) {
             Ok(Discarded { left: names, warnings }) => {
                 if left == Left::Perhaps {
-                    warnings.iter().for_each(|warning| say(warning));
+                    warnings.iter().for_each(|warning| say(PROGRAM, warning));
                 }
                 match names.is_empty() {
                     true => return ExitStatus::Success,
@@ -265,14 +265,14 @@ impl Object {
             }
             Err(error) => error.to_string(),
         };
-        say(&format!("{self} may be left: {reason}; aws s3 rm {self} removes it"));
+        say(PROGRAM, &format!("{self} may be left: {reason}; aws s3 rm {self} removes it"));
         ExitStatus::OurFailure
     }
 
     /// Says what is done when it takes long.
     fn discarded(&self, given_up: &AtomicBool) -> Result<Discarded, ProviderError> {
         let mut words = Some(format!("removing {self}"));
-        let tell = || words.take().into_iter().for_each(|words| say(&words));
+        let tell = || words.take().into_iter().for_each(|words| say(PROGRAM, &words));
         meanwhile(SAY_DISCARD_AFTER, tell, || {
             let watch = Watch { said: &|_| (), interrupted: given_up };
             let provider = self.provider.clone().within(DISCARD_TIMEOUT);

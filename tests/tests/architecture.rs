@@ -34,6 +34,7 @@ const SEAMS: &[Seam] = &[
         allowed: &["fleet-core/src/inventory/clustershell/"],
         because: "YAML is read in one place",
     },
+    Seam { names: &["minijinja"], allowed: &["fleet/src/template/"], because: "templates are rendered in one place" },
     Seam {
         names: &["aws_config", "aws_credential_types", "aws_sdk_ec2"],
         allowed: &["fleet-ec2/src/"],

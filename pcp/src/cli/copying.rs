@@ -7,11 +7,13 @@ use fleet_tool::cli::{Failure, in_order};
 use fleet_transfer::bandwidth::{Limit, Rate};
 use fleet_transfer::filter::Pattern;
 
+use super::placing::PlacingArgs;
 use crate::recipe::Recipe;
 use crate::via::Afterwards;
 
 /// What may be kept in memory of what is read for all hosts.
 const DEFAULT_MEMORY: &str = "64M";
+const DEFAULT_MEMORY_BYTES: usize = 64_000_000;
 /// The least: some chunks.
 const LEAST_MEMORY_BYTES: u64 = 1 << 20;
 
@@ -38,45 +40,12 @@ pub(super) struct CopyArgs {
     #[arg(long)]
     preserve: bool,
 
-    /// Give files the mode MODE, in octal, and folders the same with the right to enter them for whoever may read
-    #[arg(long, value_name = "MODE")]
-    mode: Option<String>,
-
-    /// Give all that is copied to this user, or user and group, or only group, by names or numbers of the hosts
-    #[arg(long, value_name = "[USER][:GROUP]")]
-    owner: Option<String>,
-
-    /// Copy as root, or as USER, by the host's sudo
-    #[arg(long, value_name = "USER", num_args = 0..=1, require_equals = true, default_missing_value = "root")]
-    sudo: Option<String>,
-
-    /// Ask once for a password, and answer the hosts whose sudo asks; implies --sudo
-    #[arg(long)]
-    ask_sudo: bool,
-
-    /// Make the folder DEST, and those above it, where they are missing
-    #[arg(long)]
-    mkdirs: bool,
+    #[command(flatten)]
+    placing: PlacingArgs,
 
     /// Copy what is in archives (tar, also with gz, bz2, xz or zst, and zip) into the folder DEST
     #[arg(long)]
     unpack: bool,
-
-    /// Keep each file that is replaced, as NAME~
-    #[arg(long)]
-    backup: bool,
-
-    /// Compare contents first, and send only what is not the same on the host
-    #[arg(long)]
-    checksum: bool,
-
-    /// Only say what would be copied: what is new, what is replaced; changes nothing
-    #[arg(short = 'n', long)]
-    dry_run: bool,
-
-    /// Run the command CMD on each host after its copy has succeeded
-    #[arg(long, value_name = "CMD", conflicts_with = "dry_run")]
-    then: Option<String>,
 
     /// Compress what is sent, once for all hosts
     #[arg(short = 'C', long)]
@@ -112,6 +81,12 @@ pub(super) struct Limits {
     pub(super) memory_bytes: usize,
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        Self { total_rate: None, host_rate: None, memory_bytes: DEFAULT_MEMORY_BYTES }
+    }
+}
+
 impl CopyArgs {
     /// What is given, as it is written down.
     pub(super) fn recipe(&self, filters: Vec<Pattern>) -> Recipe {
@@ -119,19 +94,10 @@ impl CopyArgs {
             filters,
             follow: self.follow,
             preserve: self.preserve,
-            mode: self.mode.clone(),
-            owner: self.owner.clone(),
-            sudo: self.sudo.clone(),
-            ask_sudo: self.ask_sudo,
-            mkdirs: self.mkdirs,
             unpack: self.unpack,
-            backup: self.backup,
-            checksum: self.checksum,
-            dry_run: self.dry_run,
             compress: self.compress,
-            then: self.then.clone(),
             via: self.via.clone(),
-            ..Recipe::default()
+            ..self.placing.recipe()
         }
     }
 
