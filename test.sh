@@ -60,6 +60,8 @@ find_missing_packages() {
     need curl curl
     need wget wget
     need rsync rsync
+    need nginx nginx-light
+    need wrk wrk
     for shell in dash bash zsh mksh tcsh fish busybox; do
         need "$shell" "$shell"
     done
