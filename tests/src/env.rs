@@ -207,6 +207,22 @@ impl TestEnv {
         tool("fleet").display().to_string()
     }
 
+    /// A folder with the tools by their names, for the `PATH` of scripts that call them.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn tools(&self) -> PathBuf {
+        let folder = self.path().join("bin");
+        if !folder.exists() {
+            fs::create_dir(&folder).expect("a folder in the test's own");
+            for name in ["fleet", "psh", "pcp", "prsync", "pslurp"] {
+                symlink(tool(name), folder.join(name)).expect("a link in the test's own folder");
+            }
+        }
+        folder
+    }
+
     /// `psh` with these arguments, in this world.
     #[must_use]
     pub fn psh<I, S>(&self, arguments: I) -> Run

@@ -1,7 +1,6 @@
 //! The load test of `examples/`, with real nginx and wrk: its results, and what is left of it whatever goes wrong.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,6 @@ use fleet_tests::accounts::Throwaway;
 use fleet_tests::{Finished, Run, Running, Server, Signal, Sshd, TestEnv, processes, program};
 use rustix::process::{Pid, kill_process_group};
 
-const TOOLS: [&str; 5] = ["fleet", "psh", "pcp", "prsync", "pslurp"];
 /// How long a run may take: nothing in it is fast on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long processes on hosts may take to go.
@@ -28,13 +26,6 @@ impl World {
             let _ = program(needed);
         }
         let env = TestEnv::new();
-        let tools = PathBuf::from(env.fleet_path());
-        let folder = tools.parent().expect("a program is in a folder");
-        fs::create_dir(env.path().join("bin")).expect("a folder in the test's own");
-        for tool in TOOLS {
-            let link = env.path().join("bin").join(tool);
-            symlink(folder.join(format!("{tool}-under-test")), link).expect("a link in the test's own folder");
-        }
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join("examples/loadtest");
         copy(&example, &env.path().join("example"));
         let homes = vec![env.home()];
@@ -48,7 +39,7 @@ impl World {
 
     fn with_tools(&self, run: Run) -> Run {
         let path = std::env::var("PATH").unwrap_or_default();
-        run.env("PATH", format!("{}:{path}", self.env.path().join("bin").display())).patience(PATIENCE)
+        run.env("PATH", format!("{}:{path}", self.env.tools().display())).patience(PATIENCE)
     }
 
     fn fleet(&self, words: &[&str]) -> Finished {
