@@ -69,7 +69,7 @@ fn each_command_of_the_tutorial_does_what_it_says() {
     let script = env.write("tutorial.sh", format!("set -eu\nexec 2>&1\n{stop}{script}"));
     let path = format!("{}:{}", env.tools().display(), std::env::var("PATH").unwrap_or_default());
     let script = script.display().to_string();
-    let run = env.run(Path::new("/bin/sh"), &[&script]).env("PATH", path).patience(PATIENCE).finish().expect_code(0);
+    let run = env.run(Path::new("/bin/sh"), [&script]).env("PATH", path).patience(PATIENCE).finish().expect_code(0);
     let output = run.stdout_text();
     for (number, step) in steps.iter().enumerate() {
         let (_, printed) = output.split_once(&format!("{STEP}{number}\n")).expect("the step was reached");

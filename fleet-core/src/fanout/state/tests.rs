@@ -407,7 +407,7 @@ prop_compose! {
             at_early_end: if kill { AtEarlyEnd::Stop } else { AtEarlyEnd::Wait },
             delay: SECOND * u32::try_from(times.0).unwrap(),
             splay: SECOND * u32::try_from(times.1).unwrap(),
-            retry: RetrySettings { connections: retries.0, commands: retries.1 },
+            retry: RetrySettings { connections: retries.0, commands: retries.1, ..RetrySettings::default() },
             straggler_percent,
         }
     }
