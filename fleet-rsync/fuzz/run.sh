@@ -13,7 +13,7 @@ coverage=(-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
     -Cllvm-args=-sanitizer-coverage-trace-compares)
 # With --target, so that programs that are run to compile are not made for the fuzzer too.
-RUSTFLAGS="${coverage[*]} --cfg fuzzing" cargo build --release --locked --target "$host" --target-dir "$target"
+RUSTFLAGS="${coverage[*]} --cfg fuzzing" cargo build --release --target "$host" --target-dir "$target"
 mkdir -p "$target/corpus"
 "$target/$host/release/session" "$target/corpus" -artifact_prefix="$target/" -max_len=65536 -max_total_time="${1:-60}" \
     -print_final_stats=1 -verbosity=0

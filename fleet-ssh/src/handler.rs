@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelId, ChannelOpenFailure};
+use tokio::sync::oneshot;
 
 use super::agent::Agent;
 use super::drained::DrainedStream;
@@ -25,6 +26,8 @@ struct Notes {
     host_key_refusal: Option<HostError>,
     disconnect: Option<String>,
     awaited_agent: Option<PathBuf>,
+    /// Who wants to know why the next channel is not opened.
+    asks_why: Option<oneshot::Sender<String>>,
 }
 
 impl SessionNotes {
@@ -46,6 +49,14 @@ impl SessionNotes {
     /// Takes note of the agent that is signing from now on.
     pub(super) fn wait_for_agent(&self, socket: Option<&Path>) {
         self.lock().awaited_agent = socket.map(Path::to_owned);
+    }
+
+    /// What the server will say of the next channel that it does not open; it comes a moment after the failure. There is no
+    /// way to tell which channel it is about.
+    pub(super) fn ask_why_not_opened(&self) -> oneshot::Receiver<String> {
+        let (sender, receiver) = oneshot::channel();
+        self.lock().asks_why = Some(sender);
+        receiver
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Notes> {
@@ -102,7 +113,10 @@ impl client::Handler for SessionHandler {
         _: &str,
         _: &mut client::Session,
     ) -> Result<(), Self::Error> {
-        tracing::info!(code = reason.code(), description, "the server opened no channel");
+        let asked = self.notes.lock().asks_why.take();
+        if asked.is_none_or(|asked| asked.send(description.to_owned()).is_err()) {
+            tracing::info!(code = reason.code(), description, "the server opened no channel");
+        }
         Ok(())
     }
 

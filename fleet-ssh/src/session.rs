@@ -180,6 +180,11 @@ impl Session {
         })
     }
 
+    /// As of [`SessionNotes`].
+    pub(super) fn ask_why_not_opened(&self) -> tokio::sync::oneshot::Receiver<String> {
+        self.notes.ask_why_not_opened()
+    }
+
     pub(super) async fn open_direct_tcpip(
         &self,
         name: &str,

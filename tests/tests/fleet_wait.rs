@@ -91,7 +91,7 @@ fn what_never_comes_is_named_with_what_was_seen_of_it() {
     let (port, closed) = (web.port, closed_port());
     for (check, expected) in [
         (format!("http://localhost:{port}/none"), format!("http://localhost:{port}/none: status 404")),
-        (format!("tcp:localhost:{closed}"), format!("tcp:localhost:{closed}: nobody answers at localhost:{closed}")),
+        (format!("tcp:localhost:{closed}"), format!("tcp:localhost:{closed}: localhost:{closed}: connection refused")),
         ("cmd:echo not yet >&2; exit 7".to_owned(), "exit code 7: not yet".to_owned()),
         ("cmd:sleep 1000".to_owned(), "cmd:sleep 1000: no answer yet".to_owned()),
     ] {

@@ -441,3 +441,20 @@ fn ctrl_c_while_sudo_asks_says_that_nothing_was_started() {
     run.signal(Signal::INT);
     run.finish().expect_code(3).expect_stdout("not started").expect_nowhere("ran\r");
 }
+
+#[test]
+fn commands_by_sudo_and_jobs_are_told_their_role() {
+    let world = World::new(WITHOUT_PASSWORD);
+    let env = &world.env;
+    env.fleet(["partition", "-H", "web[01-03]", "server=1", "load=rest"]).finish().expect_code(0);
+    let told = "echo \"$(id -un) $FLEET_ROLE $FLEET_ROLE_INDEX/$FLEET_ROLE_SIZE ${FLEET_HOSTS_SERVER:+knows}\"";
+    let script = env.write("work/told.sh", format!("{told}\n")).display().to_string();
+    for words in [&[told][..], &["--script", &script]] {
+        let run = env.psh(["--sudo", "--no-prefix", "-H", "web03"]).args(words).finish().expect_code(0);
+        assert_eq!(run.stdout_text(), "root load 1/2 knows\n", "{words:?}");
+    }
+    let started = env.psh(["--sudo", "--no-prefix", "-H", "web03", "--background", told]).finish().expect_code(0);
+    let job = started.stdout_text().trim().strip_prefix("job ").expect("the name of a job").to_owned();
+    let collect = ["--sudo", "--no-prefix", "-H", "web03", "--wait", "--collect", &job, "--rm"];
+    assert_eq!(env.psh(collect).finish().expect_code(0).stdout_text(), "root load 1/2 knows\n");
+}

@@ -21,6 +21,8 @@ use super::WaitFor;
 use super::ask::{Answer, Asked, COMMAND_LIMIT, NO_ANSWER};
 use super::check::{Place, Question};
 
+/// How long a host may wait for something before it is told.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// The pause before a host is asked for the second time; doubled for each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -171,7 +173,7 @@ impl Waiting {
         let held = self.with(index, |progress| progress.held);
         for (check, question) in self.what.checks.iter().zip(questions).skip(held) {
             let mut pause = FIRST_PAUSE.min(self.what.interval);
-            let mut told = String::new();
+            let (mut told, since) = (String::new(), Instant::now());
             self.note(index, format!("{check}: {NO_ANSWER}"));
             loop {
                 let left = self.deadline.saturating_duration_since(Instant::now());
@@ -188,8 +190,9 @@ impl Waiting {
                     Err(outcome) => return outcome,
                 };
                 let last = format!("{check}: {why}");
-                if last != told {
-                    reporter.remark(format!("waits for {last}")).await;
+                // What comes soon is no news, unless somebody wants to know all.
+                if last != told && (self.remarks == Remarks::Shown || (told.is_empty() && since.elapsed() > PATIENCE)) {
+                    reporter.host.emit(Event::Note(format!("waits for {last}"))).await;
                     told.clone_from(&last);
                 }
                 self.note(index, last);
