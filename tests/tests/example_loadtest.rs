@@ -105,20 +105,25 @@ fn copy(from: &Path, to: &Path) {
 struct Machines {
     world: World,
     servers: Vec<Server>,
-    _accounts: Vec<Throwaway>,
+    accounts: Vec<Throwaway>,
 }
 
 impl Machines {
+    /// That the user's ssh_config knows.
     fn new() -> Self {
+        Self::with_servers(|server| server)
+    }
+
+    fn with_servers(options: impl Fn(Sshd<'_>) -> Sshd<'_>) -> Self {
         let mut world = World::new();
         let accounts: Vec<Throwaway> = (0..4).map(|_| Throwaway::with_shell("/bin/dash")).collect();
         let start = |(number, account): (usize, &Throwaway)| {
-            Sshd::new(&world.env).named(&format!("w{}", number + 1)).user(account.name()).start()
+            options(Sshd::new(&world.env).named(&format!("w{}", number + 1)).user(account.name())).start()
         };
         let servers = accounts.iter().enumerate().map(start).collect();
         world.homes = accounts.iter().map(|account| account.home().clone()).collect();
         world.env.write("work/workers.txt", "w1\nw2\nw3\nw4\n");
-        Self { world, servers, _accounts: accounts }
+        Self { world, servers, accounts }
     }
 
     /// `run.sh` on them: w1 is the server, w2 the web host, w3 and w4 drive load.
@@ -154,6 +159,31 @@ fn it_runs_on_the_sandbox() {
 fn it_runs_on_machines() {
     let machines = Machines::new();
     let run = machines.run("1").finish().expect_code(0).expect_stdout("all 2 of 2 ");
+    assert_eq!(machines.world.results(), ["w3", "w4"], "{run}");
+    machines.world.assert_nothing_is_left();
+}
+
+#[cfg(feature = "ec2")]
+#[test]
+fn it_runs_on_instances_of_ec2() {
+    fleet_tests::require_fleet_ec2();
+    let machines = Machines::with_servers(|server| server.unknown());
+    let (env, ec2) = (&machines.world.env, ec2_doubles::FakeEc2::start());
+    let mut users = "HashKnownHosts no\n".to_owned();
+    // The order is that of their launch, not that in which EC2 lists them.
+    for (number, server) in machines.servers.iter().enumerate() {
+        let (id, name) = (format!("i-{}", 9 - number), format!("w{}", number + 1));
+        env.trust(&format!("{id} {}\n", server.host_key()));
+        users += &format!("Host {name}\n  User {}\n", machines.accounts[number].name());
+        let instance = ec2_doubles::Instance::new(&id).named(&name).with("tag:Role", "workers");
+        let instance = instance.with("launch-index", number.to_string());
+        let address = server.address().to_string();
+        ec2.add([instance.with("private-ip-address", address).with("tag:fleet:port", server.port().to_string())]);
+    }
+    env.write("home/.ssh/config", users);
+    let run = machines.world.run(&["-g", "workers", "-d", "1"]);
+    let run = ec2.environment().into_iter().fold(run, |run, (name, value)| run.env(name, value)).finish();
+    let run = run.expect_code(0).expect_stdout("server   1  w1\n").expect_stdout("all 2 of 2 ");
     assert_eq!(machines.world.results(), ["w3", "w4"], "{run}");
     machines.world.assert_nothing_is_left();
 }

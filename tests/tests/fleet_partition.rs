@@ -47,9 +47,12 @@ fn kept(env: &TestEnv) -> Vec<String> {
 #[test]
 fn roles_are_groups_at_once_and_run_commands_on_their_hosts() {
     let env = TestEnv::new();
-    let _server = Sshd::new(&env).hosts("w", 4).start();
+    let server = Sshd::new(&env).hosts("w", 4).start();
     let made = partition(&env, &["-H", "w[01-04]", "server=1", "load-gen=rest"]).expect_code(0);
     assert_eq!(made.stdout_text(), "server    1  w01\nload-gen  3  w[02-04]\n");
+    // Other hosts do not know the names in ssh_config.
+    let variables = partition(&env, &["--show", "--format", "env"]).expect_code(0);
+    variables.expect_stdout(&format!("FLEET_HOSTS_SERVER='{}'\n", server.address()));
     for (role, count) in [("server", 1), ("load-gen", 3)] {
         let run = env.psh(["--no-prefix", "-g", role, "echo $FLEET_GROUP"]).finish().expect_code(0);
         assert_eq!(run.stdout_text(), format!("{role}\n").repeat(count), "{run}");

@@ -54,10 +54,16 @@ fn each_host_gets_its_text_with_roles_hosts_and_values() {
     let shown = world.env.fleet(["partition", "--show", "--format", "json"]).finish().expect_code(0);
     let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).expect("JSON");
     let run = shown["run"].as_str().expect("a run");
+    let roles = shown["roles"].as_array().expect("roles").iter();
+    let hosts = roles.flat_map(|role| role["hosts"].as_array().expect("hosts"));
+    let addresses: Vec<&str> = hosts.map(|host| host["address"].as_str().expect("an address")).collect();
     let done = world.template(&["-D", "threads=8", "app.conf.j2", &world.each("")]).expect_code(0);
     done.expect_stderr("1 file");
-    for (host, own) in [("w01", "w01 w01 0/3 server 0"), ("w02", "w02 w02 1/3 web 0"), ("w03", "w03 w03 2/3 web 1")] {
-        let expected = format!("{own}\n0=w02 1=w03 \nw01 w02 w03 8 {run}\n");
+    for (index, (host, own)) in
+        [("w01", "0/3 server 0"), ("w02", "1/3 web 0"), ("w03", "2/3 web 1")].into_iter().enumerate()
+    {
+        let [_, first, second] = addresses[..] else { panic!("{addresses:?}") };
+        let expected = format!("{host} {} {own}\n0={first} 1={second} \nw01 w02 w03 8 {run}\n", addresses[index]);
         assert_eq!(world.read(host, "app.conf"), expected);
         let mode = fs::metadata(world.on(host).join("app.conf")).expect("the file is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o640);
