@@ -76,7 +76,7 @@ fn an_unknown_placeholder_is_refused_before_anything_is_contacted() {
             .args(arguments)
             .finish()
             .expect_code(2)
-            .expect_stderr("is not a placeholder: expected one of {host}, {addr}, {group}, {index}, {count}")
+            .expect_stderr("is not a placeholder: expected one of {host}, {addr}, {group}, {role}, {index}, {count}")
             .expect_stderr("braces of the shell are doubled");
     }
     let mistyped = env.psh(["--template", "-H", "server", "make -j{cpu}"]).finish().expect_code(2);

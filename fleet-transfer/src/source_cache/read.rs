@@ -27,8 +27,9 @@ use crate::reason;
 
 /// How many files are kept open: those that are read in parts. Another is opened again when it is its turn.
 const MAX_OPEN: usize = 16;
-/// Speed before size: the network is to wait, not the compressor.
-const LEVEL: u32 = 1;
+/// Speed before size: the network is to wait, not the compressor. At level 1 zlib-rs never stores, so what cannot be made
+/// smaller would grow by a twentieth.
+const LEVEL: u32 = 2;
 
 /// Why the content of a file cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
