@@ -130,7 +130,8 @@ fn command() -> clap::Command {
 /// Reads the words of a command line, the name of the program first.
 pub(crate) fn parse(words: Vec<OsString>) -> Result<(Prepared, record::Work, Asked), Failure> {
     let failed = |error: clap::Error| usage_failure("prsync", &error);
-    let Read { matches, unknown } = passed::read(&command(), words).map_err(failed)?;
+    let Read { matches, unknown } = passed::read(&command(), words)?;
+    hosts_are_no_paths(&matches)?;
     let given = PrsyncArgs::from_arg_matches(&matches).map_err(failed)?;
     let lists_only = given.fleet.lists_only();
     let mut prepared = given.fleet.prepare("prsync", StdinUse::Free)?;
@@ -159,6 +160,18 @@ pub(crate) fn parse(words: Vec<OsString>) -> Result<(Prepared, record::Work, Ask
         return Ok((prepared, recorded, Asked::Rsync(Box::new(wanted.local_settings()?))));
     }
     Ok((prepared, recorded, Asked::Sync(Box::new(wanted.settings()?))))
+}
+
+/// `-H` of somebody who means rsync's: `-aH dist/ /opt`, `-aHAX`.
+fn hosts_are_no_paths(matches: &ArgMatches) -> Result<(), Failure> {
+    let is_none = |word: &&OsStr| {
+        let bytes = word.as_bytes();
+        let is_path = bytes.starts_with(b"/") || bytes.starts_with(b".") || bytes.ends_with(b"/");
+        is_path || bytes.iter().all(|letter| b"AXS".contains(letter))
+    };
+    let Some(word) = matches.get_raw("hosts").into_iter().flatten().find(is_none) else { return Ok(()) };
+    let text = format!("-H chooses hosts here: expected [user@]host[:port] behind it, got {}", word.display());
+    Err(Failure::usage_text(text).hint("--hard-links is what -H is to rsync"))
 }
 
 /// The words of a run: those of the command line, or with `--failed` and its like those of the former run.
@@ -195,7 +208,7 @@ impl Wanted {
         let paths = recipe.paths.iter().map(String::as_str);
         let words = ["prsync"].into_iter().chain(flags).chain(["--"]).chain(paths);
         let words = words.map(OsString::from).collect();
-        let Read { matches, unknown } = passed::read(&command(), words).map_err(failed)?;
+        let Read { matches, unknown } = passed::read(&command(), words)?;
         let PrsyncArgs { sync: args, paths, .. } = PrsyncArgs::from_arg_matches(&matches).map_err(failed)?;
         Ok(Self { matches, unknown, args, paths, recipe: Some(recipe) })
     }
@@ -213,7 +226,6 @@ impl Wanted {
     fn settings(self) -> Result<Settings, Failure> {
         let (sources, destination, path) = self.read_paths()?;
         let Self { matches, args, recipe, .. } = self;
-        args.refuse_unsupported()?;
         let sources = args.naming.sources(&sources)?;
         let from: Vec<PathBuf> = sources.iter().map(naming::path).collect();
         safety::check_paths(&from, &path, args.deleting(), args.force())?;

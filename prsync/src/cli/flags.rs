@@ -4,14 +4,14 @@
 
 use std::ffi::{OsStr, OsString};
 
-use clap::{ArgMatches, Args as _, Command};
+use clap::{ArgAction, ArgMatches, Args as _, Command};
 
 use super::syncing::SyncArgs;
 
 /// A flag that was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Flag {
-    /// With its dashes: `--exclude`.
+    /// With its dashes: `--exclude`, `-FF`.
     pub(crate) name: String,
     pub(crate) value: Option<OsString>,
 }
@@ -39,7 +39,10 @@ pub(super) fn given(matches: &ArgMatches) -> Vec<Flag> {
         }
         let name = match (argument.get_long(), argument.get_short()) {
             (Some(long), _) => format!("--{long}"),
-            (None, Some(letter)) => format!("-{letter}"),
+            (None, Some(letter)) => {
+                let times = if matches!(argument.get_action(), ArgAction::Count) { matches.get_count(id) } else { 1 };
+                format!("-{}", String::from(letter).repeat(times.into()))
+            }
             (None, None) => continue,
         };
         let takes_values = argument.get_action().takes_values();
@@ -69,7 +72,7 @@ mod tests {
             "-v",
             "--exclude=b",
             "--sudo",
-            "-D",
+            "-FFD",
             "--timeout=3",
             "dist/",
             "/opt",
@@ -86,7 +89,8 @@ mod tests {
             "--include=z",
             "--exclude=b",
             "--sudo=root",
-            "-D",
+            "-FF",
+            "--devices",
         ];
         assert_eq!(given, expected);
     }

@@ -17,7 +17,7 @@ pub(super) struct NamingArgs {
     /// Keep the paths of sources: a/b goes to DEST/a/b, and x/./a/b does so from x on
     #[arg(short = 'R', long)]
     relative: bool,
-    #[arg(long, hide = true, conflicts_with = "relative")]
+    #[arg(long, alias = "no-R", hide = true, conflicts_with = "relative")]
     no_relative: bool,
     /// Bring only what FILE names (- is standard input), each on a line, below the one SOURCE; implies -R. Folders come
     /// without what is in them, unless -r is given

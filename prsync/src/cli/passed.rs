@@ -1,4 +1,4 @@
-//! `--engine=rsync`: which words of a command line are the local rsync's, and how they are given to it.
+//! Flags that are rsync's and not ours: refused by name, or with `--engine=rsync` given to the local rsync.
 //!
 //! Must not know how it is started.
 
@@ -8,15 +8,16 @@ use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command};
-use fleet_tool::cli::Failure;
+use fleet_tool::cli::{Failure, usage_failure};
 
 use super::flags::Flag;
+use super::unsupported;
 use crate::engine::Engine;
 
 /// Flags of ours that are seen to here, or mean nothing to rsync.
 const OURS: [&str; 7] = ["--engine", "--sudo", "--ask-sudo", "--then", "--memory", "--archive", "--rsync-path"];
 /// Flags that are about all hosts together, or about what only our own sender knows.
-const NOT_THERE: [&str; 6] = ["--atomic", "--keep", "--rollback", "--bwlimit", "--bwlimit-host", "--rsh"];
+const NOT_THERE: [&str; 5] = ["--atomic", "--keep", "--rollback", "--bwlimit", "--bwlimit-host"];
 
 /// What a command line was read as.
 #[derive(Debug)]
@@ -26,12 +27,12 @@ pub(super) struct Read {
     pub(super) unknown: Vec<OsString>,
 }
 
-/// Reads a command line, the name of the program first. With `--engine=rsync` flags that are not known are rsync's: those
-/// with a value have it behind `=`, as otherwise it would be a path.
+/// Reads a command line, the name of the program first. With `--engine=rsync` flags that are not known are rsync's: one
+/// that is not known to have a value has it behind `=`, as otherwise it would be a path.
 ///
 /// # Errors
-/// As clap has it.
-pub(super) fn read(command: &Command, mut words: Vec<OsString>) -> Result<Read, clap::Error> {
+/// As clap has it, but that flags of rsync are refused by name.
+pub(super) fn read(command: &Command, mut words: Vec<OsString>) -> Result<Read, Failure> {
     let (is_rsync, mut unknown) = (asks_for_rsync(&words), Vec::new());
     loop {
         let error = match command.clone().try_get_matches_from(&words) {
@@ -39,11 +40,18 @@ pub(super) fn read(command: &Command, mut words: Vec<OsString>) -> Result<Read, 
             Err(error) => error,
         };
         let flag = match (error.kind(), error.get(ContextKind::InvalidArg)) {
-            (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) if is_rsync => flag.clone(),
-            _ => return Err(error),
+            (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) => flag.split('=').next().unwrap_or(flag),
+            _ => return Err(usage_failure("prsync", &error)),
         };
-        let Some(taken) = take(&mut words, &flag) else { return Err(error) };
-        unknown.push(taken);
+        let known = unsupported::find(flag);
+        let taken = match known {
+            Some(known) if !is_rsync => {
+                return Err(Failure::usage_text(format!("{} is not supported", known.name())).hint(known.hint()));
+            }
+            _ if !is_rsync => None,
+            _ => take(&mut words, flag, known.is_some_and(|known| known.takes_value)),
+        };
+        unknown.push(taken.ok_or_else(|| usage_failure("prsync", &error))?);
     }
 }
 
@@ -54,25 +62,35 @@ fn asks_for_rsync(words: &[OsString]) -> bool {
 }
 
 /// Takes a flag out of the words: the word itself, one with its value, or a letter among others.
-fn take(words: &mut Vec<OsString>, flag: &str) -> Option<OsString> {
-    let name = flag.split('=').next().unwrap_or_default().as_bytes();
+fn take(words: &mut Vec<OsString>, flag: &str, takes_value: bool) -> Option<OsString> {
+    let name = flag.as_bytes();
     let is_it = |word: &OsString| {
         word.as_bytes().strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"="))
     };
     if let Some(at) = words.iter().position(is_it) {
-        return Some(words.remove(at));
+        let mut word = words.remove(at);
+        if takes_value && word == flag && at < words.len() {
+            word.push(if flag.starts_with("--") { "=" } else { "" });
+            word.push(words.remove(at));
+        }
+        return Some(word);
     }
     let [b'-', letter] = *name else { return None };
-    let is_cluster = |word: &&mut OsString| {
+    let is_cluster = |word: &OsString| {
         let bytes = word.as_bytes();
         bytes.starts_with(b"-") && !bytes.starts_with(b"--") && bytes.contains(&letter)
     };
-    let cluster = words.iter_mut().skip(1).find(is_cluster)?;
-    let mut bytes = cluster.as_bytes().to_vec();
-    let at = bytes.iter().position(|byte| *byte == letter)?;
-    bytes.remove(at);
-    *cluster = OsString::from_vec(bytes);
-    Some(OsStr::from_bytes(name).to_owned())
+    let at = 1 + words.iter().skip(1).position(is_cluster)?;
+    let mut others = words[at].as_bytes().to_vec();
+    let behind = others.split_off(others.iter().position(|byte| *byte == letter)?);
+    let mut taken = OsString::from(flag);
+    match (&behind[1..], takes_value) {
+        (rest, false) => others.extend(rest),
+        ([], true) if at + 1 < words.len() => taken.push(words.remove(at + 1)),
+        (value, true) => taken.push(OsStr::from_bytes(value)),
+    }
+    words[at] = OsString::from_vec(others);
+    Some(taken)
 }
 
 /// The words of the local rsync, but for its destination: flags, `--`, sources.
@@ -99,6 +117,9 @@ pub(super) fn words(
             "--no-devices" => words.push("--no-D".into()),
             _ => words.push(flag.word()),
         }
+    }
+    if unknown.iter().any(|word| word.as_bytes().starts_with(b"--rsh") || word.as_bytes().starts_with(b"-e")) {
+        return Err(refused("--rsh"));
     }
     words.extend(unknown.iter().cloned());
     words.push("--".into());
@@ -139,7 +160,7 @@ mod tests {
     }
 
     fn passed(words: &[&str]) -> Result<Vec<OsString>, String> {
-        let read = read(&super::super::command(), texts(words)).map_err(|error| error.to_string())?;
+        let read = read(&super::super::command(), texts(words)).map_err(|error| format!("{error:?}"))?;
         let given = super::super::flags::given(&read.matches);
         super::words(&given, &read.unknown, "rsync", &["a:b".into(), "dist/".into()])
             .map_err(|error| format!("{error:?}"))
@@ -165,8 +186,8 @@ mod tests {
         let expected = [
             "-a",
             "--rsync-path=rsync",
-            "--acls",
-            "--xattrs",
+            "-A",
+            "-X",
             "--dry-run",
             "--delete",
             "--no-D",
@@ -186,14 +207,31 @@ mod tests {
     }
 
     #[test]
-    fn without_the_engine_an_unknown_flag_is_an_error() {
-        assert!(passed(&["prsync", "--open-noatime", "dist/", "/opt"]).unwrap_err().contains("--open-noatime"));
+    fn values_of_rsyncs_flags_go_with_them_wherever_they_stand() {
+        for (given, expected) in [
+            (&["--info", "stats2"][..], &["--info=stats2"][..]),
+            (&["-cM", "--fake-super"], &["--checksum", "-M--fake-super"]),
+            (&["-cM--fake-super"], &["--checksum", "-M--fake-super"]),
+            (&["-cE", "--iconv", "utf8"], &["--checksum", "-E", "--iconv=utf8"]),
+        ] {
+            let words = [&["prsync", "--engine=rsync"], given, &["dist/", "/opt"]].concat();
+            assert_eq!(passed(&words).unwrap()[2..], texts(&[expected, &["--", "./a:b", "dist/"]].concat()));
+        }
+    }
+
+    #[test]
+    fn without_the_engine_flags_of_rsync_are_refused_by_name_and_unknown_ones_too() {
+        let refused = passed(&["prsync", "-aE", "dist/", "/opt"]).unwrap_err();
+        assert!(
+            refused.contains("--executability is not supported") && refused.contains("--engine=rsync"),
+            "{refused}"
+        );
+        assert!(passed(&["prsync", "--no-such-flag", "dist/", "/opt"]).is_err());
     }
 
     #[test]
     fn what_is_about_all_hosts_is_refused() {
-        for flag in ["--atomic", "--bwlimit=3", "--bwlimit-host=3", "--max-delete=50%", "--rsh=ssh", "--exclude-from=-"]
-        {
+        for flag in ["--atomic", "--bwlimit=3", "--bwlimit-host=3", "--max-delete=50%", "-essh", "--exclude-from=-"] {
             let refused = passed(&["prsync", "--engine", "rsync", flag, "dist/", "/opt"]).unwrap_err();
             assert!(refused.contains("--engine=rsync does not have"), "{refused}");
         }

@@ -17,6 +17,9 @@ pub(super) struct ReceiverArgs {
     groupmap: Option<String>,
     #[arg(long)]
     partial: bool,
+    /// The same: how far the run is stands at terminals anyway
+    #[arg(short = 'P')]
+    partial_progress: bool,
     #[arg(long, value_name = "DIR")]
     partial_dir: Option<String>,
     #[arg(short = 'b', long)]
@@ -39,7 +42,7 @@ pub(super) struct ReceiverArgs {
     fuzzy: bool,
     #[arg(short = 'u', long)]
     update: bool,
-    #[arg(long)]
+    #[arg(long, alias = "ignore-non-existing")]
     existing: bool,
     #[arg(long)]
     ignore_existing: bool,
@@ -91,7 +94,7 @@ impl ReceiverArgs {
     pub(super) fn words(&self) -> Vec<Vec<u8>> {
         let mut words: Vec<String> = Vec::new();
         for (flag, is_set) in [
-            ("--partial", self.partial),
+            ("--partial", self.partial || self.partial_progress),
             ("--delay-updates", self.delay_updates),
             ("--fuzzy", self.fuzzy),
             ("--existing", self.existing),

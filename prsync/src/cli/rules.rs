@@ -21,6 +21,8 @@ pub(super) fn rules(matches: &ArgMatches, args: &SyncArgs) -> Result<Rules, Fail
     given.extend(places("exclude_files").into_iter().zip(args.exclude_files.iter().map(|text| Given::Exclude(text))));
     given.extend(places("include_files").into_iter().zip(args.include_files.iter().map(|text| Given::Include(text))));
     given.extend(places("rules").into_iter().zip(args.rules.iter().map(|text| Given::Rule(text))));
+    let of_folders = |place| folder_rules(args.folder_rules).map(move |rule| (place, rule));
+    given.extend(places("folder_rules").into_iter().flat_map(of_folders));
     given.extend(places("exclude_from").into_iter().zip(args.exclude_from.iter().map(Given::ExcludeFrom)));
     given.extend(places("include_from").into_iter().zip(args.include_from.iter().map(Given::IncludeFrom)));
     given.sort_by_key(|(place, _)| *place);
@@ -33,6 +35,16 @@ pub(super) fn rules(matches: &ArgMatches, args: &SyncArgs) -> Result<Rules, Fail
         rules.cvs_exclude().map_err(|error| Failure::usage(&error))?;
     }
     Ok(rules)
+}
+
+/// What `-F` stands for, by how often it is given (rsync(1)).
+fn folder_rules<'a>(times: u8) -> impl Iterator<Item = Given<'a>> {
+    let texts: &[&str] = match times {
+        0 => &[],
+        1 => &["dir-merge /.rsync-filter"],
+        _ => &["dir-merge /.rsync-filter", "exclude .rsync-filter"],
+    };
+    texts.iter().map(|text| Given::Rule(text))
 }
 
 /// A rule, or rules, of the command line.

@@ -20,7 +20,6 @@ use fleet_transfer::sync::{Chmod, SyncPlan};
 use super::naming::NamingArgs;
 use super::receiver::ReceiverArgs;
 use super::releasing::ReleaseArgs;
-use super::unsupported::UnsupportedArgs;
 use crate::engine::Engine;
 use crate::safety::{Deleting, Force, MostDeleted};
 
@@ -43,26 +42,35 @@ pub(super) struct SyncArgs {
     times: bool,
     #[arg(short = 'o', long, hide = true)]
     owner: bool,
-    #[arg(short = 'D', hide = true)]
+    #[arg(short = 'D', long, alias = "specials", hide = true)]
     devices: bool,
+    // What is so anyway.
+    #[arg(long, alias = "human-readable", hide = true)]
+    progress: bool,
+    #[arg(short = 's', long, alias = "secluded-args", hide = true)]
+    protect_args: bool,
+    #[arg(long, alias = "no-i-r", hide = true)]
+    no_inc_recursive: bool,
+    #[arg(long, alias = "no-W", hide = true, overrides_with = "whole_file")]
+    no_whole_file: bool,
 
     /// Leave out symlinks
-    #[arg(long)]
+    #[arg(long, alias = "no-l")]
     no_links: bool,
     /// Let the hosts decide about permissions
-    #[arg(long)]
+    #[arg(long, alias = "no-p")]
     no_perms: bool,
     /// Do not keep times
-    #[arg(long)]
+    #[arg(long, alias = "no-t")]
     no_times: bool,
     /// Do not keep owners
-    #[arg(long)]
+    #[arg(long, alias = "no-o")]
     no_owner: bool,
     /// Do not keep groups
-    #[arg(long)]
+    #[arg(long, alias = "no-g")]
     no_group: bool,
     /// Leave out devices, fifos and sockets
-    #[arg(long)]
+    #[arg(long, alias = "no-D")]
     no_devices: bool,
 
     /// Keep hard links (rsync's -H chooses hosts here)
@@ -131,6 +139,9 @@ pub(super) struct SyncArgs {
     /// Bring what matches the patterns in FILE; repeatable
     #[arg(long, value_name = "FILE", action = ArgAction::Append)]
     pub(super) include_from: Vec<PathBuf>,
+    /// Take the filter rules in .rsync-filter of each folder; twice: and leave these files out
+    #[arg(short = 'F', action = ArgAction::Count)]
+    pub(super) folder_rules: u8,
     /// Add a filter rule, such as '- *.o' or ':- .gitignore'; repeatable
     #[arg(short = 'f', long = "filter", value_name = "RULE", action = ArgAction::Append, allow_hyphen_values = true)]
     pub(super) rules: Vec<String>,
@@ -195,9 +206,6 @@ pub(super) struct SyncArgs {
 
     #[command(flatten)]
     receiver: ReceiverArgs,
-
-    #[command(flatten)]
-    unsupported: UnsupportedArgs,
 }
 
 impl SyncArgs {
@@ -215,14 +223,6 @@ impl SyncArgs {
             Self { delete_delay: true, .. } => Some(Delete::Delay),
             Self { delete_after: true, .. } => Some(Delete::After),
             Self { delete, delete_excluded, .. } => (*delete || *delete_excluded).then_some(Delete::During),
-        }
-    }
-
-    /// Names what rsync has and this does not.
-    pub(super) fn refuse_unsupported(&self) -> Result<(), Failure> {
-        match self.unsupported.first() {
-            Some(refused) => Err(Failure::usage_text(format!("{} is not supported", refused.flag)).hint(refused.hint)),
-            None => Ok(()),
         }
     }
 

@@ -92,9 +92,14 @@ fn what_is_not_supported_is_named_before_any_host_is_contacted() {
         ("--no-implied-dirs", "--no-implied-dirs", "--engine=rsync"),
         ("--remove-source-files", "--remove-source-files", "other hosts may still need them"),
         ("-essh", "--rsh", "--ssh-config"),
+        ("--info=progress2", "--info", "--json"),
     ] {
         let text = format!("{name} is not supported");
         world.prsync([flag, "dist/", "/opt"]).finish().expect_code(2).expect_stderr(&text).expect_stderr(hint);
+    }
+    for words in [&["-aHAX"][..], &["-aH"]] {
+        let meant = world.prsync(words.iter().copied().chain(["dist/", "/opt"])).finish().expect_code(2);
+        meant.expect_stderr("--hard-links is what -H is to rsync");
     }
     world.prsync(["--max-delete=101%", "--delete", "dist/", "/opt"]).finish().expect_code(2);
     assert_eq!(world.servers[0].connections(), 0);

@@ -51,6 +51,24 @@ fn a_source_without_a_slash_keeps_its_name_and_rules_leave_out_files() {
 }
 
 #[test]
+fn rules_in_folders_count_and_flags_of_habit_do_no_harm() {
+    let world = World::new(1);
+    world.dist();
+    world.file("dist/.rsync-filter", "- *.o\n");
+    world.file("dist/sub/.rsync-filter", "+ kept.o\n- secret\n");
+    for name in ["dist/x.o", "dist/secret", "dist/sub/kept.o", "dist/sub/x.o", "dist/sub/secret"] {
+        world.file(name, "content");
+    }
+    world.synced(["-avzPsFF", "--progress", "--no-D", "--no-W", "dist/", &world.each("opt")]);
+    let tree = world.tree("web01");
+    let there = |name: &str| tree.contains_key(&format!("opt/{name}"));
+    assert!(there("secret") && there("sub/kept.o") && there("app.js"), "{tree:?}");
+    for name in ["x.o", "sub/x.o", "sub/secret", ".rsync-filter", "sub/.rsync-filter"] {
+        assert!(!there(name), "{name}: {tree:?}");
+    }
+}
+
+#[test]
 fn a_key_that_is_restricted_to_rsync_is_enough() {
     let world = World::with(1, restricted_to_rsync);
     world.dist();
