@@ -249,6 +249,14 @@ pub(super) fn last_name(path: &[u8]) -> Option<&OsStr> {
 }
 
 /// At least one byte is left of `/`.
+/// The host and the path of `web1:/opt`, which scp(1) and rsync(1) take for one on another host: a colon comes before any slash.
+/// `None` of all other destinations, and where a placeholder stands before the colon.
+#[must_use]
+pub fn host_and_path(text: &OsStr) -> Option<(&str, &str)> {
+    let (host, path) = text.to_str()?.split_once(':')?;
+    (!host.is_empty() && !host.contains(['/', '{'])).then_some((host, path))
+}
+
 fn without_trailing_slashes(path: &[u8]) -> &[u8] {
     let end = path.iter().rposition(|b| *b != b'/').map_or(1, |last| last + 1);
     &path[..end.min(path.len())]
@@ -343,6 +351,22 @@ mod tests {
                 let path = new(sent).final_path(entry, found);
                 assert_eq!(path.as_os_str(), expected, "{text} {sent:?} {found:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_destination_on_another_host_is_noticed() {
+        for (text, noticed) in [
+            ("web1:/opt", true),
+            ("me@web1:~/x", true),
+            ("web1:opt", true),
+            ("web1:", true),
+            ("/opt/a:/b", false),
+            ("./web1:/opt", false),
+            ("{host}:/x", false),
+            (":/x", false),
+        ] {
+            assert_eq!(host_and_path(OsStr::new(text)).is_some(), noticed, "{text}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use fleet_ssh::remote::Landing;
 use fleet_tool::cli::Failure;
-use fleet_transfer::destination::{Destination, Found, PathTemplate, Place, Sent, warnings};
+use fleet_transfer::destination::{Destination, Found, PathTemplate, Place, Sent, host_and_path, warnings};
 use fleet_transfer::scan::HostSources;
 
 /// The destination, as typed.
@@ -107,34 +107,6 @@ impl Destinations {
             Destination::Folder(_) => Landing::Folder(path),
             Destination::FileOrFolder(_) if self.form == Form::File => Landing::File(path),
             Destination::FileOrFolder(_) => Landing::Name(path),
-        }
-    }
-}
-
-/// `web1:/opt`, as scp has it.
-fn host_and_path(text: &OsStr) -> Option<(&str, &str)> {
-    let (host, path) = text.to_str()?.split_once(':')?;
-    let is_host = !host.is_empty() && !host.contains(['/', '{']);
-    (is_host && (path.starts_with(['/', '~']) || path.is_empty())).then_some((host, path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_destination_as_scp_has_it_is_noticed() {
-        for (text, noticed) in [
-            ("web1:/opt", true),
-            ("me@web1:~/x", true),
-            ("web1:", true),
-            ("/opt/a:/b", false),
-            ("./web1:/opt", false),
-            ("a:b", false),
-            ("{host}:/x", false),
-            (":/x", false),
-        ] {
-            assert_eq!(Target::read(OsStr::new(text), Form::Any).is_err(), noticed, "{text}");
         }
     }
 }

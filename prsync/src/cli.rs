@@ -27,7 +27,7 @@ use fleet_ssh::Connector;
 use fleet_ssh::remote::{SudoUser, sh_quote};
 use fleet_tool::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, SudoPassword, typed, usage_failure};
 use fleet_tool::places::HostPlaces;
-use fleet_transfer::destination::{PathTemplate, Place};
+use fleet_transfer::destination::{PathTemplate, Place, host_and_path};
 use fleet_transfer::sync::{Sync, SyncPlan, Tar};
 
 use self::flags::Flag;
@@ -268,13 +268,6 @@ fn read_destination(text: &OsStr) -> Result<(PathTemplate, PathBuf), Failure> {
     Ok((template, PathBuf::from(text)))
 }
 
-/// `web1:/opt`, as rsync has it.
-fn host_and_path(text: &OsStr) -> Option<(&str, &str)> {
-    let (host, path) = text.to_str()?.split_once(':')?;
-    let is_host = !host.is_empty() && !host.contains(['/', '{']);
-    (is_host && (path.starts_with(['/', '~']) || path.is_empty())).then_some((host, path))
-}
-
 impl Settings {
     /// `--stats`
     pub(crate) fn wants_stats(&self) -> bool {
@@ -419,7 +412,7 @@ mod tests {
             ("~/x", Some("x")),
             ("~", Some(".")),
             ("~me/x", None),
-            ("web1:/opt", None),
+            ("web1:opt", None),
             ("", None),
         ] {
             let read = read_destination(OsStr::new(text)).ok().map(|(_, path)| path);
