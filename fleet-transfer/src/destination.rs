@@ -250,11 +250,11 @@ pub(super) fn last_name(path: &[u8]) -> Option<&OsStr> {
 
 /// At least one byte is left of `/`.
 /// The host and the path of `web1:/opt`, which scp(1) and rsync(1) take for one on another host: a colon comes before any slash.
-/// `None` of all other destinations, and where a placeholder stands before the colon.
+/// The empty path is the home, `.`. `None` of all other destinations, and where a placeholder stands before the colon.
 #[must_use]
 pub fn host_and_path(text: &OsStr) -> Option<(&str, &str)> {
     let (host, path) = text.to_str()?.split_once(':')?;
-    (!host.is_empty() && !host.contains(['/', '{'])).then_some((host, path))
+    (!host.is_empty() && !host.contains(['/', '{'])).then_some((host, if path.is_empty() { "." } else { path }))
 }
 
 fn without_trailing_slashes(path: &[u8]) -> &[u8] {

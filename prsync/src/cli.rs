@@ -2,6 +2,7 @@
 //!
 //! Must not contact any host.
 
+mod destination;
 mod flags;
 mod local;
 mod naming;
@@ -22,12 +23,11 @@ use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Pars
 use fleet_core::outcome::ExitStatus;
 use fleet_core::record::{self, Places};
 use fleet_core::render::{GroupOrder, GroupSettings, Ignored, Layout, Majority, Others};
-use fleet_core::select::SelectedHost;
 use fleet_ssh::Connector;
 use fleet_ssh::remote::{SudoUser, sh_quote};
 use fleet_tool::cli::{EXIT_CODES_HELP, Failure, FleetArgs, Prepared, StdinUse, SudoPassword, typed, usage_failure};
 use fleet_tool::places::HostPlaces;
-use fleet_transfer::destination::{PathTemplate, Place, host_and_path};
+use fleet_transfer::destination::PathTemplate;
 use fleet_transfer::sync::{Sync, SyncPlan, Tar};
 
 use self::flags::Flag;
@@ -219,7 +219,7 @@ impl Wanted {
         if sources.is_empty() {
             return Err(no_paths());
         }
-        let (destination, path) = read_destination(destination)?;
+        let (destination, path) = destination::read(destination)?;
         Ok((sources.to_vec(), destination, path))
     }
 
@@ -240,32 +240,12 @@ fn rollback(wanted: &Wanted) -> Result<Rollback, Failure> {
         return Err(Failure::usage_text("expected the destination alone").hint("prsync -g GROUP --rollback /srv/app"));
     };
     let (sudo, then) = (wanted.args.sudo_user()?, wanted.args.then.clone().map(String::into_bytes));
-    Ok(Rollback { destination: read_destination(destination)?.0, sudo, then })
+    Ok(Rollback { destination: destination::read(destination)?.0, sudo, then })
 }
 
 fn no_paths() -> Failure {
     Failure::usage_text("expected what to bring, and where to on the hosts")
         .hint("prsync -g GROUP dist/ /opt/app brings what is in dist into /opt/app")
-}
-
-/// What is typed as destination, and as a path.
-fn read_destination(text: &OsStr) -> Result<(PathTemplate, PathBuf), Failure> {
-    if let Some((host, path)) = host_and_path(text) {
-        return Err(Failure::usage_text(format!("{} names a host; expected a path on the hosts", text.display()))
-            .hint(format!("prsync -H {host} SOURCE... {path}; ./{} is a path of that name", text.display())));
-    }
-    let text = match text.as_bytes() {
-        b"" => return Err(Failure::usage_text("the destination is empty; expected a path on the hosts")),
-        b"~" | b"~/" => OsStr::new("."),
-        [b'~', b'/', rest @ ..] => OsStr::from_bytes(rest),
-        [b'~', ..] => {
-            return Err(Failure::usage_text(format!("{}: expected a path, or one below ~/", text.display()))
-                .hint(format!("./{} is a path of that name", text.display())));
-        }
-        _ => text,
-    };
-    let template = PathTemplate::parse(text).map_err(|error| Failure::usage(&error))?;
-    Ok((template, PathBuf::from(text)))
 }
 
 impl Settings {
@@ -278,7 +258,7 @@ impl Settings {
     pub(crate) fn into_task(self, connector: Arc<Connector>, prepared: &Prepared) -> Result<(Bring, Spoken), Failure> {
         let Self { args, plan, destination, sudo, places } = self;
         let told = prepared.places_for(places.as_ref(), args.then.as_deref().map(str::as_bytes))?;
-        let roots = destinations(&destination, &connector, &prepared.selected.hosts, &told)?;
+        let roots = destination::fill(&destination, &connector, &prepared.selected.hosts, &told)?;
         let (most_deleted, mut then) = (args.most_deleted()?, args.then.clone().map(String::into_bytes));
         let purpose = if plan.dry_run { Purpose::DryRun } else { Purpose::Change };
         let (destinations, beginning) = match args.releases.release() {
@@ -318,7 +298,7 @@ impl Rollback {
     /// The task that does it.
     pub(crate) fn into_task(self, connector: Arc<Connector>, prepared: &Prepared) -> Result<Switch, Failure> {
         let places = prepared.places_for(None, self.then.as_deref())?;
-        let roots = destinations(&self.destination, &connector, &prepared.selected.hosts, &places)?;
+        let roots = destination::fill(&self.destination, &connector, &prepared.selected.hosts, &places)?;
         let scripts = roots.iter().map(|root| release::rollback(root)).collect();
         Ok(Switch { access: access(connector, prepared, places, self.sudo, self.then), scripts })
     }
@@ -355,25 +335,6 @@ fn access(
     }
 }
 
-fn destinations(
-    template: &PathTemplate,
-    connector: &Connector,
-    hosts: &[SelectedHost],
-    places: &HostPlaces,
-) -> Result<Vec<Vec<u8>>, Failure> {
-    let destination = |(index, host): (usize, &SelectedHost)| {
-        let end = if template.needs_address() { connector.route(&host.host)?.pop() } else { None };
-        let (addr, user, port) = end.map_or_else(Default::default, |end| (end.host_name, end.user, end.port));
-        let group = host.group.as_deref().unwrap_or_default();
-        let role = places.role(index);
-        let (index, count) = places.number(index);
-        let place = Place { host: host.host.name(), addr: &addr, group, role, index, count, user: &user, port };
-        let path = template.fill(&place).map_err(|error| Failure::usage_text(format!("{}: {error}", host.host)))?;
-        Ok(path.into_os_string().as_bytes().to_vec())
-    };
-    hosts.iter().enumerate().map(destination).collect()
-}
-
 impl Spoken {
     fn about(sync: &Sync, deleting: Deleting) -> Self {
         let (problems, count) = (sync.problems(), sync.summary().problems);
@@ -391,8 +352,6 @@ impl Spoken {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
@@ -403,20 +362,5 @@ mod tests {
     #[test]
     fn help_is_complete() {
         insta::assert_snapshot!(command().term_width(100).render_help().to_string());
-    }
-
-    #[test]
-    fn destinations_are_paths_on_the_hosts() {
-        for (text, path) in [
-            ("/opt", Some("/opt")),
-            ("~/x", Some("x")),
-            ("~", Some(".")),
-            ("~me/x", None),
-            ("web1:opt", None),
-            ("", None),
-        ] {
-            let read = read_destination(OsStr::new(text)).ok().map(|(_, path)| path);
-            assert_eq!(read.as_deref(), path.map(Path::new), "{text}");
-        }
     }
 }

@@ -16,7 +16,7 @@ use fleet_ssh::remote::SudoUser;
 use fleet_tool::cli::{Failure, Prepared};
 use fleet_transfer::destination::PathTemplate;
 
-use super::{Wanted, access, destinations, flags, passed};
+use super::{Wanted, access, destination, flags, passed};
 use crate::by_rsync::ByRsync;
 use crate::pipe::{self, Folder};
 use crate::safety;
@@ -62,7 +62,7 @@ impl LocalSettings {
     pub(crate) fn into_task(self, connector: Arc<Connector>, prepared: &Prepared) -> Result<ByRsync, Failure> {
         let Self { program, words, destination, sudo, then, places } = self;
         let places = prepared.places_for(places.as_ref(), then.as_deref())?;
-        let destinations = destinations(&destination, &connector, &prepared.selected.hosts, &places)?;
+        let destinations = destination::fill(&destination, &connector, &prepared.selected.hosts, &places)?;
         let failed = |error: io::Error| Failure::usage(&error);
         let shell = pipe::shell(&std::env::current_exe().map_err(failed)?);
         let folder = Folder::new().map_err(failed)?;
