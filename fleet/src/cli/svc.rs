@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use fleet_core::settings::parse_duration;
-use fleet_ssh::remote::{Follow, JobShell, LaunchBy, ServiceName, Services, SudoUser};
+use fleet_ssh::remote::{Follow, JobShell, LaunchBy, ServiceName, Services, SudoUser, login_shell_word};
 use fleet_tool::cli::{EXIT_CODES_HELP, Failure, FleetArgs, SudoPassword, SudoRequest, variable};
 
 use crate::svc::{Replace, Start, Work};
@@ -59,6 +59,9 @@ pub(crate) struct SvcStartArgs {
     /// Run it in the folder DIR of the host [default: that of the login]
     #[arg(long, value_name = "DIR", help_heading = "Service")]
     cwd: Option<OsString>,
+    /// Run the words exactly as given, without a shell's reading of them
+    #[arg(long, help_heading = "Service")]
+    argv: bool,
     /// What starts it: systemd, where it can be used by this user (auto), or a session of its own
     #[arg(long, value_enum, default_value_t = SvcBy::Auto, help_heading = "Service")]
     by: SvcBy,
@@ -221,8 +224,12 @@ impl SvcCommand {
 
 impl SvcStartArgs {
     fn resolve(self) -> Result<SvcSettings, Failure> {
-        let Self { fleet, sudo, name, replace, settle, variables, cwd, by, command } = self;
-        let line = command.iter().map(|word| word.as_bytes()).collect::<Vec<_>>().join(&b' ');
+        let Self { fleet, sudo, name, replace, settle, variables, cwd, argv, by, command } = self;
+        let word = |word: &OsString| match argv {
+            true => login_shell_word(word.as_bytes()),
+            false => word.as_bytes().to_vec(),
+        };
+        let line = command.iter().map(word).collect::<Vec<_>>().join(&b' ');
         if line.trim_ascii().is_empty() {
             return Err(Failure::usage_text("there is no command to run")
                 .hint("fleet svc start NAME -g GROUP -- ./server --port 8080 runs one"));
@@ -302,6 +309,8 @@ mod tests {
         assert_eq!(start.settle, Duration::from_secs(1));
         let start = start_of(&["start", "web", "--settle", "0", "--sudo", "-g", "web", "--", "a | b"]);
         assert_eq!((&start.command[..], start.settle, start.shell), (&b"a | b"[..], Duration::ZERO, JobShell::Posix));
+        let start = start_of(&["start", "web", "--argv", "-H", "a", "--", "sh", "-c", "echo $HOME; date"]);
+        assert_eq!(&start.command[..], b"sh -c 'echo $HOME; date'");
         let settings = resolved(&["start", "web", "-H", "a", "--env", "A=b", "--", "true", "x"]).expect("fine words");
         assert_eq!((settings.command_words, &*settings.text), (2, "svc start web -- true x"));
     }
