@@ -105,6 +105,8 @@ fn copy(from: &Path, to: &Path) {
 struct Machines {
     world: World,
     servers: Vec<Server>,
+    /// They last as long as this.
+    #[cfg_attr(not(feature = "ec2"), expect(dead_code, reason = "only instances of EC2 are told who logs in"))]
     accounts: Vec<Throwaway>,
 }
 

@@ -91,7 +91,7 @@ fn what_never_comes_is_named_with_what_was_seen_of_it() {
     let (port, closed) = (web.port, closed_port());
     for (check, expected) in [
         (format!("http://localhost:{port}/none"), format!("http://localhost:{port}/none: status 404")),
-        (format!("tcp:localhost:{closed}"), format!("tcp:localhost:{closed}: localhost:{closed}: connection refused")),
+        (format!("tcp:localhost:{closed}"), format!("not ready: tcp:localhost:{closed}: connection refused")),
         ("cmd:echo not yet >&2; exit 7".to_owned(), "exit code 7: not yet".to_owned()),
         ("cmd:sleep 1000".to_owned(), "cmd:sleep 1000: no answer yet".to_owned()),
     ] {
@@ -194,6 +194,8 @@ fn what_cannot_be_waited_for_is_refused() {
 #[test]
 fn in_the_sandbox_each_host_has_an_address_of_its_own() {
     let fleet = Fleet::start(&["-n", "3"]);
-    fleet.fleet(&["wait", "-H", "host[01-03]", "--for", "tcp:{addr}:1", "--timeout", "1s"]).finish().expect_code(3);
+    let run =
+        fleet.fleet(&["wait", "-v", "-H", "host[01-03]", "--for", "tcp:1", "--timeout", "1s"]).finish().expect_code(3);
+    run.expect_stderr("host02: waits for tcp:1: 127.").expect_stderr("host[01-03] (3): not ready: tcp:1: the server");
     fleet.fleet(&["wait", "-H", "host[01-03]", "--json", "--for", "cmd:true"]).finish().expect_code(0);
 }

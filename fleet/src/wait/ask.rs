@@ -44,6 +44,11 @@ pub(super) enum Answer {
     Yes,
     /// Why not.
     NotYet(String),
+    /// It cannot connect.
+    NotConnected {
+        to: String,
+        why: String,
+    },
 }
 
 impl Asked<'_> {
@@ -69,7 +74,7 @@ impl Asked<'_> {
         match tokio::time::timeout(PATIENCE, work).await {
             Err(_) => Ok(Answer::NotYet(format!("no answer in {}", humantime::format_duration(PATIENCE)))),
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(ForwardError::NotConnected(why))) => Ok(Answer::NotYet(format!("{name}:{port}: {why}"))),
+            Ok(Err(ForwardError::NotConnected(why))) => Ok(Answer::NotConnected { to: format!("{name}:{port}"), why }),
             Ok(Err(ForwardError::Lost(error))) => Err(Outcome::Failed(error)),
             Ok(Err(error @ (ForwardError::Prohibited | ForwardError::Refused(_)))) => {
                 let error = HostError::new(Stage::Channel, FailureClass::Channel, error.to_string());

@@ -184,15 +184,18 @@ impl Waiting {
                     answer = asked.ask(question) => answer,
                     () = stopped(question, stop) => return Outcome::Skipped(SkipCause::Interrupted),
                 };
-                let why = match answer {
+                // Hosts that differ only in their addresses are one in the summary.
+                let (last, news) = match answer {
                     Ok(Answer::Yes) => break,
-                    Ok(Answer::NotYet(why)) => why,
+                    Ok(Answer::NotYet(why)) => (format!("{check}: {why}"), format!("waits for {check}: {why}")),
+                    Ok(Answer::NotConnected { to, why }) => {
+                        (format!("{check}: {why}"), format!("waits for {check}: {to}: {why}"))
+                    }
                     Err(outcome) => return outcome,
                 };
-                let last = format!("{check}: {why}");
                 // What comes soon is no news, unless somebody wants to know all.
                 if last != told && (self.remarks == Remarks::Shown || (told.is_empty() && since.elapsed() > PATIENCE)) {
-                    reporter.host.emit(Event::Note(format!("waits for {last}"))).await;
+                    reporter.host.emit(Event::Note(news)).await;
                     told.clone_from(&last);
                 }
                 self.note(index, last);
