@@ -37,7 +37,7 @@ use clap::Args;
 
 pub use self::again::Again;
 pub use self::canary::CanaryQuestion;
-pub use self::choosing::ChooseArgs;
+pub use self::choosing::{Addressed, ChooseArgs};
 pub use self::cloud_hosts::CloudHosts;
 use self::connection::ConnectionArgs;
 pub use self::examine::Examined;

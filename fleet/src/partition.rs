@@ -22,12 +22,12 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use fleet_core::hostset;
-use fleet_core::inventory::{Partition, Role, RoleHost, RoleInstance};
+use fleet_core::inventory::{Inventory, Partition, Role, RoleHost, RoleInstance};
 use fleet_core::record::RunId;
 use fleet_core::render::sanitized_line;
 use fleet_core::select::SelectedHost;
 use fleet_core::settings::Environment;
-use fleet_tool::cli::Failure;
+use fleet_tool::cli::{Addressed, Failure};
 
 use self::candidate::Candidate;
 pub(crate) use self::spec::RoleSpec;
@@ -73,7 +73,7 @@ fn act(args: PartitionArgs, stderr: &mut dyn Write) -> Result<String, Failure> {
         return Ok(form::write(args.format, &last(&environment)?.ok_or_else(nothing)?.1));
     }
     spec::check(&args.roles).map_err(|error| Failure::usage(&error))?;
-    let (selected, addresses) = args.choose.choose_with_addresses(PROGRAM)?;
+    let Addressed { selected, addresses, inventory } = args.choose.choose_with_addresses(PROGRAM)?;
     let mut hosts: Vec<(Candidate, RoleHost)> = selected
         .hosts
         .iter()
@@ -93,7 +93,8 @@ fn act(args: PartitionArgs, stderr: &mut dyn Write) -> Result<String, Failure> {
     dealt.iter().flatten().for_each(|&place| is_dealt[place] = true);
     let left: Vec<String> =
         hosts.iter().zip(is_dealt).filter(|(_, is_dealt)| !is_dealt).map(|(host, _)| host.host.clone()).collect();
-    for remark in selected.remarks() {
+    let namesakes = partition.roles.iter().filter_map(|role| namesake(&inventory, &role.name));
+    for remark in selected.remarks().into_iter().chain(namesakes) {
         let _ = writeln!(stderr, "{PROGRAM}: {}", sanitized_line(&remark));
     }
     if !left.is_empty() {
@@ -103,6 +104,16 @@ fn act(args: PartitionArgs, stderr: &mut dyn Write) -> Result<String, Failure> {
         partition.write(&path).map_err(|error| Failure::ours(&error))?;
     }
     Ok(form::write(args.format, &partition))
+}
+
+/// What is said where a group has the name of a role already.
+fn namesake(inventory: &Inventory, role: &str) -> Option<String> {
+    let sources = inventory.namesakes(role);
+    let others: Vec<String> = sources.iter().map(|source| format!("@{source}:{role}")).collect();
+    (!others.is_empty()).then(|| {
+        let (sources, others) = (sources.join(" and "), others.join(" or "));
+        format!("{role} is a group of {sources}, too: from now on write @partition:{role} or {others}")
+    })
 }
 
 fn role_host(selected: &SelectedHost, address: String) -> RoleHost {

@@ -151,7 +151,11 @@ fn a_role_called_as_a_group_of_ones_own_is_ambiguous_and_can_be_named_with_its_s
     let env = TestEnv::new();
     env.write("work/hosts.txt", "[web]\na\n[workers]\nb\nc\n");
     env.write("work/fleet.toml", "hosts = [\"hosts.txt\"]\n");
-    partition(&env, &["-g", "workers", "web=1", "db=1"]).expect_code(0);
+    let made = partition(&env, &["-g", "workers", "web=1", "db=1"]).expect_code(0);
+    assert_eq!(
+        made.stderr_text(),
+        "fleet: web is a group of hosts, too: from now on write @partition:web or @hosts:web\n"
+    );
     env.fleet(["hosts", "-g", "web"]).finish().expect_code(2).expect_stderr("write @hosts:web or @partition:web");
     assert_eq!(listed(&env, &["-g", "@partition:web"]), "b\n");
     assert_eq!(listed(&env, &["-g", "db"]), "c\n");

@@ -2,7 +2,7 @@
 //!
 //! Must not know how hosts came to their roles, nor in which folder the file is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -299,6 +299,16 @@ impl Inventory {
             }
         }
         remarks
+    }
+
+    /// The user's own sources that have a group called as a role: with it, the name alone does not say which is meant.
+    #[must_use]
+    pub fn namesakes(&self, role: &str) -> Vec<&str> {
+        let known = self.sources_of(role).map(|(source, _)| source);
+        let deferred = self.deferred.iter().filter(|parsed| parsed.definition.name == role);
+        let sources: BTreeSet<&str> = known.chain(deferred.map(|parsed| parsed.source.as_str())).collect();
+        let is_own = |source: &&str| *source != PARTITION && self.sources.get(*source) == Some(&Rank::Own);
+        sources.into_iter().filter(is_own).collect()
     }
 
     fn roles_of(&self, wanted: &Wanted) -> Vec<Role> {

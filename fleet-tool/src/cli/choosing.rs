@@ -29,6 +29,17 @@ pub struct ChooseArgs {
     help: Option<bool>,
 }
 
+/// Hosts that are chosen, and what was read to choose them.
+#[derive(Debug)]
+pub struct Addressed {
+    /// The hosts.
+    pub selected: Selected,
+    /// The address or name at which each of them is reached, by what is known of it and ssh_config.
+    pub addresses: Vec<String>,
+    /// All that is known.
+    pub inventory: Inventory,
+}
+
 impl ChooseArgs {
     /// The hosts that the flags choose, and `hosts`, which are more values of `-H`. Without any, the default ones, else all
     /// known ones. A host's user is the one that a tool would log in as, if that is known without ssh_config.
@@ -36,28 +47,30 @@ impl ChooseArgs {
     /// # Errors
     /// Whatever makes the choice impossible; nothing was contacted but providers.
     pub fn choose(self, program: &'static str, hosts: Vec<String>) -> Result<Selected, Failure> {
-        Ok(self.chosen(program, hosts)?.0.selected)
+        let (Chosen { selected, .. }, inventory, _) = self.chosen(program, hosts)?;
+        selection::free_aside(inventory);
+        Ok(selected)
     }
 
-    /// The same with the address or name at which each of the hosts is reached, by what is known of it and ssh_config.
+    /// The same with where they are reached.
     ///
     /// # Errors
     /// As [`ChooseArgs::choose`], and when ssh_config cannot be read.
-    pub fn choose_with_addresses(self, program: &'static str) -> Result<(Selected, Vec<String>), Failure> {
-        let (Chosen { selected, ssh_config, .. }, settings) = self.chosen(program, Vec::new())?;
+    pub fn choose_with_addresses(self, program: &'static str) -> Result<Addressed, Failure> {
+        let (Chosen { selected, ssh_config, .. }, inventory, settings) = self.chosen(program, Vec::new())?;
         let config = ssh_config.map_or_else(|| load_config(&settings), Ok)?;
         let address = |host: &SelectedHost| Ok(config.resolve(&host.host, host.endpoint.as_ref())?.host_name);
         let addresses = selected.hosts.iter().map(address).collect::<Result<_, Failure>>()?;
-        Ok((selected, addresses))
+        Ok(Addressed { selected, addresses, inventory })
     }
 
-    fn chosen(self, program: &'static str, hosts: Vec<String>) -> Result<(Chosen, Settings), Failure> {
+    fn chosen(self, program: &'static str, hosts: Vec<String>) -> Result<(Chosen, Inventory, Settings), Failure> {
         logging::start(self.verbose)?;
         let settings = in_force(program, &self.sources)?;
         let named = self.named.with_hosts(hosts);
-        let mut chosen = named.select(program, &settings, StdinUse::Free, None, Unnamed::Everybody)?;
+        let (mut chosen, inventory) = named.select(program, &settings, StdinUse::Free, None, Unnamed::Everybody)?;
         chosen.selected.hosts.iter_mut().for_each(|host| log_in(host, &settings));
-        Ok((chosen, settings))
+        Ok((chosen, inventory, settings))
     }
 
     /// All groups, of files and of providers.

@@ -86,7 +86,9 @@ impl SelectionArgs {
         stdin: StdinUse,
         former: Option<FormerHosts>,
     ) -> Result<Chosen, Failure> {
-        self.named.select(program, settings, stdin, former, Unnamed::Nobody)
+        let (chosen, inventory) = self.named.select(program, settings, stdin, former, Unnamed::Nobody)?;
+        free_aside(inventory);
+        Ok(chosen)
     }
 }
 
@@ -102,7 +104,7 @@ impl NamedArgs {
         !(self.hosts.is_empty() && self.host_files.is_empty() && self.groups.is_empty())
     }
 
-    /// As [`SelectionArgs::select`].
+    /// As [`SelectionArgs::select`], with all that is known.
     pub(super) fn select(
         &self,
         program: &str,
@@ -110,7 +112,7 @@ impl NamedArgs {
         stdin: StdinUse,
         former: Option<FormerHosts>,
         unnamed: Unnamed,
-    ) -> Result<Chosen, Failure> {
+    ) -> Result<(Chosen, Inventory), Failure> {
         let names_none = !self.names_hosts() && former.is_none();
         let by_filter = names_none && !settings.asking.filters.is_empty();
         let names_none = names_none && !by_filter;
@@ -139,9 +141,8 @@ impl NamedArgs {
         let selection = selection.parse()?;
         let mut inventory = inventory(program, settings, files)?;
         inventory.remarks().iter().for_each(|remark| tracing::info!("{remark}"));
-        let chosen = choose(program, settings, &selection, former.as_ref(), &mut inventory);
-        free_aside(inventory);
-        chosen
+        let chosen = choose(program, settings, &selection, former.as_ref(), &mut inventory)?;
+        Ok((chosen, inventory))
     }
 
     /// The host files that are named.
@@ -151,7 +152,7 @@ impl NamedArgs {
 }
 
 /// To free what is known of thousands of hosts takes as long as to choose among them: nobody is to wait for it.
-fn free_aside(inventory: Inventory) {
+pub(super) fn free_aside(inventory: Inventory) {
     if inventory.hosts().len() > MANY_HOSTS {
         std::thread::spawn(move || drop(inventory));
     }
