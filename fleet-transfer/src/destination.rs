@@ -115,6 +115,15 @@ pub enum Warning {
     },
 }
 
+/// A path of the form `HOST:PATH`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text} names a host; expected a path on the hosts")]
+pub struct NamesHost {
+    text: String,
+    host: String,
+    path: String,
+}
+
 impl Place<'_> {
     fn value(&self, name: &str) -> String {
         match name {
@@ -249,12 +258,27 @@ pub(super) fn last_name(path: &[u8]) -> Option<&OsStr> {
 }
 
 /// At least one byte is left of `/`.
-/// The host and the path of `web1:/opt`, which scp(1) and rsync(1) take for one on another host: a colon comes before any slash.
-/// The empty path is the home, `.`. `None` of all other destinations, and where a placeholder stands before the colon.
-#[must_use]
-pub fn host_and_path(text: &OsStr) -> Option<(&str, &str)> {
-    let (host, path) = text.to_str()?.split_once(':')?;
-    (!host.is_empty() && !host.contains(['/', '{'])).then_some((host, if path.is_empty() { "." } else { path }))
+/// Refuses `web1:/opt`, which scp(1) and rsync(1) take for a path on another host: a colon comes before any slash. What has
+/// a placeholder or a pattern before the colon is a path.
+///
+/// # Errors
+/// When it names a host.
+pub fn names_no_host(text: &OsStr) -> Result<(), NamesHost> {
+    let Some((host, path)) = text.to_str().and_then(|text| text.split_once(':')) else { return Ok(()) };
+    if host.is_empty() || host.contains(['/', '{', '[', '*', '?']) {
+        return Ok(());
+    }
+    let path = if path.is_empty() { "." } else { path };
+    Err(NamesHost { host: host.to_owned(), path: path.to_owned(), text: text.display().to_string() })
+}
+
+impl NamesHost {
+    /// What to write instead.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let Self { text, host, path } = self;
+        format!("-H {host} chooses the host, {path} is the path; ./{text} is a path of that name")
+    }
 }
 
 fn without_trailing_slashes(path: &[u8]) -> &[u8] {
@@ -364,9 +388,10 @@ mod tests {
             ("/opt/a:/b", false),
             ("./web1:/opt", false),
             ("{host}:/x", false),
+            ("[[:digit:]]*", false),
             (":/x", false),
         ] {
-            assert_eq!(host_and_path(OsStr::new(text)).is_some(), noticed, "{text}");
+            assert_eq!(names_no_host(OsStr::new(text)).is_err(), noticed, "{text}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use fleet_ssh::remote::Landing;
 use fleet_tool::cli::Failure;
-use fleet_transfer::destination::{Destination, Found, PathTemplate, Place, Sent, host_and_path, warnings};
+use fleet_transfer::destination::{Destination, Found, PathTemplate, Place, Sent, names_no_host, warnings};
 use fleet_transfer::scan::HostSources;
 
 /// The destination, as typed.
@@ -45,13 +45,7 @@ impl Target {
     /// # Errors
     /// When it can be no destination.
     pub(crate) fn read(text: &OsStr, form: Form) -> Result<Self, Failure> {
-        if let Some((host, path)) = host_and_path(text) {
-            return Err(Failure::usage_text(format!("{} names a host; expected a path on the hosts", text.display()))
-                .hint(format!(
-                    "-H {host} chooses the host, {path} is the path; ./{} is a path of that name",
-                    text.display()
-                )));
-        }
+        names_no_host(text).map_err(|error| Failure::usage(&error).hint(error.hint()))?;
         if form == Form::File && text.as_bytes().ends_with(b"/") {
             let text = format!("standard input has no name, and {} is a folder's", text.display());
             return Err(Failure::usage_text(text).hint("give the name of the file: pcp - /etc/app/app.conf"));

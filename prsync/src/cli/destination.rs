@@ -10,14 +10,11 @@ use fleet_core::select::SelectedHost;
 use fleet_ssh::Connector;
 use fleet_tool::cli::Failure;
 use fleet_tool::places::HostPlaces;
-use fleet_transfer::destination::{PathTemplate, Place, host_and_path};
+use fleet_transfer::destination::{PathTemplate, Place, names_no_host};
 
 /// What is typed as destination, and as a path.
 pub(super) fn read(text: &OsStr) -> Result<(PathTemplate, PathBuf), Failure> {
-    if let Some((host, path)) = host_and_path(text) {
-        return Err(Failure::usage_text(format!("{} names a host; expected a path on the hosts", text.display()))
-            .hint(format!("prsync -H {host} SOURCE... {path}; ./{} is a path of that name", text.display())));
-    }
+    names_no_host(text).map_err(|error| Failure::usage(&error).hint(error.hint()))?;
     let text = match text.as_bytes() {
         b"" => return Err(Failure::usage_text("the destination is empty; expected a path on the hosts")),
         b"~" | b"~/" => OsStr::new("."),

@@ -2,12 +2,15 @@
 //!
 //! Must not contact any host.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{ArgAction, ArgMatches, Args};
 use fleet_ssh::remote::Part;
 use fleet_tool::cli::{Failure, in_order};
 use fleet_transfer::bandwidth::{Limit, Rate};
+use fleet_transfer::destination::names_no_host;
 use fleet_transfer::filter::Pattern;
 use fleet_transfer::throttle::Throttle;
 
@@ -155,6 +158,7 @@ fn day(text: &str) -> Result<SystemTime, humantime::TimestampError> {
 /// A path on hosts, as the shell there gets it, and what of it is fetched.
 pub(super) fn remote(text: &[u8]) -> Result<(Vec<u8>, Part), Failure> {
     let shown = || String::from_utf8_lossy(text).into_owned();
+    names_no_host(OsStr::from_bytes(text)).map_err(|error| Failure::usage(&error).hint(error.hint()))?;
     let path = match text.strip_prefix(b"~") {
         // ssh runs commands in the home of the one who logs in, so that is where relative paths start.
         Some(b"") => b"./",
@@ -207,6 +211,7 @@ mod tests {
         }
         assert!(remote(b"").is_err());
         assert!(remote(b"~root/x").is_err());
+        assert!(remote(b"web1:/var/log").is_err());
     }
 
     #[test]
