@@ -88,10 +88,10 @@ fn nothing_is_kept_of_a_dry_run_or_of_what_is_refused() {
     let base = ["--no-cache", "-g", "workers"];
     partition(&env, &[&base[..], &["--dry-run", "web=2"]].concat()).expect_code(0).expect_stdout("web  2  w[1-2]");
     for (roles, expected) in [
-        (&["web=2", "db=1"][..], "web=2, db=1 need 3 hosts, of 2 that are chosen: 1 more are missing"),
+        (&["web=2", "db=1"][..], "too few hosts for web=2, db=1: expected at least 3, got 2, so 1 is missing"),
         (&["web=60%", "db=50%"], "the percentages of web, db add up to 110%"),
         (&["web[rack=1]=1"], "no chosen host has the fact \"rack\""),
-        (&["web[type=m5.*]=1"], "web needs 1 hosts with type=m5.*"),
+        (&["web[type=m5.*]=1"], "too few hosts with type=m5.* for web: expected at least 1, got 0"),
         (&["web"], "\"web\" is not a role"),
         (&["--by", "zone", "web=1"], "no chosen host has the fact \"zone\""),
         (&["-g", "nobody", "web=1"], "there is no group \"nobody\""),

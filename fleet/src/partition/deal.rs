@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use fleet_core::inventory::nearest;
 
 use super::candidate::Candidate;
-use super::shares::{TooFew, shares};
+use super::shares::{TooFew, missing, shares};
 use super::spec::{RoleSpec, Share};
 
 /// Why there are not the hosts for the roles.
@@ -16,9 +16,8 @@ pub(crate) enum DealError {
     #[error(transparent)]
     TooFew(#[from] TooFew),
     #[error(
-        "{role} needs {needed} hosts with {conditions}: {found} of the chosen ones {} and no other role's; {} more are missing",
-        if *found == 1 { "is such a host" } else { "are such hosts" },
-        needed - found
+        "too few hosts with {conditions} for {role}: expected at least {needed}, got {found} that no other role has, so {} missing",
+        missing(needed - found)
     )]
     NoneFits { role: String, conditions: String, needed: usize, found: usize },
     #[error("no chosen host has the fact \"{fact}\"; expected one of {known}{}", .nearest.as_ref().map_or(String::new(), |name| format!("; did you mean {name}?")))]
@@ -208,14 +207,18 @@ mod tests {
     fn what_is_missing_is_said() {
         let four = hosts(&[("a", "big"), ("a", "small"), ("a", "small"), ("a", "small")]);
         for (texts, by, expected) in [
-            (&["web[type=big]=2"][..], None, "web needs 2 hosts with type=big: 1 of the chosen ones is such a host"),
+            (
+                &["web[type=big]=2"][..],
+                None,
+                "too few hosts with type=big for web: expected at least 2, got 1 that no other role has, so 1 is missing",
+            ),
             (
                 &["web[typ=big]=2"],
                 None,
                 "no chosen host has the fact \"typ\"; expected one of az, type; did you mean type?",
             ),
             (&["web=2"], Some("rack"), "no chosen host has the fact \"rack\""),
-            (&["web=5"], None, "web=5 need 5 hosts, of 4 that are chosen: 1 more are missing"),
+            (&["web=5"], None, "too few hosts for web=5: expected at least 5, got 4, so 1 is missing"),
         ] {
             let error = deal(&four, &roles(texts), by).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");

@@ -4,9 +4,14 @@
 
 use super::spec::{RoleSpec, Share};
 
+/// `1 is`, `2 are`.
+pub(super) fn missing(number: usize) -> String {
+    format!("{number} {}", if number == 1 { "is" } else { "are" })
+}
+
 /// There are fewer hosts than the roles need at least.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{needs} need {needed} hosts, of {hosts} that are chosen: {} more are missing", needed - hosts)]
+#[error("too few hosts for {needs}: expected at least {needed}, got {hosts}, so {} missing", missing(needed - hosts))]
 pub(crate) struct TooFew {
     /// `server=1, web at least 2`.
     needs: String,
@@ -99,7 +104,7 @@ pub(super) mod tests {
         let error = counts(&["server=2", "web=50%,min=3", "loadgen=rest"], 4).unwrap_err();
         assert_eq!(
             error,
-            "server=2, web at least 3, loadgen at least 1 need 6 hosts, of 4 that are chosen: 2 more are missing"
+            "too few hosts for server=2, web at least 3, loadgen at least 1: expected at least 6, got 4, so 2 are missing"
         );
     }
 
