@@ -12,9 +12,9 @@ use super::files::Files;
 use super::groups::Groups;
 use super::json::Json;
 use super::lines::Lines;
+use super::notes::Notes;
 use super::outflow::Outflow;
 use super::progress::{Progress, StatusLine};
-use super::sanitize::sanitized;
 use super::settings::{Destination, Detail, HostLabel, Layout, ProgressLine, RenderSettings};
 use super::summary::{Remarks, Summary};
 use super::{Ending, Occasion, RenderError, Renderer, slowest};
@@ -49,7 +49,8 @@ pub fn build(
     };
     let (progress, finished) = (Progress::new(&hosts), vec![false; hosts.len()]);
     let (program, detail) = (settings.program, settings.detail);
-    Ok(Box::new(Display { program, detail, hosts, console, files, progress, body, finished, results: HashMap::new() }))
+    let (notes, results) = (Notes::default(), HashMap::new());
+    Ok(Box::new(Display { program, detail, hosts, console, files, progress, body, notes, finished, results }))
 }
 
 struct Display {
@@ -60,6 +61,7 @@ struct Display {
     files: Files,
     progress: Progress,
     body: Body,
+    notes: Notes,
     finished: Vec<bool>,
     results: HashMap<HostIndex, String>,
 }
@@ -96,6 +98,7 @@ impl Renderer for Display {
         if matches!(self.body, Body::Json(_) | Body::Quiet) {
             return Ok(());
         }
+        self.show_notes()?;
         let line = format!("{}: {text}\n", self.program);
         self.console.write(Stream::Stderr, line.as_bytes())?;
         self.console.flush()
@@ -130,6 +133,7 @@ impl Renderer for Display {
     }
 
     fn make_room(&mut self) -> Result<(), RenderError> {
+        self.show_notes()?;
         self.console.make_room()
     }
 
@@ -146,6 +150,9 @@ impl Renderer for Display {
     }
 
     fn tick(&mut self, now: Duration) -> Result<(), RenderError> {
+        if self.notes.are_due(now) {
+            self.show_notes()?;
+        }
         if self.console.has_status() { self.console.show_status(self.progress.text(now)) } else { self.flush() }
     }
 
@@ -155,46 +162,56 @@ impl Renderer for Display {
 
     fn finish(&mut self, report: &Report, ending: &Ending) -> Result<(), RenderError> {
         // Where standard output fails, standard error still gets its summary.
+        let notes = self.show_notes();
         let body = self.end_body(report, ending);
         let summary = self.show_summary(report, ending);
-        body.and(summary)
+        notes.and(body).and(summary)
     }
 }
 
 impl Display {
     fn show(&mut self, event: &HostEvent) -> Result<(), RenderError> {
+        let is_shown =
+            matches!(event.event, Event::Output { .. } | Event::Note(_) | Event::Retry(_) | Event::Finished(_));
+        if is_shown && self.notes.has(event.index) {
+            self.show_notes()?;
+        }
         match &mut self.body {
             Body::Json(json) => json.event(event, &mut self.console),
             Body::Quiet => Ok(()),
             Body::Lines(lines) => {
                 lines.event(event, &mut self.console)?;
-                self.note(event)
+                self.note(event);
+                Ok(())
             }
             Body::Blocks(blocks) => {
                 blocks.event(event, &mut self.console)?;
-                self.note(event)
+                self.note(event);
+                Ok(())
             }
             Body::Groups(groups) => {
                 groups.event(event)?;
-                self.note(event)
+                self.note(event);
+                Ok(())
             }
         }
     }
 
-    fn note(&mut self, event: &HostEvent) -> Result<(), RenderError> {
-        let retry;
-        let text = match &event.event {
-            Event::Note(text) => text,
+    fn note(&mut self, event: &HostEvent) {
+        match &event.event {
+            Event::Note(text) => self.notes.add(event.index, text, event.at),
             Event::Retry(next) if self.detail == Detail::Verbose => {
                 let pause = super::summary::elapsed(next.pause);
-                retry = format!("{}; attempt {} in {pause}", next.reason, next.attempt);
-                &retry
+                let text = format!("{}; attempt {} in {pause}", next.reason, next.attempt);
+                self.notes.add(event.index, &text, event.at);
             }
-            _ => return Ok(()),
-        };
-        let name = &self.hosts[event.index].name;
-        for line in sanitized(text).lines() {
-            let line = format!("{}: {name}: {line}\n", self.program);
+            _ => {}
+        }
+    }
+
+    fn show_notes(&mut self) -> Result<(), RenderError> {
+        for line in self.notes.take(&self.hosts, self.console.destination(Stream::Stderr).columns()) {
+            let line = format!("{}: {line}\n", self.program);
             self.console.write(Stream::Stderr, line.as_bytes())?;
         }
         Ok(())

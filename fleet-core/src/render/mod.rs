@@ -18,6 +18,7 @@ mod json;
 mod lines;
 mod listed;
 mod normalize;
+mod notes;
 mod outflow;
 mod paint;
 mod progress;

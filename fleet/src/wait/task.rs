@@ -184,17 +184,20 @@ impl Waiting {
                     answer = asked.ask(question) => answer,
                     () = stopped(question, stop) => return Outcome::Skipped(SkipCause::Interrupted),
                 };
-                // Hosts that differ only in their addresses are one in the summary.
-                let (last, news) = match answer {
+                let (why, to) = match answer {
                     Ok(Answer::Yes) => break,
-                    Ok(Answer::NotYet(why)) => (format!("{check}: {why}"), format!("waits for {check}: {why}")),
-                    Ok(Answer::NotConnected { to, why }) => {
-                        (format!("{check}: {why}"), format!("waits for {check}: {to}: {why}"))
-                    }
+                    Ok(Answer::NotYet(why)) => (why, None),
+                    Ok(Answer::NotConnected { to, why }) => (why, Some(to)),
                     Err(outcome) => return outcome,
                 };
+                // Hosts that differ only in their addresses are shown as one.
+                let last = format!("{check}: {why}");
                 // What comes soon is no news, unless somebody wants to know all.
                 if last != told && (self.remarks == Remarks::Shown || (told.is_empty() && since.elapsed() > PATIENCE)) {
+                    let news = match to.filter(|_| self.remarks == Remarks::Shown) {
+                        Some(to) => format!("waits for {check}: {to}: {why}"),
+                        None => format!("waits for {last}"),
+                    };
                     reporter.host.emit(Event::Note(news)).await;
                     told.clone_from(&last);
                 }
