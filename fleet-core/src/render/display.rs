@@ -171,9 +171,8 @@ impl Renderer for Display {
 
 impl Display {
     fn show(&mut self, event: &HostEvent) -> Result<(), RenderError> {
-        let is_shown =
-            matches!(event.event, Event::Output { .. } | Event::Note(_) | Event::Retry(_) | Event::Finished(_));
-        if is_shown && self.notes.has(event.index) {
+        let says = matches!(event.event, Event::Output { .. } | Event::Note(_) | Event::Retry(_));
+        if says && self.notes.has(event.index) {
             self.show_notes()?;
         }
         match &mut self.body {
@@ -210,7 +209,7 @@ impl Display {
     }
 
     fn show_notes(&mut self) -> Result<(), RenderError> {
-        for line in self.notes.take(&self.hosts, self.console.destination(Stream::Stderr).columns()) {
+        for line in self.notes.take(&self.hosts) {
             let line = format!("{}: {line}\n", self.program);
             self.console.write(Stream::Stderr, line.as_bytes())?;
         }
@@ -310,6 +309,24 @@ mod tests {
         psh: web1: trying \x1bagain
         1 host: 1 ok in 1.2s
         ");
+    }
+
+    #[test]
+    fn a_note_waits_for_others_but_no_longer_than_what_its_host_says_next() {
+        let note = |index| event(index, 1, Event::Note("login dropped".into()));
+        let (stdout, stderr) = (SharedWriter::default(), SharedWriter::default());
+        let settings = RenderSettings::new("psh");
+        let mut renderer = build(settings, labels(["web1", "web2", "web3"]), stdout.boxed(), stderr.boxed()).unwrap();
+        renderer.event(&note(0)).unwrap();
+        renderer.event(&note(2)).unwrap();
+        renderer.tick(Duration::from_secs(1)).unwrap();
+        assert_eq!(stderr.text(), "");
+        renderer.event(&output(2, Stream::Stderr, b"denied\n")).unwrap();
+        renderer.flush().unwrap();
+        assert_eq!(stderr.text(), "psh: web[1,3] (2): login dropped\nweb3: denied\n");
+        renderer.event(&note(1)).unwrap();
+        renderer.tick(Duration::from_secs(2)).unwrap();
+        assert!(stderr.text().ends_with("psh: web2: login dropped\n"));
     }
 
     #[test]

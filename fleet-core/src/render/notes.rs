@@ -33,7 +33,7 @@ impl Notes {
         }
     }
 
-    /// Whether something of the host waits, which has to be shown before anything else of it.
+    /// Whether something of the host waits, which has to be shown before anything else that it says.
     pub(super) fn has(&self, index: HostIndex) -> bool {
         self.held.iter().any(|(_, hosts)| hosts.contains(&index))
     }
@@ -43,8 +43,8 @@ impl Notes {
         !self.held.is_empty() && now.saturating_sub(self.since) >= PATIENCE
     }
 
-    /// The lines of all that wait: `web[01-40] (40): connection refused`. Each is about as long as `columns`, if there are any.
-    pub(super) fn take(&mut self, hosts: &[HostLabel], columns: Option<usize>) -> Vec<String> {
+    /// The lines of all that wait: `web[01-40] (40): connection refused`. No host is left out, as nothing else may tell it.
+    pub(super) fn take(&mut self, hosts: &[HostLabel]) -> Vec<String> {
         let mut lines = Vec::new();
         for (text, mut indices) in self.held.drain(..) {
             indices.sort_unstable();
@@ -53,11 +53,7 @@ impl Notes {
                 [one] => hosts[*one].name.clone(),
                 several => {
                     let names: Vec<&str> = several.iter().map(|index| hosts[*index].name.as_str()).collect();
-                    let names = match columns {
-                        Some(columns) => hostset::fold_limited(&names, columns),
-                        None => hostset::fold(&names),
-                    };
-                    format!("{names} ({})", several.len())
+                    format!("{} ({})", hostset::fold(&names), several.len())
                 }
             };
             lines.extend(sanitized(&text).lines().map(|line| format!("{who}: {line}")));
@@ -72,7 +68,7 @@ mod tests {
 
     fn lines(notes: &mut Notes) -> Vec<String> {
         let hosts = ["web1", "web2", "web3"].map(|name| HostLabel { name: name.into() });
-        notes.take(&hosts, None)
+        notes.take(&hosts)
     }
 
     #[test]
