@@ -78,7 +78,7 @@ fn act(args: PartitionArgs, stderr: &mut dyn Write) -> Result<String, Failure> {
         .hosts
         .iter()
         .zip(addresses)
-        .map(|(selected, address)| (Candidate::of(selected), role_host(selected, address)))
+        .map(|(selected, address)| (Candidate::of(selected, &inventory), role_host(selected, address)))
         .collect();
     hosts.sort_by(|(one, _), (other, _)| one.cmp(other));
     let (candidates, hosts): (Vec<Candidate>, Vec<RoleHost>) = hosts.into_iter().unzip();

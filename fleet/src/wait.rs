@@ -19,7 +19,7 @@ use std::time::Duration;
 use fleet_core::fanout::{AtEarlyEnd, RetrySettings};
 use fleet_core::outcome::ExitStatus;
 use fleet_core::record;
-use fleet_core::settings::{CommandTimeout, Share};
+use fleet_core::settings::{CommandTimeout, Origin, Share};
 use fleet_tool::cli::{Failure, Prepared, StdinUse, typed};
 
 pub(crate) use self::check::Check;
@@ -56,18 +56,19 @@ fn try_run(args: WaitArgs) -> Result<ExitStatus, Failure> {
     let (fleet, what) = args.resolve()?;
     let mut prepared = fleet.prepare_after_any_tool(PROGRAM, StdinUse::Free)?;
     let limit = limit(&prepared)?;
-    begin_again_and_again(&mut prepared, what.count)?;
+    begin_again_and_again(&mut prepared, what.count, limit)?;
     let text = what.checks.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let text = format!("wait --for {text}");
     let recorded = record::Work { typed: typed(0, &[]), text, ..record::Work::default() };
     fleet_tool::run::run(prepared, recorded, |connector, prepared| Waiting::new(what, limit, connector, prepared))
 }
 
-/// How long is waited in all.
-fn limit(prepared: &Prepared) -> Result<Duration, Failure> {
-    match prepared.settings.timeout.value {
-        CommandTimeout::None => Ok(LIMIT),
-        CommandTimeout::After(limit) => Ok(limit),
+/// How long is waited in all; `None` is for ever, for who asks for it.
+fn limit(prepared: &Prepared) -> Result<Option<Duration>, Failure> {
+    let timeout = &prepared.settings.timeout;
+    match timeout.value {
+        CommandTimeout::None => Ok((timeout.origin == Origin::Default).then_some(LIMIT)),
+        CommandTimeout::After(limit) => Ok(Some(limit)),
         CommandTimeout::OfMedian(_) => Err(Failure::usage_text(
             "--timeout is one for all hosts here; expected a duration such as 90s, not a percentage",
         )),
@@ -75,9 +76,14 @@ fn limit(prepared: &Prepared) -> Result<Duration, Failure> {
 }
 
 /// Hosts that cannot be connected to are tried again until the time is over, and those that are lost.
-fn begin_again_and_again(prepared: &mut Prepared, count: Option<usize>) -> Result<(), Failure> {
+fn begin_again_and_again(
+    prepared: &mut Prepared,
+    count: Option<usize>,
+    deadline: Option<Duration>,
+) -> Result<(), Failure> {
     let hosts = prepared.selected.hosts.len();
-    prepared.rollout.retry = RetrySettings { connections: u32::MAX, commands: u32::MAX, longest_pause: LONGEST_PAUSE };
+    prepared.rollout.retry =
+        RetrySettings { connections: u32::MAX, commands: u32::MAX, longest_pause: LONGEST_PAUSE, deadline };
     if let Some(count) = count {
         if count > hosts {
             return Err(Failure::usage_text(format!("--count {count} is more than the {hosts} hosts that are chosen")));

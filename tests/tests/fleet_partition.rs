@@ -98,6 +98,7 @@ fn nothing_is_kept_of_a_dry_run_or_of_what_is_refused() {
     ] {
         partition(&env, &[&base[..], roles].concat()).expect_code(2).expect_stderr(expected);
     }
+    partition(&env, &["--no-cache", "web=1"]).expect_code(2).expect_stderr("no hosts are selected");
     partition(&env, &[]).expect_code(2).expect_stderr("ROLE=SHARE");
     partition(&env, &["--show"]).expect_code(2).expect_stderr("there is no partition");
     assert!(kept(&env).is_empty(), "{:?}", kept(&env));
@@ -156,6 +157,9 @@ fn a_role_called_as_a_group_of_ones_own_is_ambiguous_and_can_be_named_with_its_s
         made.stderr_text(),
         "fleet: web is a group of hosts, too: from now on write @partition:web or @hosts:web\n"
     );
+    // What is dealt out does not depend on the roles before.
+    let anew = ["--dry-run", "-h", "hosts.txt", "-g", "@hosts:web", "-g", "workers", "one[group=web]=1", "rest=rest"];
+    assert_eq!(partition(&env, &anew).expect_code(0).stdout_text(), "one   1  a\nrest  2  b,c\n");
     env.fleet(["hosts", "-g", "web"]).finish().expect_code(2).expect_stderr("write @hosts:web or @partition:web");
     assert_eq!(listed(&env, &["-g", "@partition:web"]), "b\n");
     assert_eq!(listed(&env, &["-g", "db"]), "c\n");

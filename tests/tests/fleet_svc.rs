@@ -257,6 +257,41 @@ fn of_starts_at_the_same_time_one_is_first_and_the_others_are_refused() {
 }
 
 #[test]
+fn whatever_starts_and_stops_at_the_same_time_all_that_runs_is_known() {
+    let world = World::new();
+    let marker = processes::unique_sleep();
+    let line = format!("exec sleep {marker}");
+    for replace in ["--replace", "--json"] {
+        let starts = (0..4).map(|_| world.run(&["start", "web", replace, "--settle", "0", "--", &line]).start());
+        let mut runs: Vec<Running> = starts.collect();
+        runs.push(world.run(&["stop", "--all"]).start());
+        runs.into_iter().for_each(|run| drop(run.finish()));
+        world.svc(&["stop", "--all"]).expect_code(0);
+        let left = processes::find(&format!("sleep {marker}"));
+        assert!(left.iter().all(|one| one.command != format!("sleep {marker}")), "{replace}");
+        assert_eq!(
+            fs::read_dir(world.folder("web").parent().expect("of all services")).expect("the folder").count(),
+            1,
+            "{replace}"
+        );
+    }
+}
+
+#[test]
+fn what_a_service_is_told_hides_it_from_nobody() {
+    let world = World::new();
+    let marker = processes::unique_sleep();
+    let elsewhere = world.env.shared().display().to_string();
+    let line = format!("echo \"$HOME $XDG_STATE_HOME $PATH\"; exec /bin/sleep {marker}");
+    let told = [format!("HOME={elsewhere}"), format!("XDG_STATE_HOME={elsewhere}/x"), "PATH=/nowhere".to_owned()];
+    let told: Vec<&str> = told.iter().flat_map(|one| ["--env", one]).collect();
+    world.svc(&[&["start", "web"][..], &told, &["--", &line]].concat()).expect_code(0);
+    world.svc(&["logs", "web"]).expect_stdout(&format!("{elsewhere} {elsewhere}/x /nowhere\n"));
+    world.svc(&["ls"]).expect_code(0).expect_stdout("web  running");
+    world.svc(&["stop", "--all"]).expect_code(0).expect_stderr("stopped web");
+}
+
+#[test]
 fn a_process_of_an_earlier_start_of_the_system_is_not_taken_for_a_service() {
     let world = World::new();
     let marker = processes::unique_sleep();

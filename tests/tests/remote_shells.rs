@@ -702,7 +702,8 @@ fn any_posix_shell_of_the_host_starts_services_and_stops_them() {
         let start = |command: &str, room: Room| {
             let (shell, folder, by, settle) = (JobShell::Posix, None, LaunchBy::Setsid, Duration::from_millis(300));
             let (name, command) = (&service, command.as_bytes());
-            service_start_input(&ServiceStart { name, command, shell, folder, by, room, settle }).unwrap()
+            service_start_input(&ServiceStart { name, command, shell, variables: &[], folder, by, room, settle })
+                .unwrap()
         };
         let started = |input: Vec<u8>| {
             let said = run(service_start_command(), by_shell(input).as_bytes());

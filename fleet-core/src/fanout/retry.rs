@@ -22,12 +22,14 @@ pub struct RetrySettings {
     pub commands: u32,
     /// The longest pause before an attempt.
     pub longest_pause: Duration,
+    /// No pause goes beyond this time from the start of the run, as a deadline of the task's own has come then.
+    pub deadline: Option<Duration>,
 }
 
 impl Default for RetrySettings {
     /// Nothing is tried again; for who sets the rest, pauses are of a minute at most.
     fn default() -> Self {
-        Self { connections: 0, commands: 0, longest_pause: Duration::from_secs(60) }
+        Self { connections: 0, commands: 0, longest_pause: Duration::from_secs(60), deadline: None }
     }
 }
 
@@ -54,12 +56,13 @@ impl Retries {
         1 + self.connections + self.commands + self.moves
     }
 
-    /// How long the attempt after `outcome` is put off; `None` if there is to be none. Pauses are varied by half, so that
-    /// hosts that failed together do not come back together.
+    /// How long the attempt after `outcome` is put off, `now` from the start of the run; `None` if there is to be none.
+    /// Pauses are varied by half, so that hosts that failed together do not come back together.
     pub(super) fn next(
         &mut self,
         settings: RetrySettings,
         outcome: &Outcome,
+        now: Duration,
         rng: &mut impl RngExt,
     ) -> Option<Duration> {
         let (used, allowed, first_pause) = match repeatable(outcome)? {
@@ -72,7 +75,8 @@ impl Retries {
         }
         let pause = first_pause.saturating_mul(1 << (*used).min(16)).min(settings.longest_pause);
         *used += 1;
-        Some(pause.mul_f64(rng.random_range(0.5..1.5)))
+        let pause = pause.mul_f64(rng.random_range(0.5..1.5));
+        Some(settings.deadline.map_or(pause, |deadline| pause.min(deadline.saturating_sub(now))))
     }
 }
 
@@ -128,10 +132,24 @@ mod tests {
     use super::*;
     use crate::outcome::{LastOutput, SkipCause, Stop, StopCause};
 
-    const BOTH: RetrySettings = RetrySettings { connections: 2, commands: 1, longest_pause: Duration::from_secs(60) };
+    const BOTH: RetrySettings =
+        RetrySettings { connections: 2, commands: 1, longest_pause: Duration::from_secs(60), deadline: None };
 
     fn failed(stage: Stage, class: FailureClass) -> Outcome {
         Outcome::Failed(HostError::new(stage, class, "x"))
+    }
+
+    #[test]
+    fn no_pause_goes_beyond_the_deadline() {
+        let mut rng = rand::rng();
+        let deadline = Duration::from_millis(2100);
+        let settings = RetrySettings { connections: 9, deadline: Some(deadline), ..RetrySettings::default() };
+        let refused = Outcome::Failed(HostError::new(Stage::Connect, FailureClass::Refused, "refused"));
+        for (now, most) in [(2000, 100), (2100, 0), (9000, 0)] {
+            let now = Duration::from_millis(now);
+            let pause = Retries::default().next(settings, &refused, now, &mut rng);
+            assert_eq!(pause, Some(Duration::from_millis(most)));
+        }
     }
 
     #[test]
@@ -173,7 +191,7 @@ mod tests {
             assert_eq!(repeatable(&outcome), expected, "{outcome:?}");
             let none = RetrySettings::default();
             let mut rng = StdRng::seed_from_u64(1);
-            let unasked = Retries::default().next(none, &outcome, &mut rng);
+            let unasked = Retries::default().next(none, &outcome, Duration::ZERO, &mut rng);
             assert_eq!(unasked, (expected == Some(Move)).then_some(Duration::ZERO), "{outcome:?}");
         }
     }
@@ -184,7 +202,7 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(1);
         let mut retries = Retries::default();
         let again = [&refused, &exited, &refused, &refused, &exited]
-            .map(|outcome| retries.next(BOTH, outcome, &mut rng).is_some());
+            .map(|outcome| retries.next(BOTH, outcome, Duration::ZERO, &mut rng).is_some());
         assert_eq!(again, [true, true, true, false, false]);
         assert_eq!(retries.attempt(), 4);
     }
@@ -194,7 +212,7 @@ mod tests {
         let moved = failed(Stage::Connect, FailureClass::Moved);
         let mut rng = StdRng::seed_from_u64(1);
         let mut retries = Retries::default();
-        let pauses = [(); 2].map(|()| retries.next(RetrySettings::default(), &moved, &mut rng));
+        let pauses = [(); 2].map(|()| retries.next(RetrySettings::default(), &moved, Duration::ZERO, &mut rng));
         assert_eq!(pauses, [Some(Duration::ZERO), None]);
         assert_eq!(retries.attempt(), 2);
     }
@@ -205,7 +223,7 @@ mod tests {
         let refused = failed(Stage::Connect, FailureClass::Refused);
         let pauses = |seed| {
             let (mut rng, mut retries) = (StdRng::seed_from_u64(seed), Retries::default());
-            [(); 40].map(|()| retries.next(settings, &refused, &mut rng).unwrap())
+            [(); 40].map(|()| retries.next(settings, &refused, Duration::ZERO, &mut rng).unwrap())
         };
         for (number, pause) in pauses(1).into_iter().enumerate() {
             let middle = 2f64.powi(i32::try_from(number).unwrap()).min(60.0);

@@ -250,7 +250,7 @@ impl RunState {
             return None;
         }
         let host = &mut self.hosts[index];
-        let pause = host.retries.next(self.rollout.settings().retry, outcome, &mut self.rng)?;
+        let pause = host.retries.next(self.rollout.settings().retry, outcome, now, &mut self.rng)?;
         self.queue.insert((now + pause, index));
         host.last = Some(outcome.clone());
         let reason = outcome.reason().unwrap_or_default();

@@ -311,6 +311,18 @@ impl Inventory {
         sources.into_iter().filter(is_own).collect()
     }
 
+    /// Whether a host that is in `group` is so by its role alone.
+    #[must_use]
+    pub fn is_only_role(&self, group: &str, host: &Host) -> bool {
+        let roles = self.partition.iter().flat_map(|partition| &partition.roles);
+        if !roles.into_iter().any(|role| role.name == group) {
+            return false;
+        }
+        let place = self.by_host.get(host).copied();
+        let others = self.groups.get(group).into_iter().flatten().filter(|group| group.source != PARTITION);
+        !others.into_iter().any(|group| group.members.iter().any(|member| Some(member.host) == place))
+    }
+
     fn roles_of(&self, wanted: &Wanted) -> Vec<Role> {
         let is_wanted =
             |role: &&Role| wanted.groups.iter().any(|(source, name)| source == PARTITION && *name == role.name);

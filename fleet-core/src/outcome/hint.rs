@@ -90,7 +90,9 @@ impl Outcome {
                 "what the command did until then stays: check, then run it again"
             }
             Self::Running => "what it has printed so far is here; ask again later, or wait for its end with --wait",
-            Self::NotReady(_) => "look at the log of what should be ready there, or raise --timeout if it needs longer",
+            Self::NotReady(_) => {
+                "look there at what should be ready, as with psh or fleet svc logs, or raise --timeout if it needs longer"
+            }
             Self::Failed(error) => {
                 return Some(error.hint.clone().unwrap_or_else(|| error.class.hint(error.stage).into()));
             }

@@ -138,10 +138,11 @@ impl JobShell {
         }
     }
 
-    /// The beginning of a program in which `$FLEET_PROGRAM` is what watches over a job whose command it runs.
-    pub(super) fn watcher(self) -> Vec<u8> {
-        let watcher =
-            [&IDENTITY, &BOOT, "become() {\n", &BECOME, "}\nrun() {\nset -- \"$1\" ", self.word(), "\n", &RUN, "}\n"];
+    /// The beginning of a program in which `$FLEET_PROGRAM` is what watches over a job whose command it runs, after
+    /// `preparation`, which is about that alone.
+    pub(super) fn watcher(self, preparation: &str) -> Vec<u8> {
+        let become_it = ["become() {\n", preparation, &BECOME, "}\n"].concat();
+        let watcher = [&IDENTITY, &BOOT, &*become_it, "run() {\nset -- \"$1\" ", self.word(), "\n", &RUN, "}\n"];
         let mut program = b"export FLEET_PROGRAM=".to_vec();
         push_all(&mut program, &[&sh_quote(watcher.concat().as_bytes()), b"\neval \"$FLEET_PROGRAM\"\n"]);
         program
@@ -176,7 +177,7 @@ pub fn job_start_command(job: &JobStart<'_>) -> Result<Vec<u8>, WrapError> {
     };
     let mut program = format!("set -- {} ", job.name).into_bytes();
     push_all(&mut program, &[&sh_quote(&title(job.title)), b" ", &sh_quote(&no_option(job.command)), b"\n"]);
-    program.extend(job.shell.watcher());
+    program.extend(job.shell.watcher(""));
     let parts = ["tidy() (\n", JOBS, &FOLDER, &TIDY, "pwd\n)\ninput() {\n", &input, "}\n", &START];
     push_all(&mut program, &parts.map(str::as_bytes));
     Ok(Program(program).command_line())

@@ -16,6 +16,7 @@ use super::{BOOT, IDENTITY, JobShell, Program, STOP, WrapError, no_option, push_
 
 static TELL: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("service_tell.sh")));
 static SYSTEMD: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("service_systemd.sh")));
+static LOCK: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("service_lock.sh")));
 static START: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("service_start.sh")));
 static END: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("service_stop.sh")));
 
@@ -27,6 +28,9 @@ const MARK: &[u8] = b"\x1efleet-service ";
 
 /// Starts the line that tells why nothing was started.
 const REFUSED: &[u8] = b"\x1efleet-service-refused ";
+
+/// Tells the command what it alone is told: that must not change where we look, nor what we find.
+const TOLD: &str = "eval \"$FLEET_VARIABLES\"\nunset FLEET_VARIABLES\n";
 
 /// Says why nothing is started, and ends.
 const REFUSE: &str = "refuse() {\nprintf '\\036fleet-service-refused %s\\n' \"$1\"\nexit 1\n}\n";
@@ -94,6 +98,9 @@ pub struct ServiceStart<'a> {
     pub command: &'a [u8],
     /// What runs the command.
     pub shell: JobShell,
+    /// What it is told beside the variables of the command that starts it: its own `HOME` or `PATH` must not change where
+    /// services are looked for. Names that a shell takes, any bytes but NUL.
+    pub variables: &'a [(String, Vec<u8>)],
     /// The folder that it runs in, from that of the login.
     pub folder: Option<&'a [u8]>,
     /// What is to start it.
@@ -250,7 +257,7 @@ pub fn service_start_command() -> Vec<u8> {
 /// The input of [`service_start_command`]. Of one that is cut off nothing is run.
 ///
 /// # Errors
-/// When a NUL is in the command or in the folder.
+/// When a NUL is in the command, in a variable or in the folder.
 pub fn service_start_input(service: &ServiceStart<'_>) -> Result<Vec<u8>, WrapError> {
     refuse_nul(service.command, || "the command".to_owned())?;
     let by = match service.by {
@@ -275,8 +282,14 @@ pub fn service_start_input(service: &ServiceStart<'_>) -> Result<Vec<u8>, WrapEr
     push_all(&mut program, &[format!("set -- {} ", service.name).as_bytes(), &sh_quote(&title(service.command))]);
     push_all(&mut program, &[b" ", &sh_quote(&no_option(service.command))]);
     push_all(&mut program, &[format!(" {by} {settle} {over}\n").as_bytes()]);
-    program.extend(service.shell.watcher());
-    let parts = ["kept() {\n", SERVICES, &FOLDER, &TELL, "tidy() {\n", &TIDY, "}\n}\n", &SYSTEMD, &START, "}\n"];
+    let mut variables = Vec::new();
+    for (name, value) in service.variables {
+        refuse_nul(value, || format!("the variable {name}"))?;
+        push_all(&mut variables, &[b"export ", name.as_bytes(), b"=", &sh_quote(value), b"\n"]);
+    }
+    push_all(&mut program, &[b"export FLEET_VARIABLES=", &sh_quote(&variables), b"\n"]);
+    program.extend(service.shell.watcher(TOLD));
+    let parts = ["kept() {\n", SERVICES, &FOLDER, &TELL, &LOCK, "tidy() {\n", &TIDY, "}\n}\n", &SYSTEMD, &START, "}\n"];
     push_all(&mut program, &parts.map(str::as_bytes));
     Ok(program)
 }
@@ -307,8 +320,8 @@ pub enum Services {
 #[must_use]
 pub fn service_stop_command(services: &Services, grace: Duration) -> Vec<u8> {
     let work = match services {
-        Services::One(name) => format!("finish {name}\n"),
-        Services::All => for_each("finish \"$job\" &") + "wait\n",
+        Services::One(name) => format!("alone finish {name}\n"),
+        Services::All => for_each("alone finish \"$job\" &") + "wait\n",
     };
     stopping(grace, &work)
 }
@@ -317,11 +330,7 @@ pub fn service_stop_command(services: &Services, grace: Duration) -> Vec<u8> {
 /// runs, with [`ServiceWord::Present`].
 #[must_use]
 pub fn service_remove_command(name: &ServiceName, grace: Duration) -> Vec<u8> {
-    let forget = format!(
-        "look {name}\ncase $state in\nrunning*) tell present {name} ;;\n\
-         *) finish {name} && [ ! \"$tree\" ] && rm -rf \"$jobs/{name}\" ;;\nesac\n"
-    );
-    stopping(grace, &forget)
+    stopping(grace, &format!("alone forget {name}\n"))
 }
 
 /// Whether a log is followed.
@@ -346,7 +355,7 @@ fn for_each(work: &str) -> String {
 
 fn stopping(grace: Duration, work: &str) -> Vec<u8> {
     let grace = format!("grace={}\n", grace.as_millis().div_ceil(100));
-    program(&[&STOP, &TELL, &SYSTEMD, &END, &grace, work])
+    program(&[&STOP, &TELL, &SYSTEMD, &LOCK, &END, &grace, work])
 }
 
 fn program(parts: &[&str]) -> Vec<u8> {

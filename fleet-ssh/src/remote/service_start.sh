@@ -4,7 +4,8 @@
 # In: $1, its name; $2, how it is shown; $3, the command for the user's shell; $4, what is to start it: "auto", "setsid" or
 # "systemd"; $5, the tenths of a second in which it may not end; $6, "over" when one that has ended may be replaced;
 # $FLEET_PROGRAM, which has run, what watches over it; kept, which brings look and tell; refuse, which ends it all for a
-# reason; the current folder, its own.
+# reason; the current folder, its own. What the command alone is told is in
+# $FLEET_VARIABLES, as text that exports it.
 
 # Work is done in shells that end: a variable of ours could hide one of the user's environment.
 within() (
@@ -12,14 +13,26 @@ within() (
   "$@"
 )
 
+# claim NAME: makes the folder of all services, and has the name for itself.
+claim() {
+  (tidy) >&2
+  cd "$jobs" && lock "$1"
+}
+
 present() {
   look "$1"
-  # Whoever has just made the folder is about to say so in it.
-  if [ "$state" = died ] && [ ! -s "$jobs/$1/process" ]; then
-    sleep 1
-    look "$1"
-  fi
   [ "$state" != none ] && tell present "$1"
+}
+
+runs() {
+  look "$1"
+  case $state in running*) ;; *) false ;; esac
+}
+
+# leave NAME REASON: refuses, and lets others have the name.
+leave() {
+  within unlock "$1"
+  refuse "$2"
 }
 
 # Prints what starts it, or nothing when there is no systemd as it is wanted. A user's own systemd ends with the last login,
@@ -42,21 +55,9 @@ launcher() (
   if command -v setsid >/dev/null; then echo setsid; else echo nohup; fi
 )
 
-# Prints the folder of the service. Until it runs, it is we who watch over it. Whoever else makes one of that name meanwhile
-# is first, or finds this one.
+# Prints the folder of the service. Until it runs, it is we who watch over it.
 folder() (
-  (tidy) >&2
-  cd "$jobs" || exit
-  if [ "$6" ] && mv "$1" ".$1.$$" 2>/dev/null; then
-    look ".$1.$$"
-    case $state in
-      running*)
-        mv ".$1.$$" "$1"
-        exit
-        ;;
-    esac
-    rm -rf ".$1.$$"
-  fi
+  cd "$jobs" && rm -rf "$1" || exit
   umask 077
   born "$$"
   boot
@@ -112,17 +113,23 @@ see() {
   case $state in running*) ;; *) tail -n 20 "$jobs/$1/log" ;; esac
 }
 
-[ ! "$6" ] && within present "$1" && exit
+within claim "$1" || refuse 'the service cannot be kept in a folder here, or somebody else is at work on one of that name'
+if [ ! "$6" ] && within present "$1"; then
+  within unlock "$1"
+  exit
+fi
+if within runs "$1"; then leave "$1" 'somebody else has started one of that name meanwhile'; fi
 set -- "$1" "$2" "$3" "$(launcher "$4")" "$5" "$6"
-[ "$4" ] || refuse 'there is no systemd here that can be used: it does not run, or this user does not linger (loginctl enable-linger)'
+[ "$4" ] || leave "$1" 'there is no systemd here that can be used: it does not run, or this user does not linger (loginctl enable-linger)'
 set -- "$@" "$(within folder "$@")"
-[ "$7" ] || refuse 'the service cannot be kept in a folder here, or somebody else starts one of that name'
+[ "$7" ] || leave "$1" 'the service cannot be kept in a folder here'
 case $4 in
   systemd*) set -- "$@" "$(launch_by_systemd "$@")" ;;
   *) set -- "$@" "$(launch "$@")" ;;
 esac
 if [ ! "$8" ]; then
   rm -rf "$7"
-  refuse 'the service cannot be started'
+  leave "$1" 'the service cannot be started'
 fi
+within unlock "$1"
 within see "$1" "$5"

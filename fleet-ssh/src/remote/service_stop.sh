@@ -1,3 +1,19 @@
+# alone WORK SERVICE: does the work while nobody else starts, stops or removes the service, if that comes soon enough.
+alone() {
+  [ -d "$jobs/$2" ] && lock "$2"
+  "$@"
+  unlock "$2"
+}
+
+# forget SERVICE: removes what is kept of one that does not run, and tells of it.
+forget() {
+  look "$1"
+  case $state in
+    running*) tell present "$1" ;;
+    *) finish "$1" && [ ! "$tree" ] && rm -rf "$jobs/$1" ;;
+  esac
+}
+
 # finish SERVICE: ends what runs of it, also what it has left behind, and tells of it: "gone" when something ran, "idle" when
 # nothing did, "left:PID..." when something is left, "unknown" when the host does not show its processes.
 #

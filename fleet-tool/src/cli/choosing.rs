@@ -47,28 +47,34 @@ impl ChooseArgs {
     /// # Errors
     /// Whatever makes the choice impossible; nothing was contacted but providers.
     pub fn choose(self, program: &'static str, hosts: Vec<String>) -> Result<Selected, Failure> {
-        let (Chosen { selected, .. }, inventory, _) = self.chosen(program, hosts)?;
+        let (Chosen { selected, .. }, inventory, _) = self.chosen(program, hosts, Unnamed::Everybody)?;
         selection::free_aside(inventory);
         Ok(selected)
     }
 
-    /// The same with where they are reached.
+    /// The same with where they are reached, for who acts on them: without any named, the default ones, else none.
     ///
     /// # Errors
     /// As [`ChooseArgs::choose`], and when ssh_config cannot be read.
     pub fn choose_with_addresses(self, program: &'static str) -> Result<Addressed, Failure> {
-        let (Chosen { selected, ssh_config, .. }, inventory, settings) = self.chosen(program, Vec::new())?;
+        let (Chosen { selected, ssh_config, .. }, inventory, settings) =
+            self.chosen(program, Vec::new(), Unnamed::Nobody)?;
         let config = ssh_config.map_or_else(|| load_config(&settings), Ok)?;
         let address = |host: &SelectedHost| Ok(config.resolve(&host.host, host.endpoint.as_ref())?.host_name);
         let addresses = selected.hosts.iter().map(address).collect::<Result<_, Failure>>()?;
         Ok(Addressed { selected, addresses, inventory })
     }
 
-    fn chosen(self, program: &'static str, hosts: Vec<String>) -> Result<(Chosen, Inventory, Settings), Failure> {
+    fn chosen(
+        self,
+        program: &'static str,
+        hosts: Vec<String>,
+        unnamed: Unnamed,
+    ) -> Result<(Chosen, Inventory, Settings), Failure> {
         logging::start(self.verbose)?;
         let settings = in_force(program, &self.sources)?;
         let named = self.named.with_hosts(hosts);
-        let (mut chosen, inventory) = named.select(program, &settings, StdinUse::Free, None, Unnamed::Everybody)?;
+        let (mut chosen, inventory) = named.select(program, &settings, StdinUse::Free, None, unnamed)?;
         chosen.selected.hosts.iter_mut().for_each(|host| log_in(host, &settings));
         Ok((chosen, inventory, settings))
     }

@@ -5,6 +5,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use fleet_core::inventory::Inventory;
 use fleet_core::select::SelectedHost;
 
 /// The fact that says which instance of one launch a host is.
@@ -24,14 +25,15 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    /// What is known of a chosen host.
-    pub(crate) fn of(selected: &SelectedHost) -> Self {
+    /// What is known of a chosen host, but for its role in the last partition: what is dealt out does not depend on that.
+    pub(crate) fn of(selected: &SelectedHost, inventory: &Inventory) -> Self {
         let mut facts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut add = |fact: &str, value: &str| {
             facts.entry(fact.to_owned()).or_default().insert(value.to_owned());
         };
         add("name", selected.host.name());
-        selected.groups.iter().for_each(|group| add("group", group));
+        let groups = selected.groups.iter().filter(|group| !inventory.is_only_role(group, &selected.host));
+        groups.for_each(|group| add("group", group));
         if let Some(record) = &selected.record {
             add("id", &record.id);
             record.tags.iter().for_each(|(key, value)| add(&format!("tag:{key}"), value));

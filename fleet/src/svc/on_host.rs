@@ -90,9 +90,9 @@ impl Work {
 
 impl Start {
     fn input(&self, room: Room) -> Result<Vec<u8>, WrapError> {
-        let Self { name, command, variables: _, folder, shell, by, replace: _, settle } = self;
+        let Self { name, command, variables, folder, shell, by, replace: _, settle } = self;
         let (shell, by, settle, folder) = (*shell, *by, *settle, folder.as_deref());
-        service_start_input(&ServiceStart { name, command, shell, folder, by, room, settle })
+        service_start_input(&ServiceStart { name, command, shell, variables, folder, by, room, settle })
     }
 }
 
@@ -148,7 +148,7 @@ impl ServicesOn<'_> {
 
     async fn launch(&self, start: &Start, room: Room) -> Result<StartReport, Outcome> {
         let input = start.input(room).map_err(|error| Outcome::Failed(HostError::local(error.to_string())))?;
-        let env = self.variables.iter().chain(&start.variables).cloned().collect();
+        let env = self.variables.clone();
         let heard = Heard::new(self.reporter);
         let outcome = self.on_host.run_with_input(service_start_command(), env, input.into(), &heard).await;
         let said = heard.answer.bytes();

@@ -32,7 +32,8 @@ pub(crate) struct Waiting {
     hosts: Vec<SelectedHost>,
     places: HostPlaces,
     what: WaitFor,
-    deadline: Instant,
+    start: Instant,
+    deadline: Option<Instant>,
     limits: CommandLimits,
     remarks: Remarks,
     ready: AtomicUsize,
@@ -48,29 +49,32 @@ struct Progress {
     held: usize,
     /// What is missing, and what was seen of it last.
     last: String,
+    /// Whether it was told that there is no connection.
+    is_missed: bool,
 }
 
 impl Waiting {
-    /// Waits for so long from now on.
+    /// Waits for so long from now on, or for ever.
     ///
     /// # Errors
     /// When a host cannot be told what it has to know.
     pub(super) fn new(
         what: WaitFor,
-        limit: Duration,
+        limit: Option<Duration>,
         connector: Arc<Connector>,
         prepared: &Prepared,
     ) -> Result<Self, Failure> {
         let places = prepared.places_for(None, what.checks.iter().filter_map(|check| check.command()))?;
         let hosts = prepared.selected.hosts.clone();
-        let deadline = Instant::now() + limit;
+        let start = Instant::now();
         Ok(Self {
             connector,
             progress: hosts.iter().map(|_| Mutex::default()).collect(),
             hosts,
             places,
             what,
-            deadline,
+            start,
+            deadline: limit.map(|limit| start + limit),
             limits: prepared.command_limits(),
             remarks: prepared.remarks(),
             ready: AtomicUsize::new(0),
@@ -93,7 +97,7 @@ impl Task for Waiting {
                 stop.cancel();
                 work.await
             }
-            () = tokio::time::sleep_until(self.deadline) => {
+            () = passed(self.deadline) => {
                 stop.cancel();
                 work.await
             }
@@ -109,13 +113,28 @@ impl Task for Waiting {
             _ if self.enough.is_cancelled() => {
                 Outcome::NotReady(format!("enough others are ready; {}", self.last(index)))
             }
-            _ if Instant::now() >= self.deadline => Outcome::NotReady(self.last(index)),
+            _ if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+                Outcome::NotReady(self.last(index))
+            }
             outcome if host.cancel().is_cancelled() => outcome,
             outcome => {
-                self.note(index, outcome.reason().unwrap_or_default());
+                let reason = outcome.reason().unwrap_or_default();
+                let late = self.remarks == Remarks::Hidden && self.start.elapsed() > PATIENCE;
+                if late && !self.with(index, |progress| std::mem::replace(&mut progress.is_missed, true)) {
+                    host.emit(Event::Note(format!("waits for a connection: {reason}"))).await;
+                }
+                self.note(index, reason);
                 outcome
             }
         }
+    }
+}
+
+/// When this moment has come; never, if there is none.
+async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -176,8 +195,9 @@ impl Waiting {
             let (mut told, since) = (String::new(), Instant::now());
             self.note(index, format!("{check}: {NO_ANSWER}"));
             loop {
-                let left = self.deadline.saturating_duration_since(Instant::now());
-                let limits = CommandLimits { timeout: Some(COMMAND_LIMIT.min(left)), stall: None, ..self.limits };
+                let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+                let limit = left.unwrap_or(COMMAND_LIMIT).min(COMMAND_LIMIT);
+                let limits = CommandLimits { timeout: Some(limit), stall: None, ..self.limits };
                 let asked = Asked { session, variables: &variables, limits, cancel: stop };
                 let answer = tokio::select! {
                     biased;
@@ -217,7 +237,7 @@ impl Waiting {
     /// What is missing on a host, and what was seen of it last.
     fn last(&self, index: usize) -> String {
         let last = self.with(index, |progress| progress.last.clone());
-        if last.is_empty() { "not asked yet".to_owned() } else { last }
+        if last.is_empty() { "no connection yet".to_owned() } else { last }
     }
 
     fn note(&self, index: usize, last: String) {
