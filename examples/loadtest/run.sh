@@ -20,6 +20,7 @@ while [ $# -gt 1 ]; do
     esac
     shift 2
 done
+case $seconds in '' | 0* | *[!0-9]*) set -- -d "$seconds" ;; esac
 [ $# = 0 ] || { echo "run.sh: expected -n HOSTS, --hosts FILE, -g GROUP or -d SECONDS, not: $*" >&2; exit 2; }
 
 say() { echo "== $*" >&2; }
@@ -68,5 +69,6 @@ keep psh -g loadgen --timeout "$((seconds + 30))s" --script "$here/load.sh" "$se
 
 say gather
 keep pslurp -g loadgen "loadtest/$FLEET_RUN/" "results/$FLEET_RUN"
-keep awk -f "$here/table.awk" "results/$FLEET_RUN"/*/wrk.txt
+set -- $FLEET_HOSTS_LOADGEN
+keep awk -v generators=$# -f "$here/table.awk" "results/$FLEET_RUN"/*/wrk.txt
 exit "$failed"

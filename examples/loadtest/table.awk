@@ -1,7 +1,7 @@
-# A line for each generator and one for all: awk -f table.awk results/RUN/*/wrk.txt
+# A line for each generator and one for all: awk -v generators=NUMBER -f table.awk results/RUN/*/wrk.txt
 #
 # Percentiles of several generators cannot be added up: the last line has the worst. The exit code is 1 if a request
-# failed or a generator says nothing.
+# failed or one of so many generators has said nothing.
 function line(name, rate, median, most, longest, failures) {
     printf "%-20s %12.1f %10.2f %10.2f %10.2f %8d\n", name, rate, median, most, longest, failures
 }
@@ -15,6 +15,6 @@ $1 == "result" {
     median = worst(median, $4); most = worst(most, $5); longest = worst(longest, $6)
 }
 END {
-    line("all " said + 0 " of " ARGC - 1, all, median, most, longest, failures)
-    exit failures > 0 || said < ARGC - 1
+    line("all " said + 0 " of " generators, all, median, most, longest, failures)
+    exit failures > 0 || said < generators
 }

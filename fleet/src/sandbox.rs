@@ -22,6 +22,8 @@ use crate::cli::{ExecArgs, FolderArgs, SandboxCommand, StartArgs};
 
 const OK: u8 = 0;
 const FAILED: u8 = 1;
+/// As shells have it of Ctrl-C.
+const INTERRUPTED: u8 = 130;
 /// Wrong flags, or hosts that make no fleet: nothing was started.
 pub(crate) const USAGE: u8 = 2;
 
@@ -119,18 +121,52 @@ fn start(arguments: &StartArgs, stdout: &mut dyn Write, stderr: &mut dyn Write) 
             writeln!(stderr, "Ctrl-C stops it")
         });
     }
+    // Whoever interrupts us does not know of the sandbox yet, and would leave it behind.
+    let mut interruption = Interruption::watch()?;
     let mut child = spawn_server(arguments, &dir)?;
     if let Err(failure) = await_ready(&mut child) {
         // What failed before it was a sandbox has left nothing but its log.
         let _ = std::fs::remove_file(dir.join("sandbox.log"));
         let _ = std::fs::remove_dir(&dir);
-        return Err(failure);
+        return if interruption.has_come() { Ok(INTERRUPTED) } else { Err(failure) };
     }
     match inspect(&dir)? {
+        FolderState::Running(record) if interruption.has_come() => {
+            end(&dir, &record)?;
+            return Ok(INTERRUPTED);
+        }
         FolderState::Running(record) => announce(&dir, &record, stdout, stderr)?,
         _ => return Err(Failure::new(format!("the sandbox in {} stopped again", dir.display()))),
     }
     Ok(OK)
+}
+
+/// The signals that would end this process: from [`Interruption::watch`] on they do not.
+struct Interruption {
+    runtime: tokio::runtime::Runtime,
+    signals: [tokio::signal::unix::Signal; 3],
+}
+
+impl Interruption {
+    fn watch() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let watched = async {
+            let [hangup, interrupt, terminate] =
+                [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+            Ok::<_, io::Error>([hangup?, interrupt?, terminate?])
+        };
+        let signals = runtime.block_on(watched)?;
+        Ok(Self { runtime, signals })
+    }
+
+    /// Whether one of them has come.
+    fn has_come(&mut self) -> bool {
+        let [hangup, interrupt, terminate] = &mut self.signals;
+        let any = async {
+            tokio::select! { _ = hangup.recv() => {}, _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        };
+        self.runtime.block_on(async { tokio::time::timeout(POLL, any).await.is_ok() })
+    }
 }
 
 /// Starts this program again as the server, without a terminal and with a log instead of stderr.

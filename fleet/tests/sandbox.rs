@@ -1,7 +1,7 @@
 //! `fleet sandbox` as a user runs it: start, status, exec, stop, and what remains when its process dies.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use fleet_sandbox::{FolderState, Record, inspect};
@@ -19,10 +19,14 @@ impl Home {
         self.0.path().join(".local/state/fleet-sandbox")
     }
 
-    fn fleet(&self, arguments: &[&str]) -> Output {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
         command.arg("sandbox").args(arguments).env_clear().env("HOME", self.0.path()).env("PATH", "/usr/bin:/bin");
-        command.output().expect("fleet runs")
+        command
+    }
+
+    fn fleet(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("fleet runs")
     }
 
     fn record(&self) -> Record {
@@ -98,6 +102,26 @@ fn the_remains_of_a_killed_sandbox_are_cleaned() {
             "start" => assert_ne!(home.record().pid, first.pid),
             _ => assert!(!home.dir().exists()),
         }
+    }
+}
+
+#[test]
+fn a_start_that_is_interrupted_leaves_nothing() {
+    for signal in ["INT", "TERM"] {
+        let home = Home::new();
+        let start = home.command(&["start", "-n", "60"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let start = start.expect("fleet runs");
+        // The log is there as soon as the hosts are about to be started.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !home.dir().join("sandbox.log").exists() {
+            assert!(Instant::now() < deadline, "nothing is started");
+            std::thread::yield_now();
+        }
+        let sent = Command::new("kill").args([&format!("-{signal}"), &start.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+        let (code, stdout, stderr) = said(&start.wait_with_output().expect("it ends"));
+        assert_eq!((code, &stdout[..]), (130, ""), "{signal}: {stderr}");
+        assert_eq!(inspect(&home.dir()).expect("readable"), FolderState::Absent, "{signal}");
     }
 }
 

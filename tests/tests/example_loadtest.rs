@@ -267,7 +267,7 @@ fn who_kills_the_script_by_force_can_stop_all_by_hand() {
 #[test]
 fn what_it_does_not_understand_is_refused_before_anything_starts() {
     let world = World::new();
-    for words in [&["-x", "1"][..], &["-n"], &["20"]] {
+    for words in [&["-x", "1"][..], &["-n"], &["20"], &["-d", "abc"], &["-d", "0"]] {
         world
             .run(words)
             .finish()
