@@ -168,8 +168,9 @@ impl CopySettings {
     /// # Errors
     /// When the recipe has what nobody can do.
     pub(crate) fn new(recipe: Recipe, given: Given, target: Target) -> Result<Self, Failure> {
+        let mode = recipe.mode.as_deref().map(|text| owner::mode(text, attributes(&recipe)));
         Ok(Self {
-            mode: recipe.mode.as_deref().map(owner::mode).transpose().map_err(|error| Failure::usage(&error))?,
+            mode: mode.transpose().map_err(|error| Failure::usage(&error))?,
             owner: recipe.owner.as_deref().map(owner::owner).transpose().map_err(|error| Failure::usage(&error))?,
             sudo: recipe.sudo_request().user()?,
             scan: scan_settings(&recipe)?,

@@ -2,6 +2,7 @@
 //!
 //! Must not know hosts.
 
+use fleet_ssh::remote::Attributes;
 use fleet_transfer::manifest::{Entry, EntryKind};
 
 /// The bits by which a folder's owner, group and others can look into it.
@@ -24,6 +25,12 @@ pub(crate) enum OwnerError {
         /// As typed.
         text: String,
     },
+    /// It sets more than permissions.
+    #[error("--mode {text} sets special bits (setuid, setgid, sticky), which only pcp --preserve keeps")]
+    Special {
+        /// As typed.
+        text: String,
+    },
 }
 
 /// Reads an owner, as `chown` takes it.
@@ -43,10 +50,16 @@ fn is_account(text: &str) -> bool {
     !text.is_empty() && !text.starts_with('-') && text.chars().all(character)
 }
 
-/// Reads a mode.
-pub(crate) fn mode(text: &str) -> Result<u32, OwnerError> {
+/// Reads a mode. Special bits are kept only of copies that keep all of a mode.
+pub(crate) fn mode(text: &str, attributes: Attributes) -> Result<u32, OwnerError> {
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777 && !text.starts_with('+'));
-    mode.ok_or_else(|| OwnerError::Mode { text: text.to_owned() })
+    match mode {
+        None => Err(OwnerError::Mode { text: text.to_owned() }),
+        Some(mode) if mode > 0o777 && attributes == Attributes::Permissions => {
+            Err(OwnerError::Special { text: text.to_owned() })
+        }
+        Some(mode) => Ok(mode),
+    }
 }
 
 /// Gives all files this mode, and folders the same with the right to look into them for whoever may read them.
@@ -86,11 +99,13 @@ mod tests {
                 entry(EntryKind::Folder),
                 entry(EntryKind::Symlink { target: "y".into() }),
             ];
-            set_mode(&mut entries, mode(text).unwrap());
+            set_mode(&mut entries, mode(text, Attributes::All).unwrap());
             assert_eq!(entries.map(|entry| entry.mode), [file, folder, 0o777], "{text}");
         }
+        assert!(mode("755", Attributes::Permissions).is_ok());
+        assert!(mode("1755", Attributes::Permissions).unwrap_err().to_string().contains("--preserve"));
         for text in ["", "8", "u+x", "+644", "-644", "10000", "0o644", "rw-r--r--"] {
-            assert!(mode(text).is_err(), "{text}");
+            assert!(mode(text, Attributes::All).is_err(), "{text}");
         }
     }
 }

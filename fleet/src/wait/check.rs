@@ -182,13 +182,13 @@ impl fmt::Display for Check {
 
 /// The parts of a text, divided by commas in front of kinds.
 fn divided(text: &str) -> Vec<&str> {
-    let is_end = |at: &usize| KINDS.into_iter().any(|kind| text[at + 1..].starts_with(kind));
+    let is_end = |at: &usize| KINDS.into_iter().any(|kind| text[at + 1..].trim_start().starts_with(kind));
     let ends = text.match_indices(',').map(|(at, _)| at).filter(is_end).chain([text.len()]);
     let mut start = 0;
     ends.map(|end| {
         let part = &text[start..end];
         start = end + 1;
-        part
+        part.trim_start()
     })
     .collect()
 }
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_comma_divides_checks_only_in_front_of_another() {
-        let all = questions(&["tcp:1,file:a,b,cmd:echo a,b, c,tcp:2", "tcp:3"]).unwrap();
+        let all = questions(&["tcp:1, file:a,b,cmd:echo a,b, c,tcp:2", "tcp:3"]).unwrap();
         let command = Question::Command("echo a,b, c".to_owned());
         assert_eq!(
             all,

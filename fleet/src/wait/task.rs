@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fleet_core::event::Event;
 use fleet_core::fanout::{HostContext, Task};
-use fleet_core::outcome::{Outcome, SkipCause, Stage};
+use fleet_core::outcome::{LastOutput, Outcome, SkipCause, Stage, Stop, StopCause};
 use fleet_core::select::SelectedHost;
 use fleet_ssh::{CommandLimits, Connector, Session};
 use fleet_tool::cli::{Failure, Prepared};
@@ -202,7 +202,7 @@ impl Waiting {
                 let answer = tokio::select! {
                     biased;
                     answer = asked.ask(question) => answer,
-                    () = stopped(question, stop) => return Outcome::Skipped(SkipCause::Interrupted),
+                    () = stopped(question, stop) => return interrupted(),
                 };
                 let (why, to) = match answer {
                     Ok(Answer::Yes) => break,
@@ -224,7 +224,7 @@ impl Waiting {
                 self.note(index, last);
                 tokio::select! {
                     biased;
-                    () = stop.cancelled() => return Outcome::Skipped(SkipCause::Interrupted),
+                    () = stop.cancelled() => return interrupted(),
                     () = tokio::time::sleep(pause) => {}
                 }
                 pause = (pause * 2).min(self.what.interval);
@@ -247,6 +247,11 @@ impl Waiting {
     fn with<T>(&self, index: usize, work: impl FnOnce(&mut Progress) -> T) -> T {
         work(&mut self.progress[index].lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// The end of one that was asked, and nothing of which runs on the host.
+fn interrupted() -> Outcome {
+    Outcome::Stopped { cause: StopCause::Cancelled, stop: Stop::Confirmed, output: LastOutput::Complete }
 }
 
 /// When a question need not be waited for any more. One that is a command ends by itself then, on the host too.
