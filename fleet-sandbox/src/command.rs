@@ -175,11 +175,10 @@ impl Process {
             () = output.closed() => None,
         };
         drop(place);
-        if let Some((exit, held)) = ended {
-            tokio::select! {
-                () = output.finish(exit, held) => {}
-                () = output.closed() => {}
-            }
+        let Some((exit, held)) = ended else { return groups.leave_then_end(self.group, self.child).await };
+        tokio::select! {
+            () = output.finish(exit, held) => {}
+            () = output.closed() => {}
         }
         groups.end(self.group, self.child).await;
     }

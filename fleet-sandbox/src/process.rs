@@ -11,6 +11,8 @@ use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::process::Child;
 use tokio::time::{Instant, sleep};
 
+/// How long a group that has lost its client may clean up by itself, as it may with sshd(8), which ends nothing.
+const OWN_GRACE: Duration = Duration::from_secs(2);
 /// How long a group has between TERM and KILL.
 const TERM_GRACE: Duration = Duration::from_millis(500);
 const POLL: Duration = Duration::from_millis(10);
@@ -31,6 +33,12 @@ impl ProcessGroups {
                 let _ = kill_process_group(group, Signal::KILL);
             }
         }
+    }
+
+    /// As [`ProcessGroups::end`], for a group whose client is gone: it sees so by its input and output, and may act on that.
+    pub(crate) async fn leave_then_end(&self, group: Pid, mut leader: Child) {
+        is_gone_within(OWN_GRACE, group, &mut leader).await;
+        self.end(group, leader).await;
     }
 
     /// Ends `group` and reaps `leader`: TERM, then KILL for what is left, and returns when nothing is left.

@@ -484,6 +484,13 @@ fn every_host_of_a_sandbox_has_services_of_its_own() {
     svc(&["logs", "web"]).expect_code(0).expect_stdout("web03: on web03, back 1 of 2\n");
     svc(&["stop", "--all"]).expect_code(0).expect_stderr("web[01-03] (3): stopped web");
     processes::assert_gone(&marker);
+    // Who is cut off while it watches stops what it has started, here too.
+    let line = format!("exec sleep {marker}");
+    let run = sandbox.fleet(&["svc", "start", "-H", "web01", "cut", "--settle", "1h", "--", &line]).start();
+    processes::wait_for_command(&format!("sleep {marker}"));
+    run.signal(Signal::KILL);
+    let _ = run.finish();
+    processes::assert_gone(&marker);
 }
 
 #[test]
