@@ -2,6 +2,7 @@
 //!
 //! Must not know how the hosts are served.
 
+mod interruption;
 mod provide;
 
 use std::fmt::Write as _;
@@ -18,6 +19,7 @@ use fleet_sandbox::{FolderError, FolderState, Record, Sandbox, SandboxError, cle
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit, setsid};
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::interruption::Interruption;
 use crate::cli::{ExecArgs, FolderArgs, SandboxCommand, StartArgs};
 
 const OK: u8 = 0;
@@ -139,34 +141,6 @@ fn start(arguments: &StartArgs, stdout: &mut dyn Write, stderr: &mut dyn Write) 
         _ => return Err(Failure::new(format!("the sandbox in {} stopped again", dir.display()))),
     }
     Ok(OK)
-}
-
-/// The signals that would end this process: from [`Interruption::watch`] on they do not.
-struct Interruption {
-    runtime: tokio::runtime::Runtime,
-    signals: [tokio::signal::unix::Signal; 3],
-}
-
-impl Interruption {
-    fn watch() -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let watched = async {
-            let [hangup, interrupt, terminate] =
-                [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate()].map(signal);
-            Ok::<_, io::Error>([hangup?, interrupt?, terminate?])
-        };
-        let signals = runtime.block_on(watched)?;
-        Ok(Self { runtime, signals })
-    }
-
-    /// Whether one of them has come.
-    fn has_come(&mut self) -> bool {
-        let [hangup, interrupt, terminate] = &mut self.signals;
-        let any = async {
-            tokio::select! { _ = hangup.recv() => {}, _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        };
-        self.runtime.block_on(async { tokio::time::timeout(POLL, any).await.is_ok() })
-    }
 }
 
 /// Starts this program again as the server, without a terminal and with a log instead of stderr.

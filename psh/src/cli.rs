@@ -99,9 +99,6 @@ enum Input {
     Ours,
 }
 
-/// What a host looks for jobs by.
-const JOBS_ARE_FOUND_BY: [&str; 2] = ["HOME", "XDG_STATE_HOME"];
-
 /// Whether braces in texts are placeholders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Braces {
@@ -208,11 +205,6 @@ impl CommandArgs {
             input_end: has_input.then(Token::random),
         });
         let payload = Payload { form, variables: variables.collect::<Result<_, Failure>>()?, job };
-        let hides = |(name, _): &&(String, Template)| JOBS_ARE_FOUND_BY.contains(&name.as_str());
-        if let Some((name, _)) = payload.variables.iter().find(hides).filter(|_| recipe.background) {
-            let text = format!("--env {name} would hide the job: jobs are kept in a folder that it names");
-            return Err(Failure::usage_text(text).hint(format!("set it in the command: {name}=... COMMAND")));
-        }
         match payload.facts().first() {
             Some(fact) if recipe.raw => Err(Failure::usage_text(format!(
                 "{{{}}} is asked of the host's POSIX shell, which --raw does without",
