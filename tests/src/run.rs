@@ -21,10 +21,10 @@ use crate::processes::CLIENT_MARK;
 use crate::tools::program;
 
 /// How long a program may run unless the test says otherwise.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How long the outputs may stay open after the program has ended.
-const OUTPUT_PATIENCE: Duration = Duration::from_secs(10);
+const OUTPUT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program about to be run, with nothing on its stdin.
 pub struct Run {
@@ -102,7 +102,7 @@ impl Run {
         self
     }
 
-    /// The time it may take instead of 60 s.
+    /// The time it may take instead of five minutes.
     #[must_use]
     pub fn patience(mut self, limit: Duration) -> Self {
         self.patience = limit;

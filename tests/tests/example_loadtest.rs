@@ -9,9 +9,9 @@ use fleet_tests::{Finished, Run, Running, Server, Signal, Sshd, TestEnv, process
 use rustix::process::{Pid, kill_process_group};
 
 /// How long a run may take: nothing in it is fast on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// How long processes on hosts may take to go.
-const GOING: Duration = Duration::from_secs(30);
+const GOING: Duration = Duration::from_secs(300);
 
 /// Where the example runs, with the tools in its `PATH`.
 struct World {

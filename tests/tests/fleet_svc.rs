@@ -10,7 +10,7 @@ use fleet_tests::{Dropbear, Finished, Fleet, Run, Running, Server, Signal, Sshd,
 use rustix::process::{Pid, kill_process};
 
 /// How long something on the host may take to be so.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A unit is a file; what its processes have in common is a variable, where systemd has a control group.
 const SYSTEMD_RUN: &str = r#"#!/bin/sh

@@ -28,7 +28,7 @@ use fleet_transfer::push::{Batch, Commit, Look, There, batches, header, needed_k
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// What the host's `/bin/sh` may be.
 const SHELLS: [&str; 5] = ["dash", "bash", "busybox", "mksh", "zsh"];
@@ -955,6 +955,32 @@ fn wait_until_begun(host: &Host) -> PathBuf {
     }
 }
 
+/// Waits until a copy has made something in its folder, and looks without a pause.
+fn wait_until_made(host: &Host, name: &str) {
+    let end = Instant::now() + DEADLINE;
+    let is_made = || {
+        let mut entries = fs::read_dir(host.home()).unwrap().flatten();
+        let ours = entries.find(|entry| entry.file_name().as_bytes().starts_with(b".fleet-copy-"));
+        ours.is_some_and(|ours| ours.path().join(name).exists())
+    };
+    while !is_made() {
+        assert!(Instant::now() < end, "waited in vain for {name}: {:?}", tree(&host.home()));
+    }
+}
+
+/// What a program has said; one that does not end is killed, and fails the test.
+fn output_in_time(child: Child, case: &str) -> Output {
+    let pid = Pid::from_child(&child);
+    let (ended, end) = std::sync::mpsc::channel();
+    let waiting = std::thread::spawn(move || ended.send(child.wait_with_output().unwrap()));
+    let Ok(output) = end.recv_timeout(DEADLINE) else {
+        kill_process_group(pid, Signal::KILL).unwrap();
+        panic!("{case}: it does not end");
+    };
+    waiting.join().unwrap().unwrap();
+    output
+}
+
 /// Bytes that no packing makes fewer: tar and gzip begin their work when they have read much.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 1u64;
@@ -998,6 +1024,29 @@ fn a_copy_that_is_stopped_leaves_nothing() {
                     assert_eq!(tree(&host.home()), old, "{case}");
                     drop(input);
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_a_copy_has_begun_with_when_it_is_stopped_it_leaves_nothing() {
+    let half = |stream: Vec<u8>| stream[..stream.len() / 2].to_vec();
+    let (plain, zipped) = (half(larger().stream()), half(zipped(&larger().stream())));
+    for shell in SHELLS {
+        for (packing, stream) in [(Packing::Plain, &plain), (Packing::Gzip, &zipped)] {
+            // Each is made shortly before programs are started, which may be stopped before they have begun.
+            for (made, round) in [".", "d", "said", "plain"].iter().flat_map(|made| [made; 4].into_iter().zip(0..)) {
+                let case = format!("{shell}, {packing:?}, {made}, round {round}");
+                let (host, old) = host_with_old_files(shell, "tar");
+                let mark = token();
+                let mut child = host.start(&CopyIn { packing, ..into_folder(HERE) }, &mark);
+                let mut input = child.stdin.take().unwrap();
+                input.write_all(&stream[..4096]).unwrap();
+                wait_until_made(&host, made);
+                kill_process_group(Pid::from_child(&child), Signal::TERM).unwrap();
+                let refusal = result(&output_in_time(child, &case), &mark).unwrap_err();
+                assert_eq!((refusal.kind, tree(&host.home())), (RefusalKind::Cut, old), "{case}");
             }
         }
     }

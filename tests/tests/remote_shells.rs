@@ -25,7 +25,7 @@ use tempfile::TempDir;
 
 const SHELLS: [&str; 8] = ["sh", "dash", "bash", "zsh", "mksh", "tcsh", "fish", "busybox"];
 const GRACE: Duration = Duration::from_millis(500);
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// A folder of which every process that the tests start has the name in its command line.
 struct Place {
@@ -699,12 +699,14 @@ fn any_posix_shell_of_the_host_starts_services_and_stops_them() {
             assert!(output.stderr.is_empty(), "{name}: {}", output.stderr.escape_ascii());
             output.stdout
         };
-        let start = |command: &str, room: Room| {
-            let (shell, folder, by, settle) = (JobShell::Posix, None, LaunchBy::Setsid, Duration::from_millis(300));
+        // Who ends is told of at once.
+        let start_for = |settle: Duration, command: &str, room: Room| {
+            let (shell, folder, by) = (JobShell::Posix, None, LaunchBy::Setsid);
             let (name, command) = (&service, command.as_bytes());
             service_start_input(&ServiceStart { name, command, shell, variables: &[], folder, by, room, settle })
                 .unwrap()
         };
+        let start = |command: &str, room: Room| start_for(Duration::ZERO, command, room);
         let started = |input: Vec<u8>| {
             let said = run(service_start_command(), by_shell(input).as_bytes());
             StartReport::find(&said).unwrap_or_else(|| panic!("{name}: {}", said.escape_ascii()))
@@ -713,7 +715,7 @@ fn any_posix_shell_of_the_host_starts_services_and_stops_them() {
             let found = ServiceReport::find_all(&run(line, b""));
             found.into_iter().map(|service| (service.word, service.state)).collect::<Vec<_>>()
         };
-        let stop = || service_stop_command(&Services::All, GRACE);
+        let stop = || service_stop_command(&Services::All, DEADLINE);
         let is = ServiceWord::Is;
 
         assert_eq!(states(service_state_command(&service)), [(is.clone(), ServiceState::None)], "{name}");
@@ -731,9 +733,10 @@ fn any_posix_shell_of_the_host_starts_services_and_stops_them() {
             (ServiceWord::Started, ServiceState::Running),
             "{name}"
         );
-        assert_eq!(run(service_log_command(&service, 20, Follow::No), b""), b"it's up\n", "{name}");
+        let log = || run(service_log_command(&service, 20, Follow::No), b"");
+        wait_until(&format!("{name}: it is up"), || log() == b"it's up\n", || log().escape_ascii().to_string());
         assert_eq!(started(start("true", Room::Free)).service.word, ServiceWord::Present, "{name}");
-        assert_eq!(states(service_remove_command(&service, GRACE)), [(ServiceWord::Present, ServiceState::Running)]);
+        assert_eq!(states(service_remove_command(&service, DEADLINE)), [(ServiceWord::Present, ServiceState::Running)]);
         // A name is only taken from a service that has ended, whoever was sure of it.
         let input = by_shell(start("true", Room::Ended));
         let refused = given(&shell, &command, input.as_bytes(), place.path());
@@ -744,9 +747,9 @@ fn any_posix_shell_of_the_host_starts_services_and_stops_them() {
         assert_eq!(states(stop()), [(ServiceWord::Gone, stopped.clone())], "{name}");
         place.assert_empty_soon(name);
         assert_eq!(states(stop()), [(ServiceWord::Idle, stopped)], "{name}");
-        let report = started(start("echo last; exit 7", Room::Ended));
+        let report = started(start_for(DEADLINE, "echo last; exit 7", Room::Ended));
         assert_eq!((report.service.state, &report.last_words[..]), (ServiceState::Exited(7), &b"last\n"[..]), "{name}");
-        assert_eq!(states(service_remove_command(&service, GRACE)), [(ServiceWord::Idle, ServiceState::Exited(7))]);
+        assert_eq!(states(service_remove_command(&service, DEADLINE)), [(ServiceWord::Idle, ServiceState::Exited(7))]);
         assert_eq!(states(service_list_command()), [], "{name}");
     }
 }

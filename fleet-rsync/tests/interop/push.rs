@@ -24,7 +24,7 @@ use crate::several::Several;
 use crate::tree::{self, Naming, Source};
 
 /// How long a server may be silent.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What is pushed, and what goes wrong on our side.
 pub(crate) struct Push<'a> {

@@ -24,7 +24,8 @@ refuse() {
 }
 
 undo() {
-  { [ -z "$jobs" ] || kill $jobs; wait; } 2>/dev/null
+  # What has only just been started hears nothing else yet, and the last of it may not yet be in $jobs.
+  { [ "$jobs" ] && kill -KILL ${jobs#-} $!; wait; } 2>/dev/null
   [ -z "$here" ] || {
     [ -z "$elsewhere" ] || forget
     cd "$here" && rm -rf "$staging"
@@ -137,22 +138,25 @@ attempt mkdir "$staging"
 attempt mkdir "$staging/d"
 # Not every file system has pipes: then all is waited for.
 mkfifo "$staging/said" "$staging/plain" 2>/dev/null
+# For both ways, as one alone is waited for until somebody has the other: some shells hear no signal meanwhile.
+exec 5<>"$staging/said"
 
 unpack() {
   # GNU tar reads 10 KiB at once unless told, which takes it twice as long. Others do not read this.
   export TAR_OPTIONS=-b512
-  cd "$staging" && exec tar "x${flags}f" - 2>>said
+  cd "$staging" && exec tar "x${flags}f" - 2>&5
 }
 
 # What tar says is read at once: it would go on to the end of the stream on a full disk.
+jobs=-
 if [ ! "$gzip" ]; then
   unpack <&3 &
 elif [ -p "$staging/plain" ]; then
-  gzip -dc <&3 >"$staging/plain" 2>>"$staging/said" &
+  gzip -dc <&3 >"$staging/plain" 2>&5 &
   jobs=$!
   unpack <"$staging/plain" &
 else
-  gzip -dc <&3 2>>"$staging/said" | unpack &
+  gzip -dc <&3 2>&5 | unpack &
 fi
 tar=$!
 jobs="$jobs $tar"
@@ -161,13 +165,13 @@ status=
   wait "$tar"
   status=$?
 }
-exec 4<"$staging/said"
-told= told_kind=failed
+exec 4<"$staging/said" 5>&-
+told= fault=failed
 # Not with an empty IFS: some shells run the trap with that.
 while read -r line <&4; do
   blame "$line"
   case $line:$kind in *'time stamp'*) continue ;; esac
-  [ "$told" ] && { [ "$told_kind" != failed ] || [ "$kind" = failed ]; } || told=$line told_kind=$kind
+  [ "$told" ] && { [ "$fault" != failed ] || [ "$kind" = failed ]; } || told=$line fault=$kind
   case $kind in
     no-room) refuse no-room ;;
     read-only) refuse read-only "$line" ;;
@@ -180,10 +184,10 @@ done
 wait
 jobs=
 exec 3<&- 4<&-
-case $told_kind in
+case $fault in
   failed | conflict | cut) [ -f "$staging/end" ] || refuse cut "the stream ended too early: $told" ;;
 esac
-[ "$status" -eq 0 ] || refuse "$told_kind" "$told"
+[ "$status" -eq 0 ] || refuse "$fault" "$told"
 cd "$staging/d" || refuse failed "$staging cannot be entered"
 # Nothing is in everything: a digest must be there.
 len=

@@ -25,7 +25,7 @@ mod selection;
 mod talking;
 
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A source and hosts.
 struct Place(TempDir);

@@ -10,7 +10,7 @@ use rustix::process::{Pid, kill_process};
 
 use crate::world::{World, expected};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(300);
 /// A file that is large for `SLOWLY`, and how such a one is sent.
 const LARGE_BYTES: usize = 4_000_000;
 const SLOWLY: [&str; 2] = ["--bwlimit-host", "200K"];

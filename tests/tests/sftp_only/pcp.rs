@@ -11,7 +11,7 @@ use crate::forced::ids;
 use crate::host::{noise, tree};
 
 const REMARK: &str = "this host runs no commands: files are copied by SFTP";
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Hosts `box1`, `box2` with only SFTP, and `web01` with a shell; `shared/HOST` is a folder for each.
 struct World {

@@ -19,7 +19,7 @@ pub(crate) use run::{Recorder, RunCommand, fan_out};
 pub(crate) use world::{World, host, open, open_seen_by};
 
 /// Nothing takes longer than this, unless it hangs.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(300);
 /// A limit that a test waits for. Long enough for what comes before to be done in time.
 pub(crate) const LIMIT: Duration = Duration::from_secs(1);
 /// What can only be looked at is looked at this often.
