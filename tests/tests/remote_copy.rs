@@ -781,6 +781,17 @@ fn times_owners_and_special_bits_are_kept_when_asked_for() {
     }
 }
 
+#[test]
+fn an_owner_that_the_host_does_not_have_is_named() {
+    for (chown, owner) in [("chown", "no-such-user"), ("chown", ":no-such-group"), ("busybox", "no-such-user")] {
+        let (host, old) = host_with_old_files("dash", "tar");
+        symlink(program(chown), host.dir.path().join("bin/chown")).unwrap();
+        let (kind, said) = host.refusal(&CopyIn { owner: Some(owner), ..into_folder(HERE) }, &small().stream());
+        assert!(kind == RefusalKind::Failed && said.contains(owner), "{chown}, {owner}: {kind:?}, {said}");
+        assert_eq!(tree(&host.home()), old, "{chown}, {owner}");
+    }
+}
+
 /// A disk in a folder, unmounted when dropped.
 struct Disk(PathBuf);
 

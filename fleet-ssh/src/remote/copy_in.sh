@@ -25,7 +25,7 @@ refuse() {
 
 undo() {
   # What has only just been started hears nothing else yet, and the last of it may not yet be in $jobs.
-  { [ "$jobs" ] && kill -KILL ${jobs#-} $!; wait; } 2>/dev/null
+  { [ "$jobs" ] && kill -KILL $jobs $!; wait; } 2>/dev/null
   [ -z "$here" ] || {
     [ -z "$elsewhere" ] || forget
     cd "$here" && rm -rf "$staging"
@@ -33,15 +33,15 @@ undo() {
   [ -z "$made" ] || (cd "$base" && rmdir -p "./$made") 2>/dev/null
 }
 
-# blame TEXT: sets $kind to what a program means with it.
+# blame TEXT: sets $kind to what a program means with it. (Each single quote travels as five bytes.)
 blame() {
   case $1 in
-    *'o space left'* | *'uota exceeded'* | *'rote only'*) kind=no-room ;;
-    *'ead-only file system'*) kind=read-only ;;
-    *'ermission denied'* | *'not permitted'*) kind=denied ;;
-    *'xists'* | *'ot a directory'* | *'s a directory'*) kind=conflict ;;
-    *'nexpected EOF'* | *'nexpected end'* | *'hort read'* | *runcated*) kind=cut ;;
-    *'next header'* | *hecksum* | *'crc error'* | *'orrupt'* | *'nvalid'* | *'ot in gzip'* | *amaged*) kind=damaged ;;
+    *"o space left"* | *"uota exceeded"* | *"rote only"*) kind=no-room ;;
+    *"ead-only file system"*) kind=read-only ;;
+    *"ermission denied"* | *"not permitted"*) kind=denied ;;
+    *"xists"* | *"ot a directory"* | *"s a directory"*) kind=conflict ;;
+    *"nexpected EOF"* | *"nexpected end"* | *"hort read"* | *runcated*) kind=cut ;;
+    *"next header"* | *hecksum* | *"crc error"* | *"orrupt"* | *"nvalid "[chmt]* | *"ot in gzip"* | *amaged*) kind=damaged ;;
     *) kind=failed ;;
   esac
 }
@@ -131,7 +131,7 @@ staging=.fleet-copy-$token-$$-$born@$node
 free=$(room)
 # Some shells count to 2^31.
 case $needed:$free in
-  : | :* | *: | *:*[!0-9]*) ;;
+  :* | *: | *:*[!0-9]*) ;;
   *) [ "${#free}" -gt 9 ] || { [ "${#needed}" -lt 10 ] && [ "$free" -ge "$needed" ]; } || refuse no-room ;;
 esac
 attempt mkdir "$staging"
@@ -148,8 +148,10 @@ unpack() {
 }
 
 # What tar says is read at once: it would go on to the end of the stream on a full disk.
-jobs=-
-if [ ! "$gzip" ]; then
+# From here on $! is one of ours: before, it is 0 in some shells, which would be all of our group.
+: &
+jobs=$!
+if [ -z "$gzip" ]; then
   unpack <&3 &
 elif [ -p "$staging/plain" ]; then
   gzip -dc <&3 >"$staging/plain" 2>&5 &
@@ -170,7 +172,7 @@ told= fault=failed
 # Not with an empty IFS: some shells run the trap with that.
 while read -r line <&4; do
   blame "$line"
-  case $line:$kind in *'time stamp'*) continue ;; esac
+  case $line:$kind in *"time stamp"*) continue ;; esac
   [ "$told" ] && { [ "$fault" != failed ] || [ "$kind" = failed ]; } || told=$line fault=$kind
   case $kind in
     no-room) refuse no-room ;;
