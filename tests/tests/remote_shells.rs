@@ -699,14 +699,13 @@ fn any_posix_shell_of_the_host_starts_services_and_stops_them() {
             assert!(output.stderr.is_empty(), "{name}: {}", output.stderr.escape_ascii());
             output.stdout
         };
-        // Who ends is told of at once.
         let start_for = |settle: Duration, command: &str, room: Room| {
             let (shell, folder, by) = (JobShell::Posix, None, LaunchBy::Setsid);
             let (name, command) = (&service, command.as_bytes());
             service_start_input(&ServiceStart { name, command, shell, variables: &[], folder, by, room, settle })
                 .unwrap()
         };
-        let start = |command: &str, room: Room| start_for(Duration::ZERO, command, room);
+        let start = |command, room| start_for(Duration::ZERO, command, room);
         let started = |input: Vec<u8>| {
             let said = run(service_start_command(), by_shell(input).as_bytes());
             StartReport::find(&said).unwrap_or_else(|| panic!("{name}: {}", said.escape_ascii()))
@@ -715,13 +714,11 @@ fn any_posix_shell_of_the_host_starts_services_and_stops_them() {
             let found = ServiceReport::find_all(&run(line, b""));
             found.into_iter().map(|service| (service.word, service.state)).collect::<Vec<_>>()
         };
-        let stop = || service_stop_command(&Services::All, DEADLINE);
-        let is = ServiceWord::Is;
+        let (stop, is) = (|| service_stop_command(&Services::All, DEADLINE), ServiceWord::Is);
 
         assert_eq!(states(service_state_command(&service)), [(is.clone(), ServiceState::None)], "{name}");
         // A program that is cut off runs no part of it.
-        let input = by_shell(start(&leaf, Room::Free));
-        let shell = program("sh");
+        let (input, shell) = (by_shell(start(&leaf, Room::Free)), program("sh"));
         let command = remote(by_shell(service_start_command()).as_bytes(), StdinMode::Passed);
         let cut = given(&shell, &command, &input.as_bytes()[..input.len() - 3], place.path());
         assert!(!cut.status.success() && StartReport::find(&cut.stdout).is_none(), "{name}");

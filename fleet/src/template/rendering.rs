@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use fleet_tool::cli::Failure;
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 use super::names::Context;
@@ -72,15 +73,24 @@ fn place(source: &Source, error: &Error) -> String {
 
 /// The expression that failed.
 fn failing<'a>(source: &'a Source, error: &Error) -> Option<&'a str> {
-    source.text.get(error.range()?).map(str::trim).filter(|expression| !expression.is_empty())
+    let (text, mut range) = (&source.text, error.range()?);
+    // Of an index minijinja tells the bracket alone.
+    if text.get(range.clone())?.starts_with('[') {
+        let is_part = |c: char| c.is_alphanumeric() || "_.[]'\"".contains(c);
+        range.start = text[..range.start].trim_end_matches(is_part).len();
+    }
+    text.get(range).map(str::trim).filter(|expression| !expression.is_empty())
 }
 
-/// The names that there are where one is missing: beside a field the fields, where it can be told what has them, else those of
-/// a host, which most values of loops are.
+/// The names that there are where one is missing: those beside it, of the longest part of the expression that can be told;
+/// where that is a variable of the template's own, those of a host, which most values of loops are.
 fn known(source: &Source, error: &Error, environment: &Environment<'_>, values: &Value, context: &Context) -> String {
     let names_in = |parent: &str| {
         let value = environment.compile_expression_owned(parent.to_owned()).ok()?.eval(values).ok()?;
         let value = Some(value).filter(|value| !value.is_undefined())?;
+        if let (ValueKind::Seq, Some(count)) = (value.kind(), value.len()) {
+            return Some(format!("{parent} has {count} items, from 0"));
+        }
         let names: Vec<String> = value.try_iter().ok()?.map(|name| name.to_string()).collect();
         Some(if names.is_empty() {
             format!("{parent} is empty")
@@ -88,9 +98,16 @@ fn known(source: &Source, error: &Error, environment: &Environment<'_>, values: 
             format!("in {parent} are {}", names.join(", "))
         })
     };
-    let parent = failing(source, error).and_then(|expression| Some(expression.rsplit_once('.')?.0));
-    let fields = parent.and_then(|parent| names_in(parent).or_else(|| names_in("self")));
-    fields.unwrap_or_else(|| format!("the names are {}; -D KEY=VALUE adds one", context.names().join(", ")))
+    let of_host = |expression: &str| {
+        let first = expression.split(['.', '[']).next()?;
+        let is_own = !environment.template_from_str(&source.text).ok()?.undeclared_variables(false).contains(first);
+        (is_own && first != expression).then(|| names_in("self"))?
+    };
+    let names = failing(source, error).and_then(|expression| {
+        let mut parents = expression.rmatch_indices(['.', '[']).map(|(at, _)| &expression[..at]);
+        parents.find_map(names_in).or_else(|| of_host(expression))
+    });
+    names.unwrap_or_else(|| format!("the names are {}; -D KEY=VALUE adds one", context.names().join(", ")))
 }
 
 #[cfg(test)]
@@ -140,6 +157,9 @@ mod tests {
             ("{% if self.name != 'web1' %}{{ x }}{% endif %}", "a.j2:1: x is undefined, for web2", "the names are"),
             ("{% if self.role %}{% endif %}", "a.j2:1: self.role is undefined, for web1", "in self are facts, name"),
             ("{% for x in rolls %}{% endfor %}", "a.j2:1: rolls is undefined, for web1", "the names are"),
+            ("{{ rols.web }}", "a.j2:1: rols.web is undefined, for web1", "the names are"),
+            ("{{ hosts[5].name }}", "a.j2:1: hosts[5].name is undefined, for web1", "hosts has 3 items, from 0"),
+            ("{{ hosts[0].adr }}", "a.j2:1: hosts[0].adr is undefined, for web1", "in hosts[0] are facts, name"),
         ] {
             let failure = rendered(text).unwrap_err();
             assert_eq!(failure.text(), expected);
