@@ -161,8 +161,6 @@ say "fuzzing"
 fleet-rsync/fuzz/run.sh 20
 say "tests"
 run_tests_as_root
-# Most of them wait for others most of the time.
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
 cargo test --no-fail-fast --features fleet-tests/ec2
 cargo_ec2 test --no-fail-fast
 say "all passed"

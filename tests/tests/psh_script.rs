@@ -1,8 +1,9 @@
 //! `psh --script`: scripts run on hosts that never hold them as files.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 
-use fleet_tests::{Dropbear, Server, Signal, Sshd, TestEnv, processes};
+use fleet_tests::{Dropbear, Server, Signal, Sshd, TestEnv, processes, program};
 
 fn world() -> (TestEnv, Server) {
     let env = TestEnv::new();
@@ -118,13 +119,20 @@ fn a_script_is_stopped_as_any_command_and_leaves_no_file() {
 fn a_script_whose_text_is_cut_off_does_not_run_and_leaves_no_file() {
     let (env, server) = world();
     let shared = env.shared().display().to_string();
-    // Half of it is more than any window holds, so the server has not taken it all when it is cut.
     let mut text = format!("touch {shared}/ran\n").into_bytes();
     text.extend(b"#".repeat(30_000_000));
     let file = script(&env, &text);
-    let run = env.psh(["-H", "server", "--env", &temporary(&env), "--script", &file]).start();
-    processes::wait_for("dd bs=", 1);
+    // The host takes a part of it, and goes on when we are gone.
+    let gone = env.path().join("slow/gone");
+    let waiting = format!("until [ -e {} ]", gone.display());
+    let dd = format!("#!/bin/sh\n{} \"$@\" && exec sh -c '{waiting}; do sleep 0.1; done'\n", program("dd").display());
+    let dd = env.write("slow/dd", dd);
+    fs::set_permissions(&dd, Permissions::from_mode(0o755)).expect("the mode can be set");
+    let path = format!("PATH={}:/usr/bin:/bin", env.path().join("slow").display());
+    let run = env.psh(["-H", "server", "--env", &temporary(&env), "--env", &path, "--script", &file]).start();
+    processes::wait_for(&waiting, 1);
     server.cut(0);
+    env.write("slow/gone", "");
     run.finish().expect_code(4);
     assert!(!env.shared().join("ran").exists());
     assert_eq!(leftovers(&env), [""; 0]);
