@@ -2,7 +2,6 @@
 //!
 //! Must not know how the hosts are served.
 
-mod interruption;
 mod provide;
 
 use std::fmt::Write as _;
@@ -12,14 +11,15 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use fleet_sandbox::{FolderError, FolderState, Record, Sandbox, SandboxError, clean, inspect};
+use fleet_tool::cli::Interruption;
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit, setsid};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::interruption::Interruption;
 use crate::cli::{ExecArgs, FolderArgs, SandboxCommand, StartArgs};
 
 const OK: u8 = 0;
@@ -124,16 +124,17 @@ fn start(arguments: &StartArgs, stdout: &mut dyn Write, stderr: &mut dyn Write) 
         });
     }
     // Whoever interrupts us does not know of the sandbox yet, and would leave it behind.
-    let mut interruption = Interruption::watch()?;
+    let interruption = Interruption::watch();
+    let is_interrupted = || interruption.flag().load(Ordering::SeqCst);
     let mut child = spawn_server(arguments, &dir)?;
     if let Err(failure) = await_ready(&mut child) {
         // What failed before it was a sandbox has left nothing but its log.
         let _ = std::fs::remove_file(dir.join("sandbox.log"));
         let _ = std::fs::remove_dir(&dir);
-        return if interruption.has_come() { Ok(INTERRUPTED) } else { Err(failure) };
+        return if is_interrupted() { Ok(INTERRUPTED) } else { Err(failure) };
     }
     match inspect(&dir)? {
-        FolderState::Running(record) if interruption.has_come() => {
+        FolderState::Running(record) if is_interrupted() => {
             end(&dir, &record)?;
             return Ok(INTERRUPTED);
         }

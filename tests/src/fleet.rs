@@ -2,15 +2,10 @@
 //!
 //! Must not know what is tested on it.
 
-use std::time::Duration;
-
 use crate::env::TestEnv;
 use crate::finished::Finished;
 use crate::run::Run;
 use crate::tools::program;
-
-/// How long a run on all of its hosts may take.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A running `fleet sandbox`, stopped with this value.
 pub struct Fleet {
@@ -46,7 +41,7 @@ impl Fleet {
     /// `fleet` with these arguments, on the hosts of the fleet.
     #[must_use]
     pub fn fleet(&self, arguments: &[&str]) -> Run {
-        self.env.fleet(arguments).env("FLEET_CONFIG", format!("{}/fleet.toml", self.dir)).patience(PATIENCE)
+        self.env.fleet(arguments).env("FLEET_CONFIG", format!("{}/fleet.toml", self.dir))
     }
 
     /// `psh` as the last part of the command line `runner`, such as `prlimit --nofile=256`.
@@ -57,7 +52,7 @@ impl Fleet {
             [] => self.env.psh(arguments),
             [first, rest @ ..] => self.env.run(&program(first), rest).arg(psh).args(arguments),
         };
-        run.env("FLEET_CONFIG", format!("{}/fleet.toml", self.dir)).patience(PATIENCE)
+        run.env("FLEET_CONFIG", format!("{}/fleet.toml", self.dir))
     }
 }
 

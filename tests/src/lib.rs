@@ -21,6 +21,8 @@ mod server;
 mod sshd;
 mod tools;
 
+use std::time::Duration;
+
 pub use agent::{Agent, AgentDouble, Manner};
 pub use asyncssh::Asyncssh;
 pub use dropbear::Dropbear;
@@ -33,3 +35,6 @@ pub use rustix::process::Signal;
 pub use server::Server;
 pub use sshd::Sshd;
 pub use tools::{program, python, require_fleet_ec2, run_to_end};
+
+/// How long anything may take, on however busy a machine: what takes longer hangs.
+pub const PATIENCE: Duration = Duration::from_secs(300);

@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::PATIENCE;
+
 /// Set in the environment of every program that the harness runs, so that it is not taken for a remote process.
 pub(crate) const CLIENT_MARK: &str = "FLEET_TEST_CLIENT";
-
-/// How long processes may take to appear or to go.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The kernel sends no event for "a process with this command line": look again this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -43,7 +42,7 @@ pub fn find(marker: &str) -> Vec<Process> {
 /// Waits until at least `count` remote processes hold `marker` in their command line, and returns them.
 ///
 /// # Panics
-/// When there are fewer after five minutes.
+/// When there are fewer after [`PATIENCE`].
 pub fn wait_for(marker: &str, count: usize) -> Vec<Process> {
     wait_until(marker, &format!("{count} or more"), |found| found.len() >= count)
 }
@@ -51,7 +50,7 @@ pub fn wait_for(marker: &str, count: usize) -> Vec<Process> {
 /// Waits until a remote process has exactly this command line; the shell that will start it has a longer one.
 ///
 /// # Panics
-/// When there is none after five minutes.
+/// When there is none after [`PATIENCE`].
 pub fn wait_for_command(line: &str) {
     wait_until(line, "one with nothing else", |found| found.iter().any(|process| process.command == line));
 }
@@ -59,7 +58,7 @@ pub fn wait_for_command(line: &str) {
 /// Waits until a stop signal has stopped the process of this id.
 ///
 /// # Panics
-/// When it has not within five minutes.
+/// When it has not within [`PATIENCE`].
 pub fn wait_for_stop(pid: i32) {
     let deadline = Instant::now() + PATIENCE;
     // Behind the name in parentheses is the state, T for stopped (proc_pid_stat(5)).
@@ -69,7 +68,7 @@ pub fn wait_for_stop(pid: i32) {
     }
 }
 
-/// Asserts that no remote process holds `marker` in its command line, now or within five minutes.
+/// Asserts that no remote process holds `marker` in its command line, now or within [`PATIENCE`].
 ///
 /// # Panics
 /// When one is left; all are killed first.

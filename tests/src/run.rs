@@ -15,13 +15,11 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use rustix::termios::{LocalModes, tcgetattr};
 
+use crate::PATIENCE;
 use crate::captured::Captured;
 use crate::finished::{Finished, Outputs};
 use crate::processes::CLIENT_MARK;
 use crate::tools::program;
-
-/// How long a program may run unless the test says otherwise.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How long the outputs may stay open after the program has ended.
 const OUTPUT_PATIENCE: Duration = Duration::from_secs(60);
@@ -102,7 +100,7 @@ impl Run {
         self
     }
 
-    /// The time it may take instead of five minutes.
+    /// The time it may take instead of [`PATIENCE`].
     #[must_use]
     pub fn patience(mut self, limit: Duration) -> Self {
         self.patience = limit;

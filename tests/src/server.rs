@@ -4,14 +4,11 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::PATIENCE;
 use crate::listener::Listener;
-
-/// How long the harness waits for anything that a server should do.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A real server that stands for one or more hosts of a test's network. Stops when dropped.
 pub struct Server {
@@ -69,7 +66,7 @@ impl Server {
     /// Waits until it has accepted `count` connections in all.
     ///
     /// # Panics
-    /// When it has not after five minutes.
+    /// When it has not after [`PATIENCE`].
     pub fn wait_for_connections(&self, count: usize) {
         self.listener.wait_for(count, PATIENCE);
     }
@@ -77,7 +74,7 @@ impl Server {
     /// Waits until the server process of connection `number` (0 is the first) has ended.
     ///
     /// # Panics
-    /// When it has not after five minutes, or there is no server process for it.
+    /// When it has not after [`PATIENCE`], or there is no server process for it.
     pub fn wait_for_end(&self, number: usize) {
         self.listener.wait_for_end(number, PATIENCE);
     }

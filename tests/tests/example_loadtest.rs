@@ -5,13 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fleet_tests::accounts::Throwaway;
-use fleet_tests::{Finished, Run, Running, Server, Signal, Sshd, TestEnv, processes, program};
+use fleet_tests::{Finished, PATIENCE, Run, Running, Server, Signal, Sshd, TestEnv, processes, program};
 use rustix::process::{Pid, kill_process_group};
-
-/// How long a run may take: nothing in it is fast on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(300);
-/// How long processes on hosts may take to go.
-const GOING: Duration = Duration::from_secs(300);
 
 /// Where the example runs, with the tools in its `PATH`.
 struct World {
@@ -39,7 +34,7 @@ impl World {
 
     fn with_tools(&self, run: Run) -> Run {
         let path = std::env::var("PATH").unwrap_or_default();
-        run.env("PATH", format!("{}:{path}", self.env.tools().display())).patience(PATIENCE)
+        run.env("PATH", format!("{}:{path}", self.env.tools().display()))
     }
 
     fn fleet(&self, words: &[&str]) -> Finished {
@@ -60,7 +55,7 @@ impl World {
 
     /// Asserts that nothing runs on any host, now or soon.
     fn assert_nothing_is_left(&self) {
-        let deadline = Instant::now() + GOING;
+        let deadline = Instant::now() + PATIENCE;
         // The kernel tells nobody of an end that is not a child's.
         while let left @ [_, ..] = &self.left()[..] {
             assert!(Instant::now() < deadline, "still there: {left:?}");

@@ -3,14 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fleet_tests::accounts::{self, Throwaway};
-use fleet_tests::{Dropbear, Finished, Fleet, Run, Running, Server, Signal, Sshd, TestEnv, processes};
+use fleet_tests::{Dropbear, Finished, Fleet, PATIENCE, Run, Running, Server, Signal, Sshd, TestEnv, processes};
 use rustix::process::{Pid, kill_process};
-
-/// How long something on the host may take to be so.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A unit is a file; what its processes have in common is a variable, where systemd has a control group.
 const SYSTEMD_RUN: &str = r#"#!/bin/sh

@@ -122,7 +122,7 @@ fn a_script_whose_text_is_cut_off_does_not_run_and_leaves_no_file() {
     let mut text = format!("touch {shared}/ran\n").into_bytes();
     text.extend(b"#".repeat(30_000_000));
     let file = script(&env, &text);
-    // The host takes a part of it, and goes on when we are gone.
+    // The host takes the first part of it, and goes on when we are gone.
     let gone = env.path().join("slow/gone");
     let waiting = format!("until [ -e {} ]", gone.display());
     let dd = format!("#!/bin/sh\n{} \"$@\" && exec sh -c '{waiting}; do sleep 0.1; done'\n", program("dd").display());

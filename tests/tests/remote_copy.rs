@@ -14,21 +14,19 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fleet_ssh::remote::{
     Attributes, CopyIn, CopyRefusal, Landing, MissingFolder, Packing, RefusalKind, Replaced, Token, Verify,
     copy_in_command, copy_is_done, copy_look,
 };
-use fleet_tests::{accounts, program, run_to_end};
+use fleet_tests::{PATIENCE, accounts, program, run_to_end};
 use fleet_transfer::archive::padding;
 use fleet_transfer::digest::{Digest, Digester};
 use fleet_transfer::manifest::{Entry, EntryKind, Manifest, Selection};
 use fleet_transfer::push::{Batch, Commit, Look, There, batches, header, needed_kib};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
-
-const DEADLINE: Duration = Duration::from_secs(300);
 
 /// What the host's `/bin/sh` may be.
 const SHELLS: [&str; 5] = ["dash", "bash", "busybox", "mksh", "zsh"];
@@ -951,30 +949,16 @@ fn a_rename_that_fails_at_once_has_changed_nothing() {
     assert_eq!(tree(&host.home()), old);
 }
 
-/// Waits until a copy has begun to put files into its folder.
-fn wait_until_begun(host: &Host) -> PathBuf {
-    let end = Instant::now() + DEADLINE;
+/// Waits until a copy has made this in its folder, and tells the folder. Looks without a pause.
+fn wait_until_made(host: &Host, name: &str) -> PathBuf {
+    let end = Instant::now() + PATIENCE;
     loop {
         for entry in fs::read_dir(host.home()).unwrap().flatten() {
             let is_ours = entry.file_name().as_bytes().starts_with(b".fleet-copy-");
-            if is_ours && entry.path().join("d/file").exists() {
+            if is_ours && entry.path().join(name).exists() {
                 return entry.path();
             }
         }
-        assert!(Instant::now() < end, "waited in vain for a copy to begin: {:?}", tree(&host.home()));
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Waits until a copy has made something in its folder, and looks without a pause.
-fn wait_until_made(host: &Host, name: &str) {
-    let end = Instant::now() + DEADLINE;
-    let is_made = || {
-        let mut entries = fs::read_dir(host.home()).unwrap().flatten();
-        let ours = entries.find(|entry| entry.file_name().as_bytes().starts_with(b".fleet-copy-"));
-        ours.is_some_and(|ours| ours.path().join(name).exists())
-    };
-    while !is_made() {
         assert!(Instant::now() < end, "waited in vain for {name}: {:?}", tree(&host.home()));
     }
 }
@@ -984,7 +968,7 @@ fn output_in_time(child: Child, case: &str) -> Output {
     let pid = Pid::from_child(&child);
     let (ended, end) = std::sync::mpsc::channel();
     let waiting = std::thread::spawn(move || ended.send(child.wait_with_output().unwrap()));
-    let Ok(output) = end.recv_timeout(DEADLINE) else {
+    let Ok(output) = end.recv_timeout(PATIENCE) else {
         kill_process_group(pid, Signal::KILL).unwrap();
         panic!("{case}: it does not end");
     };
@@ -1024,7 +1008,7 @@ fn a_copy_that_is_stopped_leaves_nothing() {
                     let mut child = host.start(&CopyIn { packing, ..into_folder(HERE) }, &mark);
                     let mut input = child.stdin.take().unwrap();
                     input.write_all(&stream).unwrap();
-                    let ours = wait_until_begun(&host);
+                    let ours = wait_until_made(&host, "d/file");
                     assert_eq!(ours.metadata().unwrap().mode() & 0o777, 0o700, "{case}");
                     let pid = Pid::from_child(&child);
                     let sent = if whole_group { kill_process_group(pid, signal) } else { kill_process(pid, signal) };
@@ -1042,8 +1026,8 @@ fn a_copy_that_is_stopped_leaves_nothing() {
 
 #[test]
 fn whatever_a_copy_has_begun_with_when_it_is_stopped_it_leaves_nothing() {
-    let half = |stream: Vec<u8>| stream[..stream.len() / 2].to_vec();
-    let (plain, zipped) = (half(larger().stream()), half(zipped(&larger().stream())));
+    let plain = larger().stream();
+    let zipped = zipped(&plain);
     for shell in SHELLS {
         for (packing, stream) in [(Packing::Plain, &plain), (Packing::Gzip, &zipped)] {
             // Each is made shortly before programs are started, which may be stopped before they have begun.
@@ -1073,7 +1057,7 @@ fn what_a_killed_copy_leaves_is_removed_by_the_next_and_what_a_live_one_has_is_n
         let [mut killed, mut live] = [0, 1].map(|at| host.start(&into_folder(HERE), &marks[at]));
         let mut killed_input = killed.stdin.take().unwrap();
         killed_input.write_all(&stream[..stream.len() / 2]).unwrap();
-        let left = wait_until_begun(&host);
+        let left = wait_until_made(&host, "d/file");
         kill_process_group(Pid::from_child(&killed), Signal::KILL).unwrap();
         killed.wait().unwrap();
         assert!(left.exists(), "{shell}");

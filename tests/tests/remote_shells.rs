@@ -21,12 +21,11 @@ use fleet_ssh::remote::{
     login_shell_word, service_list_command, service_log_command, service_remove_command, service_start_command,
     service_start_input, service_state_command, service_stop_command, sh_quote, stop_command, wrap,
 };
+use fleet_tests::PATIENCE;
 use tempfile::TempDir;
 
 const SHELLS: [&str; 8] = ["sh", "dash", "bash", "zsh", "mksh", "tcsh", "fish", "busybox"];
 const GRACE: Duration = Duration::from_millis(500);
-const DEADLINE: Duration = Duration::from_secs(300);
-
 /// A folder of which every process that the tests start has the name in its command line.
 struct Place {
     dir: TempDir,
@@ -107,7 +106,7 @@ fn kill(pid: u32) {
 }
 
 fn wait_until(what: &str, done: impl Fn() -> bool, state: impl Fn() -> String) {
-    let end = Instant::now() + DEADLINE;
+    let end = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < end, "waited in vain until {what}: {}", state());
         std::thread::sleep(Duration::from_millis(10));
@@ -714,7 +713,7 @@ fn any_posix_shell_of_the_host_starts_services_and_stops_them() {
             let found = ServiceReport::find_all(&run(line, b""));
             found.into_iter().map(|service| (service.word, service.state)).collect::<Vec<_>>()
         };
-        let (stop, is) = (|| service_stop_command(&Services::All, DEADLINE), ServiceWord::Is);
+        let (stop, is) = (|| service_stop_command(&Services::All, PATIENCE), ServiceWord::Is);
 
         assert_eq!(states(service_state_command(&service)), [(is.clone(), ServiceState::None)], "{name}");
         // A program that is cut off runs no part of it.
@@ -733,7 +732,7 @@ fn any_posix_shell_of_the_host_starts_services_and_stops_them() {
         let log = || run(service_log_command(&service, 20, Follow::No), b"");
         wait_until(&format!("{name}: it is up"), || log() == b"it's up\n", || log().escape_ascii().to_string());
         assert_eq!(started(start("true", Room::Free)).service.word, ServiceWord::Present, "{name}");
-        assert_eq!(states(service_remove_command(&service, DEADLINE)), [(ServiceWord::Present, ServiceState::Running)]);
+        assert_eq!(states(service_remove_command(&service, PATIENCE)), [(ServiceWord::Present, ServiceState::Running)]);
         // A name is only taken from a service that has ended, whoever was sure of it.
         let input = by_shell(start("true", Room::Ended));
         let refused = given(&shell, &command, input.as_bytes(), place.path());
@@ -744,9 +743,9 @@ fn any_posix_shell_of_the_host_starts_services_and_stops_them() {
         assert_eq!(states(stop()), [(ServiceWord::Gone, stopped.clone())], "{name}");
         place.assert_empty_soon(name);
         assert_eq!(states(stop()), [(ServiceWord::Idle, stopped)], "{name}");
-        let report = started(start_for(DEADLINE, "echo last; exit 7", Room::Ended));
+        let report = started(start_for(PATIENCE, "echo last; exit 7", Room::Ended));
         assert_eq!((report.service.state, &report.last_words[..]), (ServiceState::Exited(7), &b"last\n"[..]), "{name}");
-        assert_eq!(states(service_remove_command(&service, DEADLINE)), [(ServiceWord::Idle, ServiceState::Exited(7))]);
+        assert_eq!(states(service_remove_command(&service, PATIENCE)), [(ServiceWord::Idle, ServiceState::Exited(7))]);
         assert_eq!(states(service_list_command()), [], "{name}");
     }
 }

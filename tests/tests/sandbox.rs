@@ -5,12 +5,11 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use fleet_sandbox::Sandbox;
+use fleet_tests::PATIENCE;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
-
-const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Two web hosts; the folder goes with the first of the pair.
 async fn sandbox() -> (TempDir, Sandbox) {
@@ -42,7 +41,7 @@ async fn run(command: &mut Command, input: &[u8]) -> Output {
         });
         output.expect("the output is readable")
     };
-    timeout(DEADLINE, running).await.expect("the client does not end")
+    timeout(PATIENCE, running).await.expect("the client does not end")
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -60,7 +59,7 @@ async fn until_gone(pid: &str) {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(DEADLINE, waiting).await.expect("the process is still alive");
+    timeout(PATIENCE, waiting).await.expect("the process is still alive");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -137,7 +136,7 @@ async fn a_client_that_is_killed_takes_its_process_group_along() {
     let mut child = command.spawn().expect("ssh is installed (apt: openssh-client)");
     let mut line = String::new();
     let mut stdout = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
-    timeout(DEADLINE, stdout.read_line(&mut line)).await.expect("no output").expect("readable");
+    timeout(PATIENCE, stdout.read_line(&mut line)).await.expect("no output").expect("readable");
     let pids: Vec<&str> = line.split_whitespace().collect();
     assert!(pids.len() == 2 && pids.iter().all(|pid| is_alive(pid)), "{line}");
     child.kill().await.expect("ssh can be killed");

@@ -2,12 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use fleet_tests::TestEnv;
 
-/// How long the whole page may take.
-const PATIENCE: Duration = Duration::from_secs(300);
 /// Stands in the output before that of each step.
 const STEP: &str = "==== step ";
 
@@ -69,7 +66,7 @@ fn each_command_of_the_tutorial_does_what_it_says() {
     let script = env.write("tutorial.sh", format!("set -eu\nexec 2>&1\n{stop}{script}"));
     let path = format!("{}:{}", env.tools().display(), std::env::var("PATH").unwrap_or_default());
     let script = script.display().to_string();
-    let run = env.run(Path::new("/bin/sh"), [&script]).env("PATH", path).patience(PATIENCE).finish().expect_code(0);
+    let run = env.run(Path::new("/bin/sh"), [&script]).env("PATH", path).finish().expect_code(0);
     let output = run.stdout_text();
     for (number, step) in steps.iter().enumerate() {
         let (_, printed) = output.split_once(&format!("{STEP}{number}\n")).expect("the step was reached");

@@ -147,10 +147,10 @@ unpack() {
   cd "$staging" && exec tar "x${flags}f" - 2>&5
 }
 
-# What tar says is read at once: it would go on to the end of the stream on a full disk.
 # From here on $! is one of ours: before, it is 0 in some shells, which would be all of our group.
 : &
 jobs=$!
+# What tar says is read at once: it would go on to the end of the stream on a full disk.
 if [ -z "$gzip" ]; then
   unpack <&3 &
 elif [ -p "$staging/plain" ]; then

@@ -101,7 +101,7 @@ fn known(source: &Source, error: &Error, environment: &Environment<'_>, values: 
     let of_host = |expression: &str| {
         let first = expression.split(['.', '[']).next()?;
         let is_own = !environment.template_from_str(&source.text).ok()?.undeclared_variables(false).contains(first);
-        (is_own && first != expression).then(|| names_in("self"))?
+        is_own.then(|| names_in("self"))?
     };
     let names = failing(source, error).and_then(|expression| {
         let mut parents = expression.rmatch_indices(['.', '[']).map(|(at, _)| &expression[..at]);

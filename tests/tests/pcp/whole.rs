@@ -5,19 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use fleet_tests::{Running, Signal, Sshd, TestEnv, accounts, program, run_to_end};
+use fleet_tests::{PATIENCE, Running, Signal, Sshd, TestEnv, accounts, program, run_to_end};
 use rustix::process::{Pid, kill_process};
 
 use crate::world::{World, expected};
 
-const DEADLINE: Duration = Duration::from_secs(300);
 /// A file that is large for `SLOWLY`, and how such a one is sent.
 const LARGE_BYTES: usize = 4_000_000;
 const SLOWLY: [&str; 2] = ["--bwlimit-host", "200K"];
 
 /// Waits until something is so.
 fn wait<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
-    let deadline = Instant::now() + DEADLINE;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look() {
             return found;

@@ -4,15 +4,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use fleet_tests::{Running, Server, Signal, Sshd, TestEnv, accounts};
+use fleet_tests::{PATIENCE, Running, Server, Signal, Sshd, TestEnv, accounts};
 use rustix::fs::{Gid, Uid, chown};
 
 use crate::forced::ids;
 use crate::host::{noise, tree};
 
 const REMARK: &str = "this host runs no commands: files are copied by SFTP";
-const DEADLINE: Duration = Duration::from_secs(300);
-
 /// Hosts `box1`, `box2` with only SFTP, and `web01` with a shell; `shared/HOST` is a folder for each.
 struct World {
     env: TestEnv,
@@ -123,7 +121,7 @@ fn a_dry_run_says_what_would_be_done_and_does_nothing() {
 /// A copy that takes long, once it has begun.
 fn begun(world: &World) -> Running {
     let run = world.pcp("box01", &["--bwlimit", "100K", "app/large", "HERE/"]).start();
-    let deadline = Instant::now() + DEADLINE;
+    let deadline = Instant::now() + PATIENCE;
     while tree(&world.on("box01")).len() < 3 {
         assert!(Instant::now() < deadline, "the copy has not begun");
         std::thread::sleep(Duration::from_millis(10));
