@@ -4,13 +4,14 @@
 //! Must not know where the output goes.
 
 use std::future::Future;
-use std::pin::pin;
-use std::sync::Mutex;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use futures::FutureExt as _;
+use futures::future::FusedFuture;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
@@ -170,27 +171,46 @@ async fn watch_over<F: StdinFeed>(
         let stop = process.stop(limits.grace).await;
         interruption.outcome(stop)
     };
-    let keep = process.keep(run, sink);
+    let keep = process.keep(run, sink).fuse();
     let pump = output.pump(session, limits.channel, sink, &activity);
     tokio::pin!(control, keep, pump);
-    let mut keeping = true;
+    let first = async {
+        tokio::select! {
+            pumped = &mut pump => First::Output(pumped),
+            outcome = &mut control => First::Control(outcome),
+        }
+    };
+    match kept(keep.as_mut(), first).await {
+        First::Output(_) if stopping.load(Ordering::SeqCst) => {
+            with_last_output(kept(keep, control).await, &activity, process)
+        }
+        First::Output(Ok(outcome)) => {
+            if run.terminal.is_some() && !keep.is_terminated() {
+                let _ = tokio::time::timeout(RELEASE_LIMIT, keep).await;
+            }
+            outcome
+        }
+        First::Output(Err(error)) => Interruption::Output(error).outcome(kept(keep, process.stop(limits.grace)).await),
+        First::Control(outcome) => {
+            let _ = tokio::time::timeout(LAST_OUTPUT, pump).await;
+            with_last_output(outcome, &activity, process)
+        }
+    }
+}
+
+/// What comes to its end first.
+enum First {
+    Output(Result<Outcome, HostError>),
+    Control(Outcome),
+}
+
+/// Does the work while `keep` goes on: to stop a command may need the keeper that is just being started.
+async fn kept<T>(mut keep: Pin<&mut impl FusedFuture<Output = ()>>, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
     loop {
         tokio::select! {
-            pumped = &mut pump => return match pumped {
-                _ if stopping.load(Ordering::SeqCst) => with_last_output(control.await, &activity, process),
-                Ok(outcome) => {
-                    if keeping && run.terminal.is_some() {
-                        let _ = tokio::time::timeout(RELEASE_LIMIT, keep).await;
-                    }
-                    outcome
-                }
-                Err(error) => Interruption::Output(error).outcome(process.stop(limits.grace).await),
-            },
-            outcome = &mut control => {
-                let _ = tokio::time::timeout(LAST_OUTPUT, pump).await;
-                return with_last_output(outcome, &activity, process);
-            }
-            () = &mut keep, if keeping => keeping = false,
+            done = &mut work => return done,
+            () = &mut keep, if !keep.is_terminated() => {}
         }
     }
 }

@@ -3,11 +3,10 @@
 //! Must not know when it is to be stopped.
 
 use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use super::command::{CommandRun, OutputSink, StdinFeed, Wrapping};
 use super::exec::{Exec, ExecEnd, ExecEvent, ExecSide, ExecSignals, ExecStdin, ExitReport};
@@ -51,7 +50,8 @@ pub(super) struct Process<'a> {
     /// Finds out that no command is there.
     pub(super) greeter: Greeter,
     pub(super) side: ExecSide,
-    /// The second channel that tells the host of our death, where there is one.
+    /// The second channel that tells the host of our death, where there is one. Locked while it is being started: who is
+    /// refused another channel meanwhile, waits for it.
     pub(super) keeper: Mutex<Option<Exec>>,
 }
 
@@ -101,13 +101,16 @@ impl Process<'_> {
             _ = self.side.ended() => None,
         };
         let Some(process) = process else { return };
+        let mut place = self.keeper.lock().await;
         // Boxed, as most commands have no such channel and would keep its place.
         match Box::pin(self.start_keeper(&process, run.limits.grace)).await {
             Ok(keeper) => {
                 tracing::debug!("a keeper watches over the command");
-                *self.lock_keeper() = Some(keeper);
+                *place = Some(keeper);
+                drop(place);
             }
             Err(error) => {
+                drop(place);
                 let text = format!("nobody watches over the command: if we die, it may run on ({})", error.message);
                 sink.note(text).await;
             }
@@ -140,7 +143,7 @@ impl Process<'_> {
 
     /// Tells the keeper that the command has ended by itself.
     async fn release_keeper(&self) {
-        let Some(keeper) = self.lock_keeper().take() else { return };
+        let Some(keeper) = self.keeper.lock().await.take() else { return };
         keeper.stdin().send(Bytes::from_static(remote::RELEASE)).await;
         keeper.stdin().close().await;
         let _ = keeper.side().ended().await;
@@ -154,10 +157,6 @@ impl Process<'_> {
         let marks = if self.terminal.is_some() { Stream::Stdout } else { Stream::Stderr };
         let _said = sudo.pass(&mut exec, self.session, &self.token, program.input_line().into(), marks).await?;
         Ok(exec)
-    }
-
-    fn lock_keeper(&self) -> MutexGuard<'_, Option<Exec>> {
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the command and its children, and says what it knows of them then.
@@ -227,7 +226,7 @@ impl Process<'_> {
             match self.start_beside(&program).await {
                 Ok(stopper) => Ok(stopper),
                 Err(error) => {
-                    let keeper = self.lock_keeper().take().ok_or(error)?;
+                    let keeper = self.keeper.lock().await.take().ok_or(error)?;
                     keeper.stdin().close().await;
                     Ok(keeper)
                 }

@@ -29,7 +29,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
 /// What the host's `/bin/sh` may be.
-const SHELLS: [&str; 5] = ["dash", "bash", "busybox", "mksh", "zsh"];
+const SHELLS: [&str; 6] = ["dash", "bash", "busybox", "mksh", "ksh", "zsh"];
 const TARS: [&str; 3] = ["tar", "busybox", "bsdtar"];
 
 /// What is sent: entries, and the contents of files.

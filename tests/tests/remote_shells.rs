@@ -17,9 +17,10 @@ use std::time::{Duration, Instant};
 use fleet_ssh::remote::{
     Announcement, Follow, JobName, JobShell, JobStart, JobState, JobWait, LaunchBy, RemoteCommand, RemoteProcess, Room,
     Script, ServiceName, ServiceReport, ServiceStart, ServiceState, ServiceWord, Services, StartReport, StdinMode,
-    StopVerdict, Token, job_list_command, job_output_command, job_start_command, job_state_command, keeper_command,
-    login_shell_word, service_list_command, service_log_command, service_remove_command, service_start_command,
-    service_start_input, service_state_command, service_stop_command, sh_quote, stop_command, wrap,
+    StopVerdict, Token, job_list_command, job_output_command, job_start_command, job_state_command, job_stop_command,
+    keeper_command, login_shell_word, service_list_command, service_log_command, service_remove_command,
+    service_start_command, service_start_input, service_state_command, service_stop_command, sh_quote, stop_command,
+    wrap,
 };
 use fleet_tests::PATIENCE;
 use tempfile::TempDir;
@@ -139,10 +140,17 @@ fn remote(command: &[u8], stdin: StdinMode) -> RemoteCommand {
     RemoteCommand { command: command.to_vec(), env: Vec::new(), stdin, grace: GRACE }
 }
 
-/// As sshd starts a command: `SHELL -c COMMAND` in a session of its own, with a small environment.
+/// As sshd starts a command: `SHELL -c COMMAND` in a session of its own, with a small environment and no files but 0, 1
+/// and 2.
 fn login(shell: &Path, command: &[u8]) -> Command {
+    // The shell is called by its name alone, without its folder.
+    let start = r#"for file in /proc/self/fd/*; do
+      number=${file##*/}
+      [ "$number" -gt 2 ] && eval "exec $number>&-"
+    done
+    exec -a "${0##*/}" "$@""#;
     let mut login = Command::new("setsid");
-    login.arg(shell).arg("-c").arg(os(command));
+    login.arg(program("bash")).args(["-c", start]).arg(shell).arg(shell).arg("-c").arg(os(command));
     tame(&mut login, shell);
     login
 }
@@ -219,17 +227,9 @@ fn wrapped(shell: &Path, command: &[u8]) -> Output {
     output
 }
 
-/// As sshd runs it without us: the shell is called by its name alone.
+/// As sshd runs it without us.
 fn direct(shell: &Path, command: &[u8]) -> Output {
-    let mut direct = Command::new("setsid");
-    direct
-        .args(["bash", "-c", r#"exec -a "$0" "$@""#])
-        .arg(shell.file_name().unwrap())
-        .arg(shell)
-        .arg("-c")
-        .arg(os(command));
-    tame(&mut direct, shell);
-    direct.stdin(Stdio::null()).output().unwrap()
+    login(shell, command).stdin(Stdio::null()).output().unwrap()
 }
 
 #[test]
@@ -631,7 +631,7 @@ fn any_posix_shell_of_the_host_starts_a_job_with_its_input_or_not_at_all() {
         let end = token();
         let run = |line: Vec<u8>, input: &[u8]| {
             let line = String::from_utf8(line).unwrap();
-            let line = line.replace("' /bin/sh -c '", &format!("' {} -c '", sh.display()));
+            let line = line.replace("/bin/sh", &sh.display().to_string());
             given(&program("sh"), &remote(line.as_bytes(), StdinMode::Passed), input, place.path())
         };
         let (title, shell, input_end) = (b"title".as_slice(), JobShell::Posix, Some(&end));
@@ -651,6 +651,18 @@ fn any_posix_shell_of_the_host_starts_a_job_with_its_input_or_not_at_all() {
         let state = run(job_state_command(&job, JobWait::Ended), b"").stdout;
         assert_eq!(JobState::find(&state), Some(JobState::Stopped("TERM".to_owned())), "{name}");
         assert_eq!(run(job_output_command(&job), b"").stdout, b"in\x00\xff\nput", "{name}");
+
+        // Who starts a job does not wait for its end, nor for anything that it keeps open.
+        let (job, long) =
+            (JobName::new(std::time::SystemTime::UNIX_EPOCH, 2), place.write("long", "exec DIR/sleep 300\n"));
+        let start = JobStart { name: &job, command: long.as_bytes(), title, shell, input_end: None };
+        let output = run(job_start_command(&start).unwrap(), b"");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("job {job}\n"), "{name}: {output:?}");
+        let state = || JobState::find(&run(job_state_command(&job, JobWait::Now), b"").stdout);
+        let Some(JobState::Running(process, mark)) = state() else { panic!("{name}: {:?}", state()) };
+        run(job_stop_command(&job, &process, &mark, GRACE), b"");
+        assert!(matches!(state(), Some(JobState::Stopped(_))), "{name}: {:?}", state());
+        place.assert_empty_soon(name);
     }
 }
 
@@ -686,7 +698,7 @@ fn any_posix_shell_of_the_host_starts_services_and_stops_them() {
     for name in ["dash", "bash", "mksh", "busybox", "ksh"] {
         let place = Place::new();
         let sh = place.shell(name);
-        let leaf = place.write("service", "echo it\\'s up; exec DIR/sleep 1000\n");
+        let leaf = place.write("service", "echo it\\'s up; exec DIR/sleep 300\n");
         let service = ServiceName::parse("web").unwrap();
         let by_shell = |bytes: Vec<u8>| {
             let text = String::from_utf8(bytes).unwrap();

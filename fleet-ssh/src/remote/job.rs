@@ -21,6 +21,7 @@ pub(super) static FOLDER: LazyLock<String> = LazyLock::new(|| without_comments(i
 pub(super) static TIDY: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_tidy.sh")));
 static INPUT: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_input.sh")));
 static START: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_start.sh")));
+static ENTER: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_enter.sh")));
 static RUN: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_run.sh")));
 static LIST: LazyLock<String> = LazyLock::new(|| without_comments(include_str!("job_list.sh")));
 
@@ -142,7 +143,8 @@ impl JobShell {
     /// `preparation`, which is about that alone.
     pub(super) fn watcher(self, preparation: &str) -> Vec<u8> {
         let become_it = ["become() {\n", preparation, &BECOME, "}\n"].concat();
-        let watcher = [&IDENTITY, &BOOT, &*become_it, "run() {\nset -- \"$1\" ", self.word(), "\n", &RUN, "}\n"];
+        let run = ["run() {\nset -- \"$1\" ", self.word(), "\n", &RUN, "}\n"].concat();
+        let watcher = [&IDENTITY, &BOOT, &*become_it, "enter() {\n", &ENTER, "}\n", &*run];
         let mut program = b"export FLEET_PROGRAM=".to_vec();
         push_all(&mut program, &[&sh_quote(watcher.concat().as_bytes()), b"\neval \"$FLEET_PROGRAM\"\n"]);
         program

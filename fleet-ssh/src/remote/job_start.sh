@@ -10,9 +10,11 @@ folder() (
   printf '%s\n' "$2" >title && printf %s "$3" >command && date +%s >started && : >out && : >err && pwd
 )
 
-# Returns what the job says on 3, once that is closed there. The job is no child of anybody then.
+# Returns what the job says on 3, once that is closed there. The job is no child of anybody then. It becomes another shell for
+# that: mksh and ksh93 keep a copy of what "exec 3>&-" closes, and we would wait for its end.
 launch() {
-  "$1" /bin/sh -c 'eval "$FLEET_PROGRAM"; run "$@"' fleet-job "$2" 3>&1 <&9 9<&- >"$2/out" 2>"$2/err" &
+  "$1" /bin/sh -c 'eval "$FLEET_PROGRAM"; enter "$1" && exec /bin/sh -c "$2" "$0" "$1" 3>&-' \
+    fleet-job "$2" 'eval "$FLEET_PROGRAM"; run "$1"' 3>&1 <&9 9<&- >"$2/out" 2>"$2/err" &
 }
 
 refuse() {

@@ -70,10 +70,12 @@ folder() (
   fi
 )
 
-# Returns what the service says on 3, once that is closed there. It is no child of anybody then. What it has as 9, and never
-# looks at, tells its processes from others, as the mark in their environment does.
+# Returns what the service says on 3, once that is closed there. It is no child of anybody then. It becomes another shell for
+# that: mksh and ksh93 keep a copy of what "exec 3>&-" closes, and we would wait for its end. What it has as 9, and never looks
+# at, tells its processes from others, as the mark in their environment does.
 launch() {
-  "$4" /bin/sh -c 'eval "$FLEET_PROGRAM"; run "$@"' fleet-service "$7" 3>&1 </dev/null >>"$7/log" 2>&1 9<"$7/process" &
+  "$4" /bin/sh -c 'eval "$FLEET_PROGRAM"; enter "$1" && exec /bin/sh -c "$2" "$0" "$1" 3>&-' \
+    fleet-service "$7" 'eval "$FLEET_PROGRAM"; run "$1"' 3>&1 </dev/null >>"$7/log" 2>&1 9<"$7/process" &
 }
 
 # systemd passes on neither variables, umask nor folder. What it would read in an argument is a dollar sign before a brace.
@@ -82,7 +84,7 @@ launch_by_systemd() (
   { export -p && printf 'umask %s\n' "$(umask)"; } >"$7/environment" && pwd >"$7/place" || exit
   manage "$4" systemctl reset-failed "fleet-$1.service" 2>/dev/null
   manage "$4" systemd-run --quiet --unit="fleet-$1" \
-    /bin/sh -c '. "$1/environment"; cd "$(cat "$1/place")"; rm "$1/environment" "$1/place"; exec >>"$1/log" 2>&1 9<"$1/process"; eval "$FLEET_PROGRAM"; run "$@" 3>/dev/null' \
+    /bin/sh -c '. "$1/environment"; cd "$(cat "$1/place")"; rm "$1/environment" "$1/place"; exec >>"$1/log" 2>&1 9<"$1/process"; eval "$FLEET_PROGRAM"; enter "$1" 3>/dev/null && run "$1"' \
     fleet-service "$7" >&2 || exit
   left=100
   while [ ! -s "$7/pid" ] && [ "$left" -gt 0 ]; do

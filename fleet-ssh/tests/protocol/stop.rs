@@ -408,3 +408,16 @@ async fn cancelling_leaves_no_process_of_a_command_on_a_terminal() {
         marker.assert_gone();
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_keeper_that_is_just_being_started_stops_the_command_where_there_is_no_other_channel() {
+    for terminal in [true, false] {
+        let (world, marker, witness) = (World::one(&[Fault::SessionQuota(2)]).await, Marker::new(), Witness::default());
+        let session = world.session("web").await;
+        let job = Job::new(marker.in_command(STUBBORN));
+        let job = if terminal { job.on_terminal() } else { Job { input: Some(reads_on()), ..job } };
+        let outcome = job.cancel_when(&session, &witness, witness.heard("go")).await;
+        assert_eq!(outcome, stopped(StopCause::Cancelled, Stop::Confirmed), "on a terminal: {terminal}");
+        marker.assert_gone();
+    }
+}
