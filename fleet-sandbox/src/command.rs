@@ -22,7 +22,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::channel::{Exit, Output, Stream};
 use crate::host::Host;
-use crate::process::{ProcessGroups, signal_name};
+use crate::process::{ProcessGroup, ProcessGroups, signal_name};
 use crate::pty::Terminal;
 use crate::running::RunningCommand;
 use crate::simulation::{self, Simulation};
@@ -91,7 +91,7 @@ pub(crate) enum Input {
 /// A command that was started.
 pub(crate) struct Process {
     child: Child,
-    group: Pid,
+    group: Arc<ProcessGroup>,
     input: Option<Pin<Box<dyn AsyncWrite + Send>>>,
     stdout: Pin<Box<dyn AsyncRead + Send>>,
     stderr: Pin<Box<dyn AsyncRead + Send>>,
@@ -151,8 +151,8 @@ impl Process {
     }
 
     /// The process group, led by the command itself.
-    pub(crate) fn group(&self) -> Pid {
-        self.group
+    pub(crate) fn group(&self) -> Arc<ProcessGroup> {
+        Arc::clone(&self.group)
     }
 
     /// The terminal's master side, to change its size.
@@ -170,29 +170,32 @@ impl Process {
         groups: &ProcessGroups,
     ) {
         let ended = tokio::select! {
-            ended = wait(&mut self.child, self.stdout, self.stderr, &output) => Some(ended),
+            ended = wait(&mut self.child, &self.group, self.stdout, self.stderr, &output) => Some(ended),
             () = feed(&input, self.input) => None,
             () = output.closed() => None,
         };
         drop(place);
-        let Some((exit, held)) = ended else { return groups.leave_then_end(self.group, self.child).await };
+        let Some((exit, held)) = ended else { return groups.leave_then_end(&self.group, self.child).await };
         tokio::select! {
             () = output.finish(exit, held) => {}
             () = output.closed() => {}
         }
-        groups.end(self.group, self.child).await;
+        groups.end(&self.group, self.child).await;
     }
 }
 
 /// As sshd does, waits for the end of the output too, which a process in the background may keep open.
 async fn wait(
     child: &mut Child,
+    group: &ProcessGroup,
     stdout: impl AsyncRead + Unpin,
     stderr: impl AsyncRead + Unpin,
     output: &Output,
 ) -> (Exit, Bytes) {
     let (held, _) = tokio::join!(output.copy(stdout, Stream::Stdout), output.copy(stderr, Stream::Stderr));
     let exit = child.wait().await.map_or(Exit::Code(CANNOT_RUN), exit_of);
+    // The client takes its time to be told, and by then it may be another's.
+    group.is_gone();
     (exit, held)
 }
 
@@ -210,9 +213,10 @@ async fn feed(input: &Spool, mut command: Option<Pin<Box<dyn AsyncWrite + Send>>
     pending().await
 }
 
-fn group_of(child: &Child) -> io::Result<Pid> {
-    let id = child.id().and_then(|id| i32::try_from(id).ok());
-    id.and_then(Pid::from_raw).ok_or_else(|| io::Error::other("a started process has no id"))
+fn group_of(child: &Child) -> io::Result<Arc<ProcessGroup>> {
+    let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let id = id.ok_or_else(|| io::Error::other("a started process has no id"))?;
+    Ok(Arc::new(ProcessGroup::led_by(id)))
 }
 
 fn nothing() -> Pin<Box<dyn AsyncRead + Send>> {

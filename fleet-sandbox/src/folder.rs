@@ -22,6 +22,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::host::Host;
+use crate::leftovers;
 
 const FOLDER_MODE: u32 = 0o700;
 const PRIVATE_MODE: u32 = 0o600;
@@ -121,7 +122,8 @@ pub fn inspect(dir: &Path) -> Result<FolderState, FolderError> {
     Ok(record.map_or(FolderState::Busy, FolderState::Running))
 }
 
-/// Removes what a sandbox left in `dir`, its hosts' homes included, and `dir` itself when nothing else is in it.
+/// Removes what a sandbox left in `dir`, its hosts' homes included, and `dir` itself when nothing else is in it. What its
+/// commands have left running is killed.
 ///
 /// # Errors
 /// [`FolderError::InUse`] while one runs; otherwise when something cannot be removed.
@@ -131,6 +133,7 @@ pub fn clean(dir: &Path) -> Result<(), FolderError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(FolderError::Io { action: "open", path: dir.join(LOCK), source }),
     };
+    leftovers::kill(&dir.join(HOMES));
     for name in CONTENTS {
         let path = dir.join(name);
         let removed = if name == HOMES { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
@@ -185,8 +188,13 @@ impl Folder {
         &self.dir
     }
 
+    /// What the homes of all hosts are in.
+    pub(crate) fn homes(&self) -> PathBuf {
+        self.dir.join(HOMES)
+    }
+
     pub(crate) fn home(&self, host: &str) -> PathBuf {
-        self.dir.join(HOMES).join(host)
+        self.homes().join(host)
     }
 
     pub(crate) fn ssh_config(&self) -> PathBuf {

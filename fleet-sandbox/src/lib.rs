@@ -33,6 +33,7 @@ mod folder;
 mod forward;
 mod handler;
 mod host;
+mod leftovers;
 mod process;
 mod pty;
 mod roles;

@@ -6,16 +6,15 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use russh::Sig;
-use rustix::process::{Pid, kill_process_group};
 
-use crate::process::signal_named;
+use crate::process::{ProcessGroup, signal_named};
 use crate::pty::{self, Size};
 use crate::simulation;
 
 /// A command of a channel.
 pub(crate) enum RunningCommand {
     /// A group of real processes.
-    Group { group: Pid, terminal: Option<OwnedFd> },
+    Group { group: Arc<ProcessGroup>, terminal: Option<OwnedFd> },
     /// A process that is only simulated.
     Simulated(Arc<simulation::Process>),
 }
@@ -25,7 +24,7 @@ impl RunningCommand {
     pub(crate) fn signal(&self, name: &Sig) -> Option<()> {
         let signal = signal_named(name)?;
         match self {
-            Self::Group { group, .. } => drop(kill_process_group(*group, signal)),
+            Self::Group { group, .. } => group.signal(signal),
             Self::Simulated(process) => process.signal(name.clone()),
         }
         Some(())

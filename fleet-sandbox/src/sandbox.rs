@@ -18,6 +18,7 @@ use crate::fault::{Fault, FaultSet};
 use crate::fleet::Fleet;
 use crate::folder::{Folder, FolderError, Record, RecordedHost, make_home, public_text};
 use crate::host::Host;
+use crate::leftovers;
 use crate::roles::{PlannedHost, Roles, RolesError, check_name, plan_without_roles};
 use crate::simulation::Simulation;
 use crate::stats::HostStats;
@@ -263,11 +264,12 @@ impl Sandbox {
         Ok(self.find(name)?.counters.snapshot())
     }
 
-    /// Ends connections and commands, commands first with TERM and then with KILL, and returns when nothing is left but
-    /// the files.
+    /// Ends connections and commands with all that they have left running, first with TERM and then with KILL, and returns
+    /// when nothing is left but the files.
     pub async fn stop(self) {
         self.folder.remove_record();
         self.fleet.end().await;
+        leftovers::end(&self.folder.homes()).await;
     }
 
     fn find(&self, name: &str) -> Result<&Arc<Host>, SandboxError> {
@@ -293,6 +295,7 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         self.folder.remove_record();
         self.fleet.abandon();
+        leftovers::kill(&self.folder.homes());
     }
 }
 

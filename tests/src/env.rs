@@ -363,13 +363,13 @@ fn tool(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{name} is not built; run the end-to-end tests with cargo test -p fleet-tests"))
 }
 
-/// Tests run in many threads and processes, and each needs addresses that no other uses.
+/// Tests run in many threads and processes, and each needs addresses that no other uses. Those of sandboxes begin at 127.64.
 fn reserve_network() -> ((u8, u8), TcpListener) {
     static COUNT: AtomicU16 = AtomicU16::new(0);
     loop {
         let number = u64::from(std::process::id()) * 61 + u64::from(COUNT.fetch_add(1, Ordering::Relaxed));
-        let part = |number: u64| 2 + u8::try_from(number % 250).expect("less than 250");
-        let network = (part(number / 250), part(number));
+        let part = |number: u64, parts: u64| 2 + u8::try_from(number % parts).expect("less than 250");
+        let network = (part(number / 250, 62), part(number, 250));
         if let Ok(reservation) = TcpListener::bind((Ipv4Addr::new(127, network.0, network.1, 254), RESERVATION_PORT)) {
             return (network, reservation);
         }

@@ -32,6 +32,11 @@ impl Fleet {
         &self.env
     }
 
+    /// Stops it, if it still runs.
+    pub fn stop(&self) -> Finished {
+        self.env.fleet(["sandbox", "stop", "--dir", &self.dir]).finish()
+    }
+
     /// `psh` with these arguments, on the hosts of the fleet.
     #[must_use]
     pub fn psh(&self, arguments: &[&str]) -> Run {
@@ -58,7 +63,7 @@ impl Fleet {
 
 impl Drop for Fleet {
     fn drop(&mut self) {
-        let _ = self.env.fleet(["sandbox", "stop", "--dir", &self.dir]).finish();
+        let _ = self.stop();
     }
 }
 

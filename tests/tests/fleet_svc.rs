@@ -488,6 +488,11 @@ fn every_host_of_a_sandbox_has_services_of_its_own() {
     run.signal(Signal::KILL);
     let _ = run.finish();
     processes::assert_gone(&marker);
+    // With its hosts all ends that runs on them, as with machines.
+    svc(&["start", "last", "--", &line]).expect_code(0);
+    processes::wait_for(&format!("sleep {marker}"), 3);
+    sandbox.stop().expect_code(0);
+    assert!(processes::find(&marker).is_empty());
 }
 
 #[test]

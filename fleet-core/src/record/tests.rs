@@ -17,7 +17,7 @@ use crate::outcome::{ExitStatus, Outcome, Report, Stage};
 use crate::render::{Completion, Ending, RenderError, Renderer};
 
 /// How long a test waits for what must come.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 fn store() -> (TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use super::*;
 use crate::render::Outflow;
 
 /// How long a test waits for a thread.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// A renderer whose last words last until it is let go; how much of them is taken, the test says.
 struct LastWords {
