@@ -1031,7 +1031,7 @@ fn whatever_a_copy_has_begun_with_when_it_is_stopped_it_leaves_nothing() {
     for shell in SHELLS {
         for (packing, stream) in [(Packing::Plain, &plain), (Packing::Gzip, &zipped)] {
             // Each is made shortly before programs are started, which may be stopped before they have begun.
-            for (made, round) in [".", "d", "said", "plain"].iter().flat_map(|made| [made; 4].into_iter().zip(0..)) {
+            for (made, round) in [".", "d", "said", "plain"].iter().flat_map(|made| [made; 8].into_iter().zip(0..)) {
                 let case = format!("{shell}, {packing:?}, {made}, round {round}");
                 let (host, old) = host_with_old_files(shell, "tar");
                 let mark = token();

@@ -46,8 +46,10 @@ blame() {
   esac
 }
 
-# attempt COMMAND...: refuses with what the command says when it fails.
+# attempt COMMAND...: refuses with what the command says when it fails. That is asked for only then: zsh does not wait for
+# the end of $(...) when it is stopped, and would clean up before the last folder is made.
 attempt() {
+  "$@" 2>/dev/null && return
   said=$("$@" 2>&1) && return
   blame "$said"
   refuse "$kind" "$said"
